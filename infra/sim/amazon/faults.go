@@ -1,0 +1,222 @@
+package amazonsim
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The names of the switches (Amazon facts 9.5.3). A switch without an endpoint acts wherever it has a meaning.
+const (
+	FaultRevokedGrant    = "revoked_grant"    // token: 400 invalid_grant on refresh; api: 403 revoked token
+	FaultSecretExpired   = "secret_expired"   // token: 401 invalid_client; api: 403 secret expired
+	FaultMissingRole     = "missing_role"     // api: 403, empty details
+	FaultWrongRegion     = "wrong_region"     // api: 403, empty details
+	FaultTokenExpired    = "token_expired"    // api: 403, access token expired
+	FaultThrottled       = "throttled"        // 429
+	FaultError500        = "error_500"        // 500
+	FaultError503        = "error_503"        // 503
+	FaultHTML400         = "html_400"         // 400 with an HTML body, as broken requests get (Amazon facts 5.1)
+	FaultSlow            = "slow"             // waits delay_ms of real time, at most 30 s, then goes on
+	FaultHold            = "hold"             // waits until the switch is deleted, at most 30 s, then goes on
+	FaultDrop            = "drop"             // does the work, then closes the connection without an answer
+	FaultEmptyBody       = "empty_body"       // does the work, then answers with an empty body
+	FaultTruncated       = "truncated"        // does the work, then answers with half of the body
+	FaultEmptyPages      = "empty_pages"      // lists: an empty page that has a next token
+	FaultReportCancelled = "report_cancelled" // reports made while on end as CANCELLED
+	FaultReportFatal     = "report_fatal"     // reports made while on end as FATAL
+	FaultDocumentExpired = "document_expired" // documents: 403 XML "Request has expired"
+	FaultMislabelledGzip = "mislabelled_gzip" // documents: Content-Encoding: gzip together with GZIP
+	FaultConsentLimit    = "consent_limit"    // consent: CONSENT_LIMIT_REACHED
+	FaultStrictApps      = "strict_apps"      // unknown applications are refused
+	FaultNoThrottling    = "no_throttling"    // rate buckets are ignored
+	faultPollInterval    = 20 * time.Millisecond
+	faultLongestWait     = 30 * time.Second
+)
+
+// knownFaults lists every name a switch may have.
+func knownFaults() []string {
+	return []string{
+		FaultRevokedGrant, FaultSecretExpired, FaultMissingRole, FaultWrongRegion, FaultTokenExpired, FaultThrottled,
+		FaultError500, FaultError503, FaultHTML400, FaultSlow, FaultHold, FaultDrop, FaultEmptyBody, FaultTruncated,
+		FaultEmptyPages, FaultReportCancelled, FaultReportFatal, FaultDocumentExpired, FaultMislabelledGzip,
+		FaultConsentLimit, FaultStrictApps, FaultNoThrottling,
+	}
+}
+
+// Fault is one switch that is on. Empty scope fields match anything.
+type Fault struct {
+	ID        int64  `json:"id"`
+	Name      string `json:"name"`
+	Endpoint  string `json:"endpoint,omitempty"`  // "token", "api", "documents" or "consent"
+	Operation string `json:"operation,omitempty"` // operation id; at the token endpoint the grant type
+	SellerID  string `json:"selling_partner_id,omitempty"`
+	App       string `json:"application_id,omitempty"`
+	Region    string `json:"region,omitempty"`
+	Times     int    `json:"times,omitempty"`    // fires so often, then goes off; 0 = until it is cleared
+	DelayMS   int    `json:"delay_ms,omitempty"` // FaultSlow only
+	Spent     bool   `json:"spent,omitempty"`    // a hold that still holds its requests but takes no more
+}
+
+// scope is where a request is, as far as a switch may be limited to it.
+type scope struct {
+	endpoint, operation, seller, app, region string
+}
+
+func (f Fault) matches(name string, where scope) bool {
+	within := func(limit, actual string) bool { return limit == "" || limit == actual }
+	return f.Name == name && !f.Spent && within(f.Endpoint, where.endpoint) && within(f.Operation, where.operation) &&
+		within(f.SellerID, where.seller) && within(f.App, where.app) && within(f.Region, where.region)
+}
+
+// SetFault turns a switch on and returns it with its id. The same switch with the same scope is replaced.
+func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
+	if !slices.Contains(knownFaults(), f.Name) {
+		return Fault{}, fmt.Errorf("unknown switch %q", f.Name)
+	}
+	if f.Times < 0 || f.DelayMS < 0 {
+		return Fault{}, errors.New("times and delay_ms must not be negative")
+	}
+	f.ID, f.Spent = 0, false
+	err := s.state.update(ctx, func(tx *sql.Tx) error {
+		known, err := faults(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, old := range known {
+			same := old
+			same.ID, same.Times, same.DelayMS, same.Spent = 0, f.Times, f.DelayMS, false
+			if same == f {
+				if err := deleteFault(ctx, tx, old.ID); err != nil {
+					return err
+				}
+			}
+		}
+		spec, err := json.Marshal(f)
+		if err != nil {
+			return fmt.Errorf("encoding switch: %w", err)
+		}
+		remaining := f.Times
+		if remaining == 0 {
+			remaining = -1
+		}
+		result, err := tx.ExecContext(ctx, `INSERT INTO faults(spec, remaining, spent) VALUES(?, ?, 0)`, string(spec), remaining)
+		if err != nil {
+			return fmt.Errorf("storing switch: %w", err)
+		}
+		f.ID, err = result.LastInsertId()
+		return err
+	})
+	return f, err
+}
+
+// ClearFaults turns every switch off and lets go of whatever is held.
+func (s *Simulator) ClearFaults(ctx context.Context) error {
+	_, err := s.state.db.ExecContext(ctx, `DELETE FROM faults`)
+	return err
+}
+
+// ClearFault turns off the switches with this name.
+func (s *Simulator) ClearFault(ctx context.Context, name string) error {
+	return s.state.update(ctx, func(tx *sql.Tx) error {
+		known, err := faults(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, f := range known {
+			if f.Name == name {
+				if err := deleteFault(ctx, tx, f.ID); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Faults lists the switches that are on.
+func (s *Simulator) Faults(ctx context.Context) ([]Fault, error) { return faults(ctx, s.state.db) }
+
+func faults(ctx context.Context, q querier) ([]Fault, error) {
+	rows, err := q.QueryContext(ctx, `SELECT id, spec, remaining, spent FROM faults ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("reading switches: %w", err)
+	}
+	defer rows.Close()
+	var list []Fault
+	for rows.Next() {
+		var id, remaining int64
+		var spec string
+		var spent bool
+		if err := rows.Scan(&id, &spec, &remaining, &spent); err != nil {
+			return nil, fmt.Errorf("reading switches: %w", err)
+		}
+		var f Fault
+		if err := json.Unmarshal([]byte(spec), &f); err != nil {
+			return nil, fmt.Errorf("decoding switch: %w", err)
+		}
+		f.ID, f.Spent = id, spent
+		if remaining > 0 {
+			f.Times = int(remaining)
+		}
+		list = append(list, f)
+	}
+	return list, rows.Err()
+}
+
+func deleteFault(ctx context.Context, q querier, id int64) error {
+	if _, err := q.ExecContext(ctx, `DELETE FROM faults WHERE id = ?`, id); err != nil {
+		return fmt.Errorf("deleting switch: %w", err)
+	}
+	return nil
+}
+
+// fire says whether a switch acts on a request, and uses up one of its times if so.
+func (s *Simulator) fire(ctx context.Context, name string, where scope) (Fault, bool, error) {
+	f, found, err := findFault(ctx, s.state.db, name, where)
+	if err != nil || !found {
+		return Fault{}, false, err
+	}
+	err = s.state.update(ctx, func(tx *sql.Tx) error {
+		f, found, err = findFault(ctx, tx, name, where) // again: somebody may have used it up meanwhile
+		if err != nil || !found || f.Times == 0 {
+			return err
+		}
+		return useUp(ctx, tx, f)
+	})
+	return f, found && err == nil, err
+}
+
+func findFault(ctx context.Context, q querier, name string, where scope) (Fault, bool, error) {
+	list, err := faults(ctx, q)
+	if err != nil {
+		return Fault{}, false, err
+	}
+	i := slices.IndexFunc(list, func(f Fault) bool { return f.matches(name, where) })
+	if i < 0 {
+		return Fault{}, false, nil
+	}
+	return list[i], true, nil
+}
+
+// useUp takes one of a switch's times. A hold stays as spent: its disappearance is what lets the request go.
+func useUp(ctx context.Context, tx *sql.Tx, f Fault) error {
+	if f.Times == 1 && f.Name != FaultHold {
+		return deleteFault(ctx, tx, f.ID)
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE faults SET remaining = remaining - 1, spent = (remaining = 1) WHERE id = ?`, f.ID)
+	if err != nil {
+		return fmt.Errorf("using up switch: %w", err)
+	}
+	return nil
+}
+
+// switchOn is for the switches that are plain settings.
+func (s *Simulator) switchOn(ctx context.Context, q querier, name string) (bool, error) {
+	_, on, err := findFault(ctx, q, name, scope{})
+	return on, err
+}

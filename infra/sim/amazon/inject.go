@@ -1,0 +1,134 @@
+package amazonsim
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// htmlBadRequest is the kind of answer that requests broken below the API get (Amazon facts 5.1).
+const htmlBadRequest = "<!DOCTYPE html>\n<html><head><title>400 Bad Request</title></head>\n" +
+	"<body><center><h1>400 Bad Request</h1></center><hr><center>CloudFront</center></body></html>\n"
+
+// injectBefore applies the switches that act before a request is looked at. It reports whether it has answered.
+func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where scope, operation string) bool {
+	ctx := r.Context()
+	if f, on, err := s.fire(ctx, FaultHold, where); err != nil {
+		s.internal(w, r, "reading switches", err)
+		return true
+	} else if on {
+		s.count(ctx, where.endpoint, operation, "held")
+		s.hold(ctx, f.ID)
+	}
+	if f, on, err := s.fire(ctx, FaultSlow, where); err != nil {
+		s.internal(w, r, "reading switches", err)
+		return true
+	} else if on {
+		pause(ctx, min(time.Duration(f.DelayMS)*time.Millisecond, faultLongestWait))
+	}
+	for _, name := range []string{FaultHTML400, FaultError500, FaultError503, FaultThrottled} {
+		_, on, err := s.fire(ctx, name, where)
+		if err != nil {
+			s.internal(w, r, "reading switches", err)
+			return true
+		}
+		if on {
+			s.count(ctx, where.endpoint, operation, "fault "+name)
+			s.answerFault(w, where.endpoint, name)
+			return true
+		}
+	}
+	return false
+}
+
+// hold waits for a switch to be deleted by whichever process.
+func (s *Simulator) hold(ctx context.Context, id int64) {
+	ctx, cancel := context.WithTimeout(ctx, faultLongestWait)
+	defer cancel()
+	for ctx.Err() == nil {
+		var one int
+		if err := s.state.db.QueryRowContext(ctx, `SELECT 1 FROM faults WHERE id = ?`, id).Scan(&one); err != nil {
+			return
+		}
+		pause(ctx, faultPollInterval)
+	}
+}
+
+// pause waits in real time: it stands for the network, which does not follow the simulated clock.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func (s *Simulator) answerFault(w http.ResponseWriter, endpoint, name string) {
+	if name == FaultHTML400 {
+		w.Header().Set("Content-Type", "text/html")
+		writeBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
+		return
+	}
+	if endpoint == endpointToken {
+		s.writeTokenError(w, tokenFaultAnswer(name))
+		return
+	}
+	s.writeReply(w, apiFaultAnswer(name).reply())
+}
+
+// tokenFaultAnswer uses the codes of Amazon's helper; their statuses are unverified (Amazon facts 3.3).
+func tokenFaultAnswer(name string) *tokenError {
+	switch name {
+	case FaultThrottled:
+		return &tokenError{status: http.StatusTooManyRequests, code: "temporarily_unavailable", text: "Request rate exceeded"}
+	case FaultError503:
+		return &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", text: "The service is temporarily unavailable"}
+	}
+	return &tokenError{status: http.StatusInternalServerError, code: "server_error", text: "The authorization server met an unexpected condition"}
+}
+
+func apiFaultAnswer(name string) *apiError {
+	switch name {
+	case FaultThrottled:
+		return errThrottled
+	case FaultError503:
+		return &apiError{http.StatusServiceUnavailable, "ServiceUnavailable", "Service is temporarily unavailable.", ""}
+	}
+	return &apiError{http.StatusInternalServerError, "InternalFailure", "We encountered an internal error. Please try again.", ""}
+}
+
+// writeSpoiled writes an answer whose effects are already committed, unless a switch loses or damages it.
+func (s *Simulator) writeSpoiled(w http.ResponseWriter, r *http.Request, where scope, status int, body []byte) {
+	ctx := context.WithoutCancel(r.Context())
+	for _, name := range []string{FaultDrop, FaultEmptyBody, FaultTruncated} {
+		_, on, err := s.fire(ctx, name, where)
+		if err != nil {
+			s.log.ErrorContext(ctx, "reading switches", "error", err)
+			continue
+		}
+		if !on {
+			continue
+		}
+		switch name {
+		case FaultDrop:
+			panic(http.ErrAbortHandler) // net/http closes the connection without writing anything
+		case FaultEmptyBody:
+			body = nil
+		case FaultTruncated:
+			body = body[:len(body)/2]
+		}
+	}
+	writeBody(w, status, body)
+}
+
+func writeBody(w http.ResponseWriter, status int, body []byte) {
+	if status != http.StatusNoContent {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(status)
+	if status != http.StatusNoContent {
+		_, _ = w.Write(body) // the client may have gone; there is nobody left to tell
+	}
+}

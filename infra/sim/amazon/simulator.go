@@ -1,0 +1,182 @@
+// Package amazonsim is a simulator of the three faces Amazon shows to a connector: the consent pages of
+// Seller Central, the token endpoint of Login with Amazon (LWA), and the Selling Partner API (SP-API).
+//
+// It exists because the costly mistakes are made against the provider's behaviour, not against its happy path:
+// a code that is spent twice, a bucket that holds twenty calls and refills one in three minutes, a 403 that
+// means five different things, a presigned address that dies after 300 seconds, an answer that is lost after
+// the other side has committed. None of these can be provoked on demand at Amazon, and most not at all without
+// a seller's account. A simulator is only worth testing against when it refuses what Amazon refuses, so this one
+// is strict where the real one is and says so in a counter.
+//
+// All state lies in one SQLite file and the HTTP front keeps nothing, so several processes may serve one
+// data directory: a code issued by one is spent at another, and exactly one of fifty racing exchanges wins.
+// All lifetimes follow the configured clock. Data is computed from the seller id and the clock rather than
+// stored, so that two processes always agree on it.
+//
+// "Amazon facts" in comments are the numbered sections of the project's fact sheet on SP-API.
+package amazonsim
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config is what a simulator needs. Only StatePath is required.
+type Config struct {
+	StatePath string           // SQLite file that holds all state; made when absent
+	Now       func() time.Time // the simulated clock that every lifetime follows; nil = time.Now
+	Random    io.Reader        // source of codes, tokens and ids; nil = crypto/rand
+	BaseURL   func() string    // where this front is reached, e.g. "http://127.0.0.1:41234"; nil = "http://127.0.0.1"
+	ModelsDir string           // "" = stateful mode; otherwise the folder of OpenAPI files for the static sandbox
+	Logger    *slog.Logger     // never gets tokens, codes, secrets or query strings; nil = discarded
+}
+
+// Simulator serves the simulated Amazon. It is safe for concurrent use, and several may share one state file.
+type Simulator struct {
+	now     func() time.Time
+	random  io.Reader
+	baseURL func() string
+	log     *slog.Logger
+	state   *state
+	sandbox *sandbox // nil in stateful mode
+}
+
+// Endpoints are the addresses a client is configured with.
+type Endpoints struct {
+	Consent string            `json:"consent"`
+	Token   string            `json:"token"`
+	API     map[string]string `json:"api"` // region → base URL
+}
+
+// New opens (or makes) the simulator's state and returns it ready to serve.
+func New(cfg Config) (*Simulator, error) {
+	if cfg.StatePath == "" {
+		return nil, errors.New("amazonsim: StatePath is required")
+	}
+	s := &Simulator{now: cfg.Now, baseURL: cfg.BaseURL, log: cfg.Logger}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.baseURL == nil {
+		s.baseURL = func() string { return "http://127.0.0.1" }
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	source := cfg.Random
+	if source == nil {
+		source = rand.Reader
+	}
+	s.random = &lockedReader{source: source}
+	if cfg.ModelsDir != "" {
+		box, err := loadSandbox(cfg.ModelsDir, s.log)
+		if err != nil {
+			return nil, fmt.Errorf("loading models: %w", err)
+		}
+		s.sandbox = box
+	}
+	st, err := openState(cfg.StatePath)
+	if err != nil {
+		return nil, fmt.Errorf("opening state: %w", err)
+	}
+	s.state = st
+	if err := s.seed(context.Background()); err != nil {
+		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.close())
+	}
+	return s, nil
+}
+
+// Close releases the state file. The Handler must not be used afterwards.
+func (s *Simulator) Close() error { return s.state.close() }
+
+// Endpoints returns where this front serves what.
+func (s *Simulator) Endpoints() Endpoints {
+	base := s.base()
+	api := make(map[string]string, len(regionNames))
+	for _, region := range regionNames {
+		api[region] = base + "/" + region
+	}
+	return Endpoints{Consent: base + "/apps/authorize/consent", Token: base + "/auth/o2/token", API: api}
+}
+
+// Handler serves everything from one listener.
+func (s *Simulator) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/apps/authorize/consent", s.serveConsent)
+	mux.HandleFunc("GET /apps/authorize/confirm/{application}", s.serveAppstoreConfirm)
+	mux.HandleFunc("/apps/store/{application}", s.serveStorePage)
+	mux.HandleFunc("/auth/o2/token", s.serveToken)
+	mux.HandleFunc("/documents/{document}", s.serveDocument)
+	mux.Handle("/_sim/", s.controlHandler())
+	mux.HandleFunc("GET /{$}", s.serveIndex)
+	for _, region := range regionNames {
+		// The regional consent path is a convenience: the real regions have hosts of their own, one listener has not.
+		mux.HandleFunc("/"+region+"/apps/authorize/consent", s.serveConsent)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// API paths bypass the mux: it would clean "//" and redirect, and SP-API does neither.
+		if region, rest, ok := splitRegion(r.URL.EscapedPath()); ok && !strings.HasPrefix(rest, "/apps/authorize/") {
+			s.serveAPI(w, r, region, rest)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// splitRegion takes "/eu/orders/…" apart.
+func splitRegion(path string) (region, rest string, ok bool) {
+	for _, region := range regionNames {
+		if rest, found := strings.CutPrefix(path, "/"+region+"/"); found {
+			return region, "/" + rest, true
+		}
+	}
+	return "", "", false
+}
+
+func (s *Simulator) base() string { return strings.TrimRight(s.baseURL(), "/") }
+
+// lockedReader lets a plain reader, such as a test's seeded one, serve concurrent requests.
+type lockedReader struct {
+	mu     sync.Mutex
+	source io.Reader // guarded by mu
+}
+
+func (l *lockedReader) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return io.ReadFull(l.source, p)
+}
+
+// randomBytes panics when the source is exhausted: the front's recover turns it into a 500 and nothing is issued.
+func (s *Simulator) randomBytes(n int) []byte {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.random, b); err != nil {
+		panic(fmt.Errorf("reading random bytes: %w", err))
+	}
+	return b
+}
+
+// opaque returns prefix followed by n bytes in base64url. Amazon's tokens are opaque to clients, so only
+// their prefix and length are imitated (Amazon facts 1).
+func (s *Simulator) opaque(prefix string, n int) string {
+	return prefix + base64.RawURLEncoding.EncodeToString(s.randomBytes(n))
+}
+
+// uuid returns a random (version 4) UUID.
+func (s *Simulator) uuid() string {
+	b := s.randomBytes(16)
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	h := hex.EncodeToString(b)
+	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
+}

@@ -1,0 +1,163 @@
+// Package oauth is OAuth 2.0 on the wire: code exchange, refresh and client credentials at a token endpoint, and what
+// each answer means. It stores nothing.
+//
+// The argument: x/oauth2 speaks the protocol, and this package makes it safe for tokens that can be spent once. The
+// client authentication style is stated, never probed (probing posts twice); nothing is retried; redirects are not
+// followed; and every failure says whether the token may have been spent, because only that decides what the refresh
+// cycle may do next. No error text quotes an answer's body: x/oauth2's own do, so they stop here.
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"connectorvault/shared/secret"
+)
+
+// Style is how a client proves itself to a token endpoint.
+type Style int
+
+// The styles.
+const (
+	InParams Style = iota // client_id and client_secret in the form
+	InHeader              // HTTP Basic
+)
+
+// Client is one OAuth client at one token endpoint.
+type Client struct {
+	HTTP     *http.Client // required; its transport decides TLS. Redirects are refused whatever it says
+	TokenURL string
+	Style    Style
+	ID       string
+	Secret   secret.Text
+}
+
+// Tokens is what a token endpoint issued.
+type Tokens struct {
+	Access   secret.Text
+	Refresh  secret.Text   // zero when none was issued: the one that was used stays in force
+	Lifetime time.Duration // of the access token; 0 when the answer did not say
+	Scope    string
+	// RefreshLifetime is Sage's refresh_token_expires_in; 0 when the answer did not say.
+	RefreshLifetime time.Duration
+}
+
+// Exchange turns an authorization code into tokens (RFC 6749, 4.1.3). verifier is zero where the provider takes no
+// PKCE. A non-nil failure is a *Failure.
+func (c Client) Exchange(ctx context.Context, code secret.Text, redirectURI string, verifier secret.Text) (Tokens, error) {
+	options := []oauth2.AuthCodeOption{}
+	if !verifier.IsZero() {
+		options = append(options, oauth2.VerifierOption(verifier.Reveal()))
+	}
+	return c.post(ctx, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		config.RedirectURL = redirectURI
+		return config.Exchange(ctx, code.Reveal(), options...)
+	})
+}
+
+// Refresh spends a refresh token (RFC 6749, 6): exactly one POST. A non-nil failure is a *Failure.
+func (c Client) Refresh(ctx context.Context, refresh secret.Text) (Tokens, error) {
+	tokens, err := c.post(ctx, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh.Reveal()}).Token()
+	})
+	if err == nil && tokens.Refresh.Equal(refresh) {
+		tokens.Refresh = secret.Text{} // x/oauth2 hands the old one back when the answer names none
+	}
+	return tokens, err
+}
+
+// ClientCredentials asks for a token of the client's own (RFC 6749, 4.4): Amazon's grantless operations.
+func (c Client) ClientCredentials(ctx context.Context, scope string) (Tokens, error) {
+	return c.post(ctx, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		own := clientcredentials.Config{
+			ClientID:     config.ClientID,
+			ClientSecret: config.ClientSecret,
+			TokenURL:     config.Endpoint.TokenURL,
+			AuthStyle:    config.Endpoint.AuthStyle,
+			Scopes:       []string{scope},
+		}
+		return own.Token(ctx)
+	})
+}
+
+type call func(context.Context, *oauth2.Config) (*oauth2.Token, error)
+
+func (c Client) post(ctx context.Context, do call) (Tokens, error) {
+	seen := &observer{base: c.HTTP.Transport}
+	client := &http.Client{Transport: seen, Timeout: c.HTTP.Timeout, CheckRedirect: refuseRedirect}
+	token, err := do(context.WithValue(ctx, oauth2.HTTPClient, client), c.config())
+	if err != nil {
+		return Tokens{}, seen.classify(ctx, err)
+	}
+	if token.AccessToken == "" {
+		return Tokens{}, &Failure{Outcome: Transient, Status: seen.status, Spent: true, RequestID: seen.requestID}
+	}
+	return c.tokens(token), nil
+}
+
+func (c Client) config() *oauth2.Config {
+	style := oauth2.AuthStyleInParams
+	if c.Style == InHeader {
+		style = oauth2.AuthStyleInHeader
+	}
+	return &oauth2.Config{
+		ClientID:     c.ID,
+		ClientSecret: c.Secret.Reveal(),
+		Endpoint:     oauth2.Endpoint{TokenURL: c.TokenURL, AuthStyle: style},
+	}
+}
+
+func (c Client) tokens(token *oauth2.Token) Tokens {
+	scope, _ := token.Extra("scope").(string)
+	return Tokens{
+		Access:          secret.New(token.AccessToken),
+		Refresh:         secret.New(token.RefreshToken),
+		Lifetime:        seconds(token.Extra("expires_in")),
+		RefreshLifetime: seconds(token.Extra("refresh_token_expires_in")),
+		Scope:           scope,
+	}
+}
+
+// seconds reads a lifetime that a JSON answer gives as a number or, against the RFC but seen, as a string.
+func seconds(v any) time.Duration {
+	switch n := v.(type) {
+	case float64:
+		return time.Duration(n) * time.Second
+	case int64:
+		return time.Duration(n) * time.Second
+	case string:
+		d, err := time.ParseDuration(n + "s")
+		if err != nil {
+			return 0
+		}
+		return d
+	default:
+		return 0
+	}
+}
+
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// Challenge returns the S256 code challenge of a PKCE verifier (RFC 7636, 4.2).
+func Challenge(verifier secret.Text) string {
+	return oauth2.S256ChallengeFromVerifier(verifier.Reveal())
+}
+
+// Query joins parameters to a base URL that may already have some.
+func Query(base string, params url.Values) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", err
+	}
+	q := u.Query()
+	for name, values := range params {
+		q[name] = values
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}

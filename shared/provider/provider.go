@@ -1,0 +1,239 @@
+// Package provider says what an adapter must do for one outside service.
+//
+// The argument: providers differ in data first (fields, hosts, resources, lifetimes) and in code second (a consent
+// URL's parameters, a header, the meaning of a 403). The data is a [Descriptor]; the code is a handful of one- and
+// two-method capabilities, found by type assertion where they are used, so that an adapter states only what its
+// provider has. An adapter stores nothing, knows nothing of HTTP routes or Lambdas, and holds no credential between calls.
+package provider
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/oauth"
+	"connectorvault/shared/record"
+	"connectorvault/shared/resource"
+	"connectorvault/shared/secret"
+)
+
+// Descriptor is everything about a provider that is data.
+type Descriptor struct {
+	Name      string  // "amazon": in routes, records and metrics
+	Title     string  // "Amazon Seller Central"
+	AppFields []Field // of the operator's OAuth application; empty = there is none
+	Fields    []Field // of a vault entry
+	Regions   []Region
+	Modes     []record.Mode // doors to authorization
+	// Rotates says that a refresh token is spent by use. It decides whether an intent left open by a dead owner means a possibly lost token.
+	Rotates           bool
+	PKCE              bool
+	CodeLife          time.Duration // of an authorization code
+	AuthorizationLife time.Duration // of a consent; 0 = it does not end by itself
+	RefreshLife       time.Duration // of an unused refresh token; 0 = not limited
+	Resources         []resource.Resource
+	Notes             []string // what a person should know before connecting, one sentence each
+}
+
+// Field is one thing that must be known before a provider can be used.
+type Field struct {
+	Name     string   `json:"name"`
+	Label    string   `json:"label"`
+	Secret   bool     `json:"secret"`
+	Required bool     `json:"required"`
+	Help     string   `json:"help,omitempty"`
+	Default  string   `json:"default,omitempty"`
+	Options  []string `json:"options,omitempty"`
+}
+
+// Region is a part of a provider with hosts of its own.
+type Region struct {
+	Code         string        `json:"code"`
+	Title        string        `json:"title"`
+	Marketplaces []Marketplace `json:"marketplaces,omitempty"`
+}
+
+// Marketplace is a place of trade within a region.
+type Marketplace struct {
+	ID      string `json:"id"`
+	Country string `json:"country"` // ISO 3166-1
+	Name    string `json:"name"`
+}
+
+// Resource finds a resource by name.
+func (d *Descriptor) Resource(name string) (resource.Resource, bool) {
+	for _, r := range d.Resources {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return resource.Resource{}, false
+}
+
+// Mode reports whether the provider has that door.
+func (d *Descriptor) Mode(m record.Mode) bool {
+	for _, have := range d.Modes {
+		if have == m {
+			return true
+		}
+	}
+	return false
+}
+
+// Adapter is our code for one provider. Everything beyond these two methods is a capability.
+type Adapter interface {
+	Descriptor() *Descriptor
+
+	// Normalize checks an entry's Settings and fills in what follows from them: Amazon's region from its marketplace.
+	// It returns a *fault.Error that names the field. It is called with every new and every changed entry.
+	Normalize(entry *record.Entry) error
+}
+
+// AppCredentials is a provider app with its secrets, as only the token service sees it.
+type AppCredentials struct {
+	App     record.App
+	Secrets map[string]secret.Text // "client_secret"
+}
+
+// Consent is what a consent URL is made of.
+type Consent struct {
+	Entry       record.Entry
+	App         record.App
+	RedirectURI string
+	State       secret.Text
+	Challenge   string // PKCE; "" where the provider takes none
+}
+
+// Callback is what came back from a consent page.
+type Callback struct {
+	State  secret.Text
+	Code   secret.Text
+	Claims map[string]string // what else it said, such as the account; a claim, not a fact
+	Denied string            // the provider's error code when consent was refused; "" otherwise
+}
+
+// Authorizer is the capability of accounts that are connected by consent in a browser.
+type Authorizer interface {
+	// ConsentURL returns the OAuth Request URL.
+	ConsentURL(Consent) (string, error)
+
+	// ParseCallback reads a redirect's query. Duplicate parameters have been refused before. A missing state or code
+	// is a *fault.Error with code result_url_incomplete.
+	ParseCallback(query url.Values) (Callback, error)
+}
+
+// AppValidator is the capability of providers with an operator's OAuth application.
+type AppValidator interface {
+	// ValidateApp checks the application's fields as PUT /v1/provider-apps gives them and returns the public ones.
+	ValidateApp(fields map[string]string, secrets map[string]secret.Text) error
+}
+
+// Login is the Appstore's visit to our login URI.
+type Login struct {
+	Callback string // where the browser goes on
+	State    string // to be handed back unchanged
+	Account  string // a claim
+	Beta     bool
+}
+
+// Storefront is the capability of providers whose own store starts an authorization (Amazon's Appstore).
+type Storefront interface {
+	// ParseLogin reads the login URI's query and refuses a callback that is not the provider's.
+	ParseLogin(query url.Values) (Login, error)
+
+	// ContinueURL returns where the browser goes on.
+	ContinueURL(login Login, redirectURI string, state secret.Text) (string, error)
+}
+
+// TokenSource is the capability of providers with an OAuth token endpoint.
+type TokenSource interface {
+	// TokenClient returns the client that exchanges and refreshes for an entry. ctx is unused by adapters that need no I/O.
+	TokenClient(entry record.Entry, app AppCredentials) oauth.Client
+}
+
+// Call is one call of a provider's API for one entry.
+type Call struct {
+	Op     resource.Operation
+	Params url.Values  // values of Op's filters, path parameters included
+	Body   []byte      // JSON; nil = none
+	Access secret.Text // zero: the entry's own access token. Amazon's restricted data token goes here
+}
+
+// Caller performs calls. It keeps to the operation's rate, refreshes a rejected token once, and returns every refusal
+// as a *fault.Error.
+type Caller func(ctx context.Context, call Call) (Answer, error)
+
+// Answer is a provider's successful answer.
+type Answer struct {
+	Status    int
+	Header    http.Header
+	Body      []byte
+	RequestID string
+	Rate      float64 // requests a second as the provider now says; 0 = not said
+}
+
+// Identifier is the capability of finding out whose account was authorized.
+type Identifier interface {
+	// Identify asks the provider through call. claims are the callback's. A wrong region is a *fault.Error with code region_mismatch.
+	Identify(ctx context.Context, entry record.Entry, claims map[string]string, call Caller) (record.Account, error)
+}
+
+// Target is the account that a read is for.
+type Target struct {
+	Entry     record.Entry
+	Account   record.Account
+	Connector record.Connector
+}
+
+// Verdict is what a provider's refusal means for us.
+type Verdict struct {
+	Fault         *fault.Error
+	TokenRejected bool // the access token was the reason: refresh once, try once more
+}
+
+// Reader is the capability of answering reads.
+type Reader interface {
+	// BaseURL is where the entry's operations are called.
+	BaseURL(entry record.Entry) string
+
+	// Resolve returns the value of a filter default such as "$marketplace"; nil when there is none.
+	Resolve(name string, target Target, now time.Time) []string
+
+	// Sign puts the token and the provider's own headers on a request.
+	Sign(r *http.Request, access secret.Text, now time.Time)
+
+	// Judge says what a refusal (status ≥ 400) means. body is at most 64 KiB of it.
+	Judge(status int, header http.Header, body []byte) Verdict
+
+	// RequestID and the current rate, from an answer's header.
+	Meta(header http.Header) (requestID string, rate float64)
+}
+
+// Probe is a cheap read that shows one permission.
+type Probe struct {
+	Resource string
+	Op       resource.Operation
+	Params   url.Values
+}
+
+// Prober is the capability of saying what a credential may read.
+type Prober interface {
+	Probes(target Target, now time.Time) []Probe
+}
+
+// Document is where the bytes of a document lie.
+type Document struct {
+	URL      secret.Text   // presigned: whoever has it can read, so it is a secret
+	Gzip     bool          // the bytes are gzip, or may be: the reader sniffs
+	Life     time.Duration // how long the URL works
+	Personal bool          // the document is personal data
+}
+
+// Librarian is the capability of documents.
+type Librarian interface {
+	// Locate finds the document of an item, by its id in our API. personal says whether the caller may see personal
+	// data; a document that is personal data is refused with code personal_data_not_granted when not.
+	Locate(ctx context.Context, target Target, res resource.Resource, item string, personal bool, call Caller) (Document, error)
+}

@@ -1,0 +1,274 @@
+// Package record holds what a tenant's vault is made of: provider apps, vault entries, credentials, authorization
+// requests, connectors and keys, with the states they can be in.
+//
+// The argument: these are the words of the product, and everything above and below speaks them, so they import
+// nothing of ours that could differ between engines or providers. No record holds a secret in the clear: what must be
+// kept is sealed bytes here, and opened only by the package that may.
+package record
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// APIEnvironment is the side of a provider that an entry uses.
+type APIEnvironment string
+
+// The sides.
+const (
+	Production APIEnvironment = "production"
+	Sandbox    APIEnvironment = "sandbox"
+)
+
+// Tenant is one customer's space.
+type Tenant struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// App is the OAuth application that the operator registered with a provider, for one side of it. Its secrets lie in
+// the secret store under a name made of the record's key; Version names the value that belongs to this record.
+type App struct {
+	Tenant         string            `json:"-"`
+	Provider       string            `json:"provider"`
+	APIEnvironment APIEnvironment    `json:"api_environment"`
+	Fields         map[string]string `json:"fields"` // the provider's public fields, such as application_id and client_id
+	Draft          bool              `json:"draft"`  // not yet published: Amazon's consent page then wants version=beta
+	SecretExpires  time.Time         `json:"client_secret_expires_at,omitzero"`
+	ExpiryAssumed  bool              `json:"client_secret_expires_assumed,omitempty"` // nobody told us the date
+	Version        string            `json:"version"`
+	CreatedAt      time.Time         `json:"created_at"`
+	UpdatedAt      time.Time         `json:"updated_at"`
+}
+
+// Entry is a vault entry as its owner sees and edits it: which account, of which provider, on which side. Whether it
+// is authorized is the Credential's to say.
+type Entry struct {
+	Tenant         string            `json:"-"`
+	ID             string            `json:"id"`
+	Provider       string            `json:"provider"`
+	Alias          string            `json:"alias"` // unique within tenant and environment
+	Environment    string            `json:"environment"`
+	APIEnvironment APIEnvironment    `json:"api_environment"`
+	Settings       map[string]string `json:"settings"` // the provider's own fields, normalized; none is secret
+	Disabled       bool              `json:"disabled"`
+	Connectors     int64             `json:"-"` // how many connectors use it; kept by the transactions that make and remove them
+	CreatedBy      string            `json:"created_by"`
+	CreatedAt      time.Time         `json:"created_at"`
+	UpdatedAt      time.Time         `json:"updated_at"`
+	Revision       int64             `json:"-"`
+}
+
+// Status says whether an entry can be used.
+type Status string
+
+// The states of an entry.
+const (
+	Pending  Status = "pending"                  // made, never authorized
+	Active   Status = "active"                   // authorized
+	Reauth   Status = "reauthorization_required" // a person must authorize it anew; Cause says why
+	Disabled Status = "disabled"                 // switched off by its owner; a flag apart from the rest
+)
+
+// Cause says why an entry needs a new authorization.
+type Cause string
+
+// The causes.
+const (
+	Revoked              Cause = "revoked"
+	RotationUnknown      Cause = "rotation_unknown"
+	AuthorizationExpired Cause = "authorization_expired"
+)
+
+// Health says how well an authorized entry's refreshes go.
+type Health string
+
+// The grades of health.
+const (
+	OK       Health = "ok"
+	Degraded Health = "degraded" // refreshing fails, the access token still lives and is served
+	Failing  Health = "failing"  // refreshing fails and there is no living access token
+)
+
+// Identity says how sure we are of the account.
+type Identity string
+
+// The grades of identity.
+const (
+	Verified Identity = "verified" // the provider's API confirmed it
+	Claimed  Identity = "claimed"  // only the browser's word for it
+)
+
+// Account is the outside account that an entry is pinned to.
+type Account struct {
+	ID       string            `json:"id"` // Amazon: selling partner id
+	Name     string            `json:"name,omitempty"`
+	Members  []Member          `json:"members,omitempty"` // Amazon: marketplaces; Sage: businesses
+	Details  map[string]string `json:"details,omitempty"`
+	Identity Identity          `json:"identity"`
+}
+
+// Member is a part of an account that a connector can name.
+type Member struct {
+	Kind    string `json:"kind"` // "marketplace", "business"
+	ID      string `json:"id"`
+	Country string `json:"country,omitempty"`
+	Name    string `json:"name,omitempty"` // store or business name
+	Active  bool   `json:"active"`
+}
+
+// Intent is the note that a refresh token is about to be spent: written before the call, ended by a definite answer.
+type Intent struct {
+	Generation int64     // of the token set whose refresh token is spent
+	Hash       string    // fingerprint of that refresh token
+	At         time.Time // when
+	Fence      int64     // under which lease
+}
+
+// Lease is the exclusive right to refresh an entry until a time.
+type Lease struct {
+	Owner string
+	Until time.Time
+	Fence int64 // grows with every lease; a write under an older fence is refused
+}
+
+// Failure is the last refresh that did not succeed.
+type Failure struct {
+	Outcome   string    `json:"outcome"`              // of the closed set of outcomes
+	Code      string    `json:"code,omitempty"`       // the provider's error code
+	Status    int       `json:"status,omitempty"`     // HTTP status
+	RequestID string    `json:"request_id,omitempty"` // the provider's
+	At        time.Time `json:"at"`
+	Count     int64     `json:"count"`             // in a row
+	RetryAt   time.Time `json:"retry_at,omitzero"` // nobody tries before
+}
+
+// Credential is an entry's authorization: one item, so that lease, intent, generation and sealed tokens change together.
+type Credential struct {
+	Tenant               string
+	Entry                string
+	Provider             string
+	Status               Status // Active or Reauth
+	Cause                Cause
+	Generation           int64         // number of the token set in force; the first is 1
+	Sealed               []byte        // the token set, bound to tenant, entry, provider and generation
+	Lifetime             time.Duration // of the access token as issued
+	Expires              time.Time     // of the access token
+	Refreshed            time.Time     // when the set in force was stored
+	Authorized           time.Time     // when a person last gave consent
+	AuthorizationExpires time.Time     // when that consent ends by itself; zero = never, or unknown
+	Fence                int64
+	Lease                *Lease
+	Intent               *Intent
+	Account              *Account
+	Failure              *Failure
+	Commit               string // id of the write that stored this generation
+	DueAt                time.Time
+}
+
+// HealthAt grades the credential at a moment.
+func (c *Credential) HealthAt(now time.Time) Health {
+	switch {
+	case c.Failure == nil:
+		return OK
+	case now.Before(c.Expires):
+		return Degraded
+	default:
+		return Failing
+	}
+}
+
+// Mode is how an authorization request may be completed.
+type Mode string
+
+// The doors (design, "Connecting an account safely").
+const (
+	Browser      Mode = "browser"
+	ResultURL    Mode = "result_url"
+	Appstore     Mode = "appstore"
+	RefreshToken Mode = "refresh_token"
+)
+
+// Stage is how far an authorization request has come.
+type Stage string
+
+// The stages.
+const (
+	Open       Stage = "open"       // waiting for the browser, or for the Result URL
+	Started    Stage = "started"    // browser door: Continue was pressed and the cookie is set
+	Superseded Stage = "superseded" // a newer request took its place
+	Taken      Stage = "taken"      // claimed; the code is being exchanged
+	Exchanged  Stage = "exchanged"  // tokens are sealed into it; the account is not yet identified
+	Done       Stage = "done"       // Entry is authorized
+	Failed     Stage = "failed"     // ended without; Failure says why
+)
+
+// Request is one authorization request.
+type Request struct {
+	Tenant        string
+	ID            string
+	Entry         string
+	Provider      string
+	Principal     string // who began it
+	Mode          Mode
+	RedirectURI   string
+	StateHash     string // fingerprint of the state's secret part; "" until the consent URL is made
+	HandleHash    string // browser door: of the start handle's
+	CookieHash    string // browser door: of the cookie's
+	Verifier      []byte // sealed PKCE verifier
+	Stage         Stage
+	CodeHash      string            // of the code that claimed it
+	Claims        map[string]string // what the callback said besides the code
+	ClaimedBy     string
+	ClaimedUntil  time.Time
+	Attempts      int64           // exchanges begun
+	Sealed        []byte          // token set, once exchanged
+	Failure       json.RawMessage // the answer to give again once Failed
+	Callback      string          // Appstore door: where to send the browser
+	CallbackState string          // Appstore door: amazon_state
+	Beta          bool
+	CreatedAt     time.Time
+	Expires       time.Time
+}
+
+// Connector is a named use of a vault entry.
+type Connector struct {
+	Tenant    string              `json:"-"`
+	ID        string              `json:"id"`
+	Name      string              `json:"name"`
+	Entry     string              `json:"vault_entry"`
+	Provider  string              `json:"provider"`
+	Settings  map[string][]string `json:"settings"`
+	CreatedBy string              `json:"created_by"`
+	CreatedAt time.Time           `json:"created_at"`
+	UpdatedAt time.Time           `json:"updated_at"`
+	Revision  int64               `json:"-"`
+}
+
+// Role is what a key may do.
+type Role string
+
+// Owner may do everything.
+const Owner Role = "owner"
+
+// APIKey is a key of ours, kept as a fingerprint.
+type APIKey struct {
+	Tenant       string    `json:"-"`
+	ID           string    `json:"id"`
+	Role         Role      `json:"role"`
+	PersonalData bool      `json:"personal_data"` // may ask for personal data
+	Label        string    `json:"label"`
+	Hash         string    `json:"-"`
+	CreatedAt    time.Time `json:"created_at"`
+	Expires      time.Time `json:"expires_at,omitzero"`
+	Revoked      bool      `json:"revoked"`
+}
+
+// Principal is who is asking, as the authorizer found out.
+type Principal struct {
+	Tenant       string
+	ID           string // of the key
+	Role         Role
+	PersonalData bool
+}

@@ -1,0 +1,211 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/oauth"
+	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
+)
+
+// Margin is how much life "enough" asks of a token: a fifth of its lifetime, at most most. Following the lifetime keeps
+// a five-minute token from being refreshed at every read, however long the configured margin.
+func Margin(lifetime, most time.Duration) time.Duration { return min(most, lifetime/5) }
+
+// refresh makes sure that a token set with enough life is in force. Numbers are the steps of docs/refresh-cycle.md.
+func (s *Service) refresh(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	first := int64(0) // the generation found first; a moved one means that somebody else refreshed
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 400*time.Millisecond) {
+		entry, err := s.Vault.Entry(ctx, call.Tenant, call.Entry)
+		if err != nil {
+			return tokens.Answer{}, err
+		}
+		c, found, err := s.Vault.Credential(ctx, call.Tenant, call.Entry) // step 1
+		if err != nil {
+			return tokens.Answer{}, err
+		}
+		if answer, err, ended := s.settled(entry, c, found, call, first); ended {
+			return answer, err
+		}
+		if first == 0 {
+			first = c.Generation
+		}
+		if c.Lease == nil || !s.Now().Before(c.Lease.Until) {
+			answer, err := s.attempt(ctx, entry, c)
+			if !errors.Is(err, vault.ErrHeld) {
+				return answer, err
+			}
+		}
+		if err := sleep(ctx, pause); err != nil { // somebody else has the lease: wait for what comes of it
+			return tokens.Answer{}, unavailable(err)
+		}
+	}
+}
+
+// settled reports whether there is nothing to do, or nothing that can be done.
+func (s *Service) settled(entry record.Entry, c record.Credential, found bool, call tokens.Call, first int64) (tokens.Answer, error, bool) {
+	switch {
+	case entry.Disabled:
+		return tokens.Answer{}, fault.New(fault.Conflict, "entry_disabled", "This vault entry is disabled.").
+			Do("Enable it with PATCH /v1/vault-entries/" + entry.ID + "."), true
+	case !found:
+		return tokens.Answer{}, NotAuthorized(entry.ID), true
+	case c.Status == record.Reauth:
+		return tokens.Answer{Outcome: outcomeOf(c.Cause), Generation: c.Generation, Fault: Reauthorize(c)}, nil, true
+	case first != 0 && c.Generation != first:
+		return in(c, tokens.LostRace), nil, true
+	case s.fresh(c, call):
+		return in(c, tokens.AlreadyFresh), nil, true
+	case s.backingOff(c, call, first):
+		return tokens.Answer{Outcome: tokens.Outcome(c.Failure.Outcome), Generation: c.Generation, Expires: c.Expires,
+			Fault: failureFault(*c.Failure, c.Failure.RetryAt.Sub(s.Now()))}, nil, true
+	default:
+		return tokens.Answer{}, nil, false
+	}
+}
+
+// in answers with the set in force.
+func in(c record.Credential, outcome tokens.Outcome) tokens.Answer {
+	return tokens.Answer{Outcome: outcome, Generation: c.Generation, Expires: c.Expires}
+}
+
+func (s *Service) fresh(c record.Credential, call tokens.Call) bool {
+	if call.FailedGeneration != 0 {
+		return c.Generation != call.FailedGeneration
+	}
+	return !call.Force && s.Now().Add(Margin(c.Lifetime, s.MaxMargin)).Before(c.Expires)
+}
+
+// backingOff reports whether a recent failure says to wait. A person who asks for a refresh by name is let through,
+// unless it was the provider that said how long. A caller who waited for somebody else's try hears how it ended.
+func (s *Service) backingOff(c record.Credential, call tokens.Call, first int64) bool {
+	if c.Failure == nil || !s.Now().Before(c.Failure.RetryAt) {
+		return false
+	}
+	return !call.Force || first != 0 || c.Failure.Outcome == string(tokens.RateLimited)
+}
+
+// attempt is steps 2 to 5, for the caller that gets the lease. vault.ErrHeld when it does not.
+func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Credential) (tokens.Answer, error) {
+	adapter, source, err := s.adapter(entry)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	app, err := s.app(ctx, entry, adapter.Descriptor(), false)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	set, err := s.Vault.OpenTokens(ctx, c) // also warms the keyring: sealing the answer must not wait for it
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	prior, died := c.Intent, c.Lease != nil // a lease that ran out was never ended: its owner died
+	holdOff := prior != nil && died && adapter.Descriptor().Rotates
+	if err := s.enoughTime(ctx, holdOff); err != nil {
+		return tokens.Answer{}, err
+	}
+	leased, err := s.acquire(ctx, c, set.Refresh, holdOff) // step 2
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	if holdOff {
+		if moved, answer, err := s.holdOff(ctx, leased); moved || err != nil {
+			return answer, err
+		}
+	}
+	started := s.Now()
+	issued, err := s.post(ctx, source.TokenClient(entry, app), set.Refresh) // step 3
+	if failure := rejectedClient(err); failure != nil {
+		// The secret may have been changed since it was cached. A client that is refused has spent nothing.
+		if fresh, changed := s.changedApp(ctx, entry, adapter.Descriptor(), app); changed {
+			issued, err = s.post(ctx, source.TokenClient(entry, fresh), set.Refresh)
+		}
+	}
+	if err != nil {
+		return s.failed(ctx, leased, adapter.Descriptor(), prior, err)
+	}
+	return s.commit(ctx, leased, adapter.Descriptor(), set, issued, started) // steps 4 and 5
+}
+
+// acquire takes the lease for as long as the whole attempt may last.
+func (s *Service) acquire(ctx context.Context, c record.Credential, spent secret.Text, holdOff bool) (record.Credential, error) {
+	owner, err := ident.New(s.Random, "lease_")
+	if err != nil {
+		return c, err
+	}
+	now := s.Now()
+	return s.Vault.Acquire(ctx, c, owner, now.Add(s.budget(holdOff)+time.Second),
+		record.Intent{Generation: c.Generation, Hash: spent.Fingerprint(), At: now.UTC()})
+}
+
+// budget is the longest that an attempt lasts. The lease outlives it, so nobody else spends the token meanwhile.
+func (s *Service) budget(holdOff bool) time.Duration {
+	budget := s.PostTimeout + s.StoreBudget
+	if holdOff {
+		budget += s.RescueInterval
+	}
+	return budget
+}
+
+// enoughTime refuses to begin what the function's deadline would cut off.
+func (s *Service) enoughTime(ctx context.Context, holdOff bool) error {
+	deadline, ok := ctx.Deadline()
+	if ok && time.Until(deadline) < s.budget(holdOff) {
+		return fault.New(fault.Unavailable, "provider_unavailable", "There is not enough time left to refresh the token safely.").
+			Do("Try again.").After(time.Second)
+	}
+	return nil
+}
+
+// holdOff waits for the answer that a dead owner may have sent to the rescue queue, and looks again.
+func (s *Service) holdOff(ctx context.Context, leased record.Credential) (moved bool, answer tokens.Answer, err error) {
+	if err := sleep(ctx, s.RescueInterval); err != nil {
+		return false, answer, unavailable(err)
+	}
+	now, found, err := s.Vault.Credential(ctx, leased.Tenant, leased.Entry)
+	if err != nil {
+		return false, answer, err
+	}
+	if !found || now.Generation != leased.Generation {
+		return true, in(now, tokens.LostRace), nil
+	}
+	return false, answer, nil
+}
+
+// post is the one call that spends the token. Its deadline ends well before the lease does.
+func (s *Service) post(ctx context.Context, client oauth.Client, refresh secret.Text) (oauth.Tokens, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.PostTimeout)
+	defer cancel()
+	return client.Refresh(ctx, refresh)
+}
+
+func rejectedClient(err error) *oauth.Failure {
+	var failure *oauth.Failure
+	if errors.As(err, &failure) && failure.Outcome == oauth.Misconfigured && failure.Code == "invalid_client" {
+		return failure
+	}
+	return nil
+}
+
+func (s *Service) changedApp(ctx context.Context, entry record.Entry, d *provider.Descriptor, used provider.AppCredentials) (provider.AppCredentials, bool) {
+	if s.enoughTime(ctx, false) != nil {
+		return used, false
+	}
+	fresh, err := s.app(ctx, entry, d, true)
+	if err != nil {
+		return used, false
+	}
+	for name, value := range fresh.Secrets {
+		if !value.Equal(used.Secrets[name]) {
+			return fresh, true
+		}
+	}
+	return fresh, false
+}

@@ -1,0 +1,201 @@
+package refresh
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/oauth"
+	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
+)
+
+// assumedLifetime is taken when an answer does not say how long its token lives. RFC 6749 only recommends saying.
+const assumedLifetime = 5 * time.Minute
+
+// commit makes a bought answer durable (step 4) and only then answers (step 5).
+func (s *Service) commit(ctx context.Context, leased record.Credential, d *provider.Descriptor, old vault.TokenSet, issued oauth.Tokens, started time.Time) (tokens.Answer, error) {
+	set := vault.TokenSet{Access: issued.Access, Refresh: issued.Refresh, Scope: issued.Scope}
+	if set.Refresh.IsZero() {
+		set.Refresh = old.Refresh // not rotated: the old one stays in force
+	}
+	sealed, err := s.Vault.SealTokens(ctx, leased, leased.Generation+1, set)
+	if err != nil {
+		return tokens.Answer{}, fmt.Errorf("sealing a fresh token set: %w", err)
+	}
+	id, err := ident.New(s.Random, "commit_")
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	next := vault.NewSet{Sealed: sealed, Lifetime: lifetime(issued), Expires: started.Add(lifetime(issued)).UTC(), Commit: id}
+	next.DueAt = s.nextDue(d, leased.Entry, next.Lifetime, next.Expires, started)
+	took := s.Now().Sub(started)
+
+	stored, err := s.store(ctx, leased, next)
+	switch {
+	case err == nil:
+		s.Logger.InfoContext(ctx, "token refreshed", "tenant", leased.Tenant, "entry", leased.Entry, "provider", leased.Provider,
+			"generation", stored.Generation, "outcome", string(tokens.Success))
+		return tokens.Answer{Outcome: tokens.Success, Generation: stored.Generation, Expires: stored.Expires, Took: took}, nil
+	case errors.Is(err, vault.ErrOvertaken):
+		return s.overtaken(ctx, leased)
+	default:
+		return s.toRescue(ctx, leased, next, err)
+	}
+}
+
+func lifetime(issued oauth.Tokens) time.Duration {
+	if issued.Lifetime <= 0 {
+		return assumedLifetime
+	}
+	return issued.Lifetime
+}
+
+// store tries the one conditional write until it is decided or the budget is spent.
+func (s *Service) store(ctx context.Context, c record.Credential, next vault.NewSet) (record.Credential, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StoreBudget*3/4)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		stored, err := s.Vault.Commit(ctx, c, next)
+		if err == nil || errors.Is(err, vault.ErrOvertaken) {
+			return stored, err
+		}
+		if sleep(ctx, pause) != nil {
+			return c, err
+		}
+	}
+}
+
+// rescuedSet is a sealed answer on its way through the rescue queue.
+type rescuedSet struct {
+	Generation int64        `json:"generation"` // that it follows
+	Set        vault.NewSet `json:"set"`
+}
+
+// toRescue keeps an answer that the table does not take. The lease is left to run out: until then nobody asks again.
+func (s *Service) toRescue(ctx context.Context, c record.Credential, next vault.NewSet, cause error) (tokens.Answer, error) {
+	body, err := json.Marshal(rescuedSet{Generation: c.Generation, Set: next})
+	if err != nil {
+		return tokens.Answer{}, errors.New("encoding a sealed answer failed")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StoreBudget/4)
+	defer cancel()
+	if err := s.Rescue(ctx, tokens.Call{Op: tokens.Rescue, Tenant: c.Tenant, Entry: c.Entry, Rescued: body}); err != nil {
+		s.Logger.ErrorContext(ctx, "a fresh token set could be neither stored nor rescued", "tenant", c.Tenant, "entry", c.Entry,
+			"provider", c.Provider, "generation", c.Generation+1, "error", errors.Join(cause, err).Error())
+		return tokens.Answer{}, fmt.Errorf("rescuing a sealed answer: %w", err)
+	}
+	s.Logger.WarnContext(ctx, "a fresh token set went to rescue", "tenant", c.Tenant, "entry", c.Entry, "generation", c.Generation+1)
+	return tokens.Answer{Outcome: tokens.Transient, Generation: c.Generation, Expires: c.Expires,
+		Fault: fault.Wrap(cause, fault.Unavailable, "store_unavailable", "The vault's store does not answer now; the fresh token is kept safe.").
+			Do("Try again in a moment.").After(s.RescueInterval)}, nil
+}
+
+// rescued applies a sealed answer that comes back from the rescue queue, under the condition it always had.
+func (s *Service) rescued(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	var in rescuedSet
+	if err := json.Unmarshal(call.Rescued, &in); err != nil {
+		return tokens.Answer{}, errors.New("a rescued answer cannot be read")
+	}
+	c, found, err := s.Vault.Credential(ctx, call.Tenant, call.Entry)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	if !found || c.Generation != in.Generation {
+		return tokens.Answer{Outcome: tokens.LostRace, Generation: c.Generation}, nil
+	}
+	stored, err := s.Vault.Commit(ctx, c, in.Set)
+	if errors.Is(err, vault.ErrOvertaken) {
+		return tokens.Answer{Outcome: tokens.LostRace}, nil
+	}
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	s.Logger.InfoContext(ctx, "a rescued token set is in force", "tenant", c.Tenant, "entry", c.Entry, "generation", stored.Generation)
+	return tokens.Answer{Outcome: tokens.Success, Generation: stored.Generation, Expires: stored.Expires}, nil
+}
+
+// overtaken answers with what is in force instead of what was bought.
+func (s *Service) overtaken(ctx context.Context, c record.Credential) (tokens.Answer, error) {
+	now, found, err := s.Vault.Credential(ctx, c.Tenant, c.Entry)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	if !found {
+		return tokens.Answer{}, vault.NotFound("vault entry", c.Entry)
+	}
+	return in(now, tokens.LostRace), nil
+}
+
+// failed notes what a refusal means, under the fence. prior is the intent that the lease found standing.
+func (s *Service) failed(ctx context.Context, leased record.Credential, d *provider.Descriptor, prior *record.Intent, cause error) (tokens.Answer, error) {
+	var refusal *oauth.Failure
+	if !errors.As(cause, &refusal) {
+		refusal = &oauth.Failure{Outcome: oauth.Transient, Spent: true}
+	}
+	if refusal.Outcome == oauth.Revoked {
+		// Before a grant is called gone, somebody else may have rotated it.
+		now, found, err := s.Vault.Credential(ctx, leased.Tenant, leased.Entry)
+		if err == nil && found && now.Generation != leased.Generation {
+			return in(now, tokens.LostRace), nil
+		}
+	}
+	note := s.note(leased, refusal)
+	status, why := leased.Status, record.Cause("")
+	if refusal.Outcome == oauth.Revoked {
+		status, why = record.Reauth, record.Revoked
+		if d.Rotates && prior != nil && prior.Generation == leased.Generation {
+			why, note.Outcome = record.RotationUnknown, string(tokens.RotationUnknown)
+		}
+	}
+	err := s.Vault.Fail(ctx, leased, note, status, why, refusal.Spent && d.Rotates)
+	s.logFailure(ctx, leased, note, cause)
+	if errors.Is(err, vault.ErrFenced) {
+		return s.overtaken(ctx, leased)
+	}
+	answer := tokens.Answer{Outcome: tokens.Outcome(note.Outcome), Generation: leased.Generation, Expires: leased.Expires,
+		Fault: failureFault(note, note.RetryAt.Sub(s.Now()))}
+	if status == record.Reauth {
+		leased.Status, leased.Cause = status, why
+		answer.Fault = Reauthorize(leased)
+	}
+	return answer, err
+}
+
+// note says when to try again: as the provider asked, or after a pause that grows with the failures in a row.
+func (s *Service) note(c record.Credential, refusal *oauth.Failure) record.Failure {
+	note := record.Failure{Outcome: string(refusal.Outcome), Code: refusal.Code, Status: refusal.Status,
+		RequestID: refusal.RequestID, At: s.Now().UTC(), Count: 1}
+	if c.Failure != nil {
+		note.Count = c.Failure.Count + 1
+	}
+	wait := min(time.Second<<min(note.Count-1, 6), time.Minute)
+	switch refusal.Outcome {
+	case oauth.Misconfigured:
+		wait = max(wait, 10*time.Second)
+	case oauth.RateLimited:
+		wait = max(wait, 5*time.Second)
+	}
+	if refusal.RetryAfter > 0 {
+		wait = refusal.RetryAfter
+	}
+	if refusal.Outcome != oauth.Revoked {
+		note.RetryAt = note.At.Add(wait)
+	}
+	return note
+}
+
+func (s *Service) logFailure(ctx context.Context, c record.Credential, note record.Failure, cause error) {
+	level := s.Logger.WarnContext
+	if note.Outcome == string(tokens.Misconfigured) {
+		level = s.Logger.ErrorContext // an alarm: every entry of the application is affected
+	}
+	level(ctx, "token not refreshed", "tenant", c.Tenant, "entry", c.Entry, "provider", c.Provider, "generation", c.Generation,
+		"outcome", note.Outcome, "status", note.Status, "code", note.Code, "request_id", note.RequestID, "error", cause.Error())
+}

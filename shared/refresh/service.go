@@ -1,0 +1,155 @@
+// Package refresh is the token service: the only code that calls token endpoints, reads client secrets and puts token
+// sets in force.
+//
+// The argument: a refresh token that can be spent once is lost by every shortcut. So one package holds the whole
+// cycle, in the order that docs/refresh-cycle.md argues step by step: read, lease with intent, one POST, make the
+// answer durable, and only then anything else. What it promises its callers: a call that has begun is finished whatever
+// becomes of the caller, and an answer that was bought is stored or in the rescue queue before anybody hears of it.
+package refresh
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+	"connectorvault/shared/store"
+	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
+)
+
+// Config is what the token service needs. Every duration has a default.
+type Config struct {
+	Vault    *vault.Vault
+	Secrets  store.Secrets
+	Provider func(name string) (provider.Adapter, bool)
+	HTTP     *http.Client // for the identification of accounts
+	Now      func() time.Time
+	Random   io.Reader
+	Logger   *slog.Logger
+
+	// Rescue takes a sealed answer that the table refused; it is given back as a call with op rescue. On AWS a queue.
+	Rescue func(ctx context.Context, call tokens.Call) error
+
+	// Enqueue takes the calls that a sweep found due.
+	Enqueue func(ctx context.Context, calls []tokens.Call) error
+
+	PostTimeout    time.Duration // one POST to a token endpoint; 15 s
+	StoreBudget    time.Duration // making the answer durable; 8 s
+	RescueInterval time.Duration // how long a dead owner's answer may be on its way; 5 s
+	MaxMargin      time.Duration // most life that "enough" asks for; 5 min
+}
+
+// Service carries out calls. It is safe for concurrent use.
+type Service struct {
+	Config
+	flight  singleflight.Group
+	running sync.WaitGroup
+	apps    appCache
+}
+
+// New returns a Service, with defaults filled in.
+func New(cfg Config) *Service {
+	defaults := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	defaults(&cfg.PostTimeout, 15*time.Second)
+	defaults(&cfg.StoreBudget, 8*time.Second)
+	defaults(&cfg.RescueInterval, 5*time.Second)
+	defaults(&cfg.MaxMargin, 5*time.Minute)
+	return &Service{Config: cfg, apps: appCache{entries: map[string]cachedApp{}}}
+}
+
+// Do carries out one call. Its work is detached from ctx's cancellation, so a caller that leaves changes nothing;
+// ctx's deadline still bounds what is begun. Equal calls that run at once are one.
+func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	key := fmt.Sprintf("%s|%s|%s|%s|%d|%t|%s", call.Op, call.Tenant, call.Entry, call.Request, call.FailedGeneration, call.Force,
+		call.Code.Fingerprint()+call.RefreshToken.Fingerprint())
+	result := s.flight.DoChan(key, func() (any, error) {
+		s.running.Add(1)
+		defer s.running.Done()
+		detached := context.WithoutCancel(ctx)
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			detached, cancel = context.WithDeadline(detached, deadline)
+			defer cancel()
+		}
+		return s.dispatch(detached, call)
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return tokens.Answer{}, r.Err
+		}
+		return r.Val.(tokens.Answer), nil
+	case <-ctx.Done():
+		return tokens.Answer{}, fault.Wrap(ctx.Err(), fault.Unavailable, "provider_unavailable",
+			"The provider has not answered yet.").Do("Try again in a moment.").After(2 * time.Second)
+	}
+}
+
+// Drain waits until every call that has begun is finished, or ctx ends. It is called on shutdown.
+func (s *Service) Drain(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { s.running.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	switch call.Op {
+	case tokens.Refresh:
+		return s.refresh(ctx, call)
+	case tokens.Complete:
+		return s.complete(ctx, call)
+	case tokens.Adopt:
+		return s.adopt(ctx, call)
+	case tokens.Forget:
+		return s.forget(ctx, call)
+	case tokens.Due:
+		return s.due(ctx, call)
+	case tokens.Rescue:
+		return s.rescued(ctx, call)
+	default:
+		return tokens.Answer{}, fmt.Errorf("the token service knows no operation %q", call.Op)
+	}
+}
+
+// adapter finds the entry's adapter and its token endpoint's capability.
+func (s *Service) adapter(entry record.Entry) (provider.Adapter, provider.TokenSource, error) {
+	adapter, ok := s.Provider(entry.Provider)
+	if !ok {
+		return nil, nil, fmt.Errorf("no adapter for provider %q", entry.Provider)
+	}
+	source, ok := adapter.(provider.TokenSource)
+	if !ok {
+		return nil, nil, fmt.Errorf("provider %q has no token endpoint", entry.Provider)
+	}
+	return adapter, source, nil
+}
+
+// sleep waits, or returns early with ctx's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,86 @@
+// Package resource describes what can be read from a provider as data, and turns that data into requests and pages.
+//
+// The argument: three providers have some two hundred readable operations that differ in path, filters, paging style
+// and rate, and in nothing that needs code. Written as data they can be listed to a caller, checked by a test and
+// extended by a line; written as code they would be two hundred places to forget the rate limit in.
+package resource
+
+import "time"
+
+// Resource is something readable under one name: GET /v1/connectors/{connector}/{name}[/{item}].
+type Resource struct {
+	Name     string     // kebab case, unique within the provider
+	Title    string     // for a person
+	List     *Operation // nil: there is no list
+	Item     *Operation // nil: nothing is read by item. With Items set it answers a list that belongs to the item
+	Create   *Operation // nil: nothing can be asked for; Amazon's reports are asked for
+	Document bool       // an item can be read as a document (bytes, by range)
+}
+
+// Operation is one operation of a provider's API.
+type Operation struct {
+	ID      string   // the provider's own name for it
+	Method  string   // "" = GET
+	Path    string   // with {placeholders}: "{item}" is the item of our API's path, every other one a filter InPath
+	Filters []Filter // everything a caller may say, page size and page token apart
+	Paging  Paging
+	Items   string  // gjson path of the list, or of the one item, within the answer; "" = the answer is the item
+	Rate    float64 // requests a second; 0 = the provider states none, and none is enforced
+	Burst   int
+	// Personal are the paths, within an item, of a natural person's data. "*" stands for every element of a list, and
+	// for every member of an object; "**.x" for x at any depth. A list that a path does not mention is looked through.
+	// They are taken out of answers to callers who may not see them.
+	Personal []string
+	// PersonalValues are filter values that make the provider return personal data: filter → values. They are not
+	// sent for callers who may not see it.
+	PersonalValues map[string][]string
+	// PersonalWhole marks an answer that is personal data as a whole; it is refused without the grant.
+	PersonalWhole bool
+	OneOf         [][]string // of each group of filters exactly one must be given; a default steps back for another of its group
+	Retires       time.Time  // announced by the provider; zero = not
+	Accounts      []string   // account types it serves ("seller", "vendor"); empty = all
+}
+
+// Filter is a parameter of an operation.
+type Filter struct {
+	Name     string // as in the provider's API, and as in ours
+	In       Place
+	Required bool
+	List     ListStyle
+	Default  string   // sent when the caller says nothing; a "$name" is resolved by the adapter, a list is comma separated
+	Values   []string // all it may be; empty = anything
+	Max      int      // most elements of a list; 0 = not stated
+	Help     string   // for a person
+}
+
+// Place is where a parameter travels.
+type Place int
+
+// The places.
+const (
+	InQuery Place = iota
+	InPath
+	InBody
+)
+
+// ListStyle is how several values travel.
+type ListStyle int
+
+// The styles.
+const (
+	Single ListStyle = iota
+	CSV              // a,b,c
+	Multi            // name=a&name=b
+)
+
+// Paging is how an operation's pages follow each other.
+type Paging struct {
+	Param    string            // parameter that takes the next token; "" = the operation has one page
+	Next     string            // gjson path of the next token in the answer
+	Size     string            // parameter for the page size; "" = the provider's own
+	MaxSize  int               // 0 = not stated
+	Alone    bool              // the token must be the only parameter (Amazon reports, feeds)
+	Drop     []string          // parameters left out beside the token
+	Add      map[string]string // parameters added beside the token
+	TokenTTL time.Duration     // how long a token lives; 0 = not stated
+}

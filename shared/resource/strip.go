@@ -1,0 +1,132 @@
+package resource
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+// Strip takes a natural person's data out of an item. Everything else keeps its bytes and its order; only the
+// containers on the way to what is taken out are written anew, without the space between their members. An item
+// that is not JSON cannot be searched for personal data, so nothing of it is given out: it comes back as null.
+func Strip(op Operation, item json.RawMessage) json.RawMessage {
+	if len(op.Personal) == 0 {
+		return item
+	}
+	if !json.Valid(item) {
+		return json.RawMessage("null")
+	}
+	rules := make([]rule, 0, len(op.Personal))
+	for _, path := range op.Personal {
+		rules = append(rules, strings.Split(path, "."))
+	}
+	kept, changed := strip(gjson.ParseBytes(item), rules)
+	if !changed {
+		return item
+	}
+	return json.RawMessage(kept)
+}
+
+// WithoutPersonal returns params without the values that make a provider send personal data, and what it left out as
+// "name=value".
+func WithoutPersonal(op Operation, params url.Values) (kept url.Values, dropped []string) {
+	kept = clone(params)
+	for _, f := range op.Filters {
+		personal := op.PersonalValues[f.Name]
+		if len(personal) == 0 || !kept.Has(f.Name) {
+			continue
+		}
+		values := kept[f.Name]
+		if f.List == CSV {
+			values = strings.Split(strings.Join(values, ","), ",")
+		}
+		var rest []string
+		for _, v := range values {
+			if slices.Contains(personal, v) {
+				dropped = append(dropped, f.Name+"="+v)
+			} else {
+				rest = append(rest, v)
+			}
+		}
+		kept[f.Name] = rest
+		if len(rest) == 0 {
+			kept.Del(f.Name)
+		}
+	}
+	return kept, dropped
+}
+
+// rule is what is left of a path on the way down.
+type rule []string
+
+const (
+	any1 = "*"  // one step, whatever its name
+	deep = "**" // any number of steps
+)
+
+// strip returns the value's bytes without what the rules name, and whether that changed anything.
+func strip(value gjson.Result, rules []rule) (string, bool) {
+	object := value.IsObject()
+	if !object && !value.IsArray() {
+		return value.Raw, false
+	}
+	var out strings.Builder
+	changed := false
+	separator := ""
+	value.ForEach(func(key, member gjson.Result) bool {
+		next, taken := step(rules, key.String(), object)
+		if taken {
+			changed = true
+			return true
+		}
+		raw := member.Raw
+		if len(next) > 0 {
+			var inside bool
+			raw, inside = strip(member, next)
+			changed = changed || inside
+		}
+		out.WriteString(separator)
+		separator = ","
+		if object {
+			out.WriteString(key.Raw)
+			out.WriteByte(':')
+		}
+		out.WriteString(raw)
+		return true
+	})
+	if !changed {
+		return value.Raw, false
+	}
+	if object {
+		return "{" + out.String() + "}", true
+	}
+	return "[" + out.String() + "]", true
+}
+
+// step takes the rules one member down; taken says that the member itself is what a rule names. A list that a rule
+// does not mention is looked through, so that a provider's turning one object into several gives nothing away.
+func step(rules []rule, name string, object bool) (next []rule, taken bool) {
+	for _, r := range rules {
+		if r[0] == deep {
+			next = append(next, r)
+			r = r[1:]
+			if !object {
+				continue
+			}
+		}
+		switch {
+		case len(r) == 0:
+		case r[0] == any1 || (object && r[0] == name):
+			if len(r) == 1 {
+				return nil, true
+			}
+			next = append(next, r[1:])
+		case !object:
+			next = append(next, r)
+		}
+	}
+	return next, false
+}

@@ -1,0 +1,186 @@
+package sqlitestore
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"connectorvault/shared/store"
+)
+
+// DynamoDB's limits, and the promise's own.
+const (
+	maxOps       = 25
+	maxGet       = 100
+	maxPartition = 2048       // bytes
+	maxSort      = 1024       // bytes
+	maxItem      = 400 * 1024 // bytes, names and values together
+)
+
+// checkOps refuses what no engine could carry out, before anything is written.
+func checkOps(ops []store.Op) error {
+	if len(ops) == 0 || len(ops) > maxOps {
+		return fmt.Errorf("%d writes in one call: 1 to %d are possible", len(ops), maxOps)
+	}
+	if len(ops) == 1 && ops[0].Verb == store.Verify {
+		return errors.New("a lone Verify writes nothing")
+	}
+	type address struct {
+		table store.Table
+		key   store.Key
+	}
+	seen := make(map[address]bool, len(ops))
+	for i, op := range ops {
+		at := address{op.Table, op.Key}
+		if seen[at] {
+			return fmt.Errorf("write %d: an earlier one touches the same item", i)
+		}
+		seen[at] = true
+		if err := checkOp(op); err != nil {
+			return fmt.Errorf("write %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func checkOp(op store.Op) error {
+	if err := errors.Join(checkKey(op.Table, op.Key), checkAttrs(op.Set), checkCond(op.If)); err != nil {
+		return err
+	}
+	switch op.Verb {
+	case store.Put:
+		if len(op.Remove)+len(op.Add) > 0 {
+			return errors.New("a Put takes neither Remove nor Add")
+		}
+	case store.Update:
+		return checkUpdate(op)
+	case store.Delete, store.Verify:
+		if len(op.Set)+len(op.Remove)+len(op.Add) > 0 {
+			return errors.New("a Delete or Verify changes no attributes")
+		}
+	default:
+		return fmt.Errorf("verb %d is unknown", op.Verb)
+	}
+	return nil
+}
+
+// checkUpdate sees to it that each attribute is changed in one way, for the order of changes is not promised.
+func checkUpdate(op store.Op) error {
+	for name := range op.Add {
+		if _, both := op.Set[name]; both || slices.Contains(op.Remove, name) {
+			return fmt.Errorf("attribute %s is changed in two ways", name)
+		}
+		if err := checkName(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range op.Remove {
+		if _, both := op.Set[name]; both {
+			return fmt.Errorf("attribute %s is changed in two ways", name)
+		}
+		if err := checkName(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkKey(table store.Table, key store.Key) error {
+	if !slices.Contains(store.Tables(), table) {
+		return fmt.Errorf("table %q is unknown", table)
+	}
+	if key.Partition == "" || key.Sort == "" || len(key.Partition) > maxPartition || len(key.Sort) > maxSort {
+		return fmt.Errorf("a key's partition has 1 to %d bytes and its sort key 1 to %d", maxPartition, maxSort)
+	}
+	if !utf8.ValidString(key.Partition) || !utf8.ValidString(key.Sort) {
+		return errors.New("a key is UTF-8")
+	}
+	return nil
+}
+
+func checkAttrs(attrs store.Attrs) error {
+	if err := attrs.Check(); err != nil {
+		return err
+	}
+	for name, value := range attrs {
+		if err := checkName(name); err != nil {
+			return err
+		}
+		if text, ok := value.(string); ok && !utf8.ValidString(text) {
+			return fmt.Errorf("attribute %s: a string is UTF-8; other bytes go into a []byte", name)
+		}
+	}
+	return nil
+}
+
+// checkName refuses the names that the DynamoDB driver needs itself.
+func checkName(name string) error {
+	if name == "" || name == "pk" || name == "sk" || name == "_" || !utf8.ValidString(name) {
+		return fmt.Errorf("attribute name %q is not allowed", name)
+	}
+	return nil
+}
+
+func checkCond(c *store.Cond) error {
+	if c == nil {
+		return nil
+	}
+	switch c.Kind {
+	case store.CondExists, store.CondAbsent:
+	case store.CondHas, store.CondLacks:
+		return checkName(c.Attr)
+	case store.CondEqual:
+		return checkAttrs(store.Attrs{c.Attr: c.Value})
+	case store.CondLess, store.CondAtMost:
+		if _, ok := c.Value.(int64); !ok {
+			return fmt.Errorf("condition on %s: %T is not a limit", c.Attr, c.Value)
+		}
+		return checkName(c.Attr)
+	case store.CondAll, store.CondAny:
+		for _, part := range c.Of {
+			if err := checkCond(part); err != nil {
+				return err
+			}
+		}
+	default:
+		return fmt.Errorf("condition kind %d is unknown", c.Kind)
+	}
+	return nil
+}
+
+// checkItem looks at the item as it would be stored.
+func checkItem(table store.Table, key store.Key, attrs store.Attrs) error {
+	size := len(key.Partition) + len(key.Sort) + len("pksk")
+	for name, value := range attrs {
+		size += len(name)
+		switch v := value.(type) {
+		case string:
+			size += len(v)
+		case []byte:
+			size += len(v)
+		case int64:
+			size += len(strconv.FormatInt(v, 10))/2 + 2
+		default:
+			size++
+		}
+	}
+	if size > maxItem {
+		return fmt.Errorf("the item has %d bytes, over the limit of %d", size, maxItem)
+	}
+	if table != store.Credentials {
+		return nil
+	}
+	if shard, has := attrs[store.AttrDueShard]; has {
+		if text, ok := shard.(string); !ok || text == "" {
+			return fmt.Errorf("attribute %s: a string that is not empty is needed", store.AttrDueShard)
+		}
+	}
+	if at, has := attrs[store.AttrDueAt]; has {
+		if _, ok := at.(int64); !ok {
+			return fmt.Errorf("attribute %s: an int64 is needed", store.AttrDueAt)
+		}
+	}
+	return nil
+}

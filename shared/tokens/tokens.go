@@ -1,0 +1,125 @@
+// Package tokens is what the token service is asked, and what it answers.
+//
+// The argument: only functions/refresh calls token endpoints, reads client secrets and writes token sets. The other
+// functions ask it, over a Lambda invocation on AWS and over a plain call on one machine, so what they say to each
+// other is written once and is the same bytes in both. No answer ever holds a token: who may read them opens the
+// sealed set itself, after the answer says that a good one is in force.
+package tokens
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/secret"
+)
+
+// Op is what the token service is asked to do.
+type Op string
+
+// The operations.
+const (
+	Refresh  Op = "refresh"  // make sure that an access token with enough life is in force
+	Complete Op = "complete" // exchange a code for an authorization request, and put its tokens in force
+	Adopt    Op = "adopt"    // put a refresh token in force that an owner brings
+	Forget   Op = "forget"   // remove an entry and its tokens
+	Due      Op = "due"      // do what the schedule noted for an entry
+	Rescue   Op = "rescue"   // store a sealed answer that the table had refused
+)
+
+// Call is one request to the token service.
+type Call struct {
+	Op     Op
+	Tenant string
+	Entry  string
+
+	Force            bool  // Refresh: even when the token has enough life
+	FailedGeneration int64 // Refresh: the set that a provider refused; when it is no longer in force there is no call. 0 = none named
+
+	Request      string            // Complete: the authorization request
+	Code         secret.Text       // Complete
+	Claims       map[string]string // Complete, Adopt: what is said of the account besides
+	RefreshToken secret.Text       // Adopt
+	Principal    string            // Adopt: who brings it
+
+	Rescued json.RawMessage // Rescue: the sealed answer
+}
+
+// Answer is the token service's answer to a call that it carried out.
+type Answer struct {
+	Outcome    Outcome       `json:"outcome"`
+	Generation int64         `json:"generation,omitempty"`
+	Expires    time.Time     `json:"expires_at,omitzero"` // of the access token in force
+	Fault      *fault.Error  `json:"fault,omitempty"`     // why not, when the outcome is none of the good ones
+	Took       time.Duration `json:"took,omitempty"`      // the provider's part
+}
+
+// Outcome is how a refresh ended. The set is closed.
+type Outcome string
+
+// The outcomes.
+const (
+	Success         Outcome = "success"
+	AlreadyFresh    Outcome = "already_fresh" // there was nothing to do
+	LostRace        Outcome = "lost_race"     // somebody else did it, and its result is in force
+	Transient       Outcome = "transient"
+	RateLimited     Outcome = "rate_limited"
+	Misconfigured   Outcome = "client_misconfigured"
+	Revoked         Outcome = "revoked"
+	RotationUnknown Outcome = "rotation_unknown"
+)
+
+// Invoke carries out a call and waits for it. A call that the service refused or could not carry out comes back as
+// the *fault.Error of the answer.
+type Invoke func(ctx context.Context, call Call) (Answer, error)
+
+// Nudge asks for a call to be carried out and does not wait.
+type Nudge func(ctx context.Context, call Call) error
+
+// wire is a Call as it travels. Its secrets are in the clear: an invocation is the one place they are meant for, so
+// nothing but Encode and Decode touches it.
+type wire struct {
+	Op               Op                `json:"op"`
+	Tenant           string            `json:"tenant"`
+	Entry            string            `json:"entry,omitempty"`
+	Force            bool              `json:"force,omitempty"`
+	FailedGeneration int64             `json:"failed_generation,omitempty"`
+	Request          string            `json:"request,omitempty"`
+	Code             string            `json:"code,omitempty"`
+	Claims           map[string]string `json:"claims,omitempty"`
+	RefreshToken     string            `json:"refresh_token,omitempty"`
+	Principal        string            `json:"principal,omitempty"`
+	Rescued          json.RawMessage   `json:"rescued,omitempty"`
+}
+
+// Encode returns a call as it travels. The bytes hold secrets: they go to the token service and nowhere else.
+func Encode(c Call) ([]byte, error) {
+	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
+		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
+		Principal: c.Principal, Rescued: c.Rescued})
+	if err != nil {
+		return nil, errors.New("encoding a call to the token service failed")
+	}
+	return b, nil
+}
+
+// Decode reads what Encode made. Its error never quotes the input.
+func Decode(b []byte) (Call, error) {
+	var w wire
+	if err := json.Unmarshal(b, &w); err != nil || w.Op == "" {
+		return Call{}, errors.New("the call to the token service cannot be read")
+	}
+	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
+		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
+		Principal: w.Principal, Rescued: w.Rescued}, nil
+}
+
+// Err returns the answer's fault as an error; nil when there is none. (A nil *fault.Error in an error is not nil.)
+func (a Answer) Err() error {
+	if a.Fault == nil {
+		return nil
+	}
+	return a.Fault
+}

@@ -1,0 +1,51 @@
+package vault
+
+import (
+	"context"
+	"errors"
+
+	"connectorvault/shared/record"
+	"connectorvault/shared/store"
+)
+
+// ErrEntryGone means that the entry was deleted while it was being authorized.
+var ErrEntryGone = errors.New("the vault entry is gone")
+
+// Authorize puts a new authorization in force: a credential of generation c.Generation (1 for the first), of which
+// before was the state read (nil when there was none). The entry must still exist, the generation must not have moved
+// (ErrOvertaken), and the request that led here, if any, is done in the same transaction.
+func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c record.Credential, r *record.Request) error {
+	account, err := encode(c.Account)
+	if err != nil {
+		return err
+	}
+	set := setAttrs(c)
+	set[attrTenant], set[attrEntry], set[attrProvider], set[attrAccount] = c.Tenant, c.Entry, c.Provider, account
+	set[attrAuthorized], set[attrConsentEnds] = milli(c.Authorized), milli(c.AuthorizationExpires)
+	put := store.Op{Verb: store.Update, Table: store.Credentials, Key: credentialKey(c.Tenant, c.Entry), If: store.Absent(), Set: set,
+		Remove: []string{attrCause, attrLeaseOwner, attrLeaseUntil, attrIntent, attrFailure}}
+	if before == nil {
+		set[attrFence] = int64(0)
+	} else {
+		put.If = store.Equal(attrGeneration, before.Generation)
+	}
+	withDue(&put, c)
+	ops := []store.Op{{Verb: store.Verify, Table: store.Records, Key: entryKey(c.Tenant, c.Entry), If: store.Exists()}, put}
+	if r != nil {
+		ops = append(ops, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
+			If:  store.All(store.Equal(attrStage, string(record.Exchanged)), store.Equal(attrCodeHash, r.CodeHash)),
+			Set: store.Attrs{attrStage: string(record.Done)}, Remove: []string{attrSealed}})
+	}
+	err = v.apply(ctx, ops...)
+	var failed *store.ConditionFailed
+	switch {
+	case !errors.As(err, &failed):
+		return err
+	case failed.Index == 0:
+		return ErrEntryGone
+	case failed.Index == 1:
+		return ErrOvertaken
+	default:
+		return ErrClaimed // somebody else finished it
+	}
+}
