@@ -65,7 +65,11 @@ func (c Client) Do(ctx context.Context, entry record.Entry, access secret.Text, 
 }
 
 func (c Client) request(ctx context.Context, entry record.Entry, access secret.Text, call Call) (*http.Request, error) {
-	address, err := resource.Build(call.Op, c.Reader.BaseURL(entry), call.Params)
+	base := call.Base
+	if base == "" {
+		base = c.Reader.BaseURL(entry)
+	}
+	address, err := resource.Build(call.Op, base, call.Params)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ type Descriptor struct {
 	CodeLife          time.Duration // of an authorization code
 	AuthorizationLife time.Duration // of a consent; 0 = it does not end by itself
 	RefreshLife       time.Duration // of an unused refresh token; 0 = not limited
+	SecretLife        time.Duration // of an app's client secret from the day it is made; 0 = it does not end by itself
 	Resources         []resource.Resource
 	Notes             []string // what a person should know before connecting, one sentence each
 }
@@ -159,6 +160,7 @@ type Call struct {
 	Params url.Values  // values of Op's filters, path parameters included
 	Body   []byte      // JSON; nil = none
 	Access secret.Text // zero: the entry's own access token. Amazon's restricted data token goes here
+	Base   string      // "": Reader.BaseURL of the entry. Another of the provider's own hosts, when the account may live there
 }
 
 // Caller performs calls. It keeps to the operation's rate, refreshes a rejected token once, and returns every refusal

@@ -217,6 +217,7 @@ type Request struct {
 	HandleHash    string // browser door: of the start handle's
 	CookieHash    string // browser door: of the cookie's
 	Verifier      []byte // sealed PKCE verifier
+	Challenge     string // what the provider's page is told of it
 	Stage         Stage
 	CodeHash      string            // of the code that claimed it
 	Claims        map[string]string // what the callback said besides the code
@@ -227,6 +228,7 @@ type Request struct {
 	Failure       json.RawMessage // the answer to give again once Failed
 	Callback      string          // Appstore door: where to send the browser
 	CallbackState string          // Appstore door: amazon_state
+	Account       string          // Appstore door: whose visit it was; a claim
 	Beta          bool
 	CreatedAt     time.Time
 	Expires       time.Time

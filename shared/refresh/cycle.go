@@ -53,12 +53,11 @@ func (s *Service) refresh(ctx context.Context, call tokens.Call) (tokens.Answer,
 func (s *Service) settled(entry record.Entry, c record.Credential, found bool, call tokens.Call, first int64) (tokens.Answer, error, bool) {
 	switch {
 	case entry.Disabled:
-		return tokens.Answer{}, fault.New(fault.Conflict, "entry_disabled", "This vault entry is disabled.").
-			Do("Enable it with PATCH /v1/vault-entries/" + entry.ID + "."), true
+		return tokens.Answer{}, vault.EntryDisabled(entry.ID), true
 	case !found:
-		return tokens.Answer{}, NotAuthorized(entry.ID), true
+		return tokens.Answer{}, vault.NotAuthorized(entry.ID), true
 	case c.Status == record.Reauth:
-		return tokens.Answer{Outcome: outcomeOf(c.Cause), Generation: c.Generation, Fault: Reauthorize(c)}, nil, true
+		return tokens.Answer{Outcome: outcomeOf(c.Cause), Generation: c.Generation, Fault: vault.Reauthorize(c)}, nil, true
 	case first != 0 && c.Generation != first:
 		return in(c, tokens.LostRace), nil, true
 	case s.fresh(c, call):

@@ -1,29 +1,14 @@
 package refresh
 
 import (
+	"errors"
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/oauth"
 	"connectorvault/shared/record"
 	"connectorvault/shared/tokens"
 )
-
-// NotAuthorized is the answer for an entry that nobody has authorized yet.
-func NotAuthorized(entry string) *fault.Error {
-	return fault.New(fault.ReauthRequired, "reauthorization_required", "This vault entry has not been authorized yet.").
-		Do("Authorize it: POST /v1/vault-entries/" + entry + "/authorize.")
-}
-
-// Reauthorize is the answer for an entry whose grant is gone, with the cause named.
-func Reauthorize(c record.Credential) *fault.Error {
-	why := map[record.Cause]string{
-		record.Revoked:              "The provider says that its authorization was revoked or has ended.",
-		record.RotationUnknown:      "The refresh token was spent and its answer never arrived.",
-		record.AuthorizationExpired: "Its authorization has expired.",
-	}[c.Cause]
-	return fault.New(fault.ReauthRequired, "reauthorization_required", "This vault entry must be authorized again. "+why).
-		Do("Authorize it: POST /v1/vault-entries/" + c.Entry + "/authorize.")
-}
 
 func outcomeOf(cause record.Cause) tokens.Outcome {
 	if cause == record.RotationUnknown {
@@ -53,4 +38,73 @@ func failureFault(f record.Failure, wait time.Duration) *fault.Error {
 func unavailable(cause error) *fault.Error {
 	return fault.Wrap(cause, fault.Unavailable, "provider_unavailable",
 		"The token was not refreshed in time.").Do("Try again in a moment.").After(2 * time.Second)
+}
+
+func storeUnavailable(cause error) *fault.Error {
+	return fault.Wrap(cause, fault.Unavailable, "store_unavailable", "The vault's keys cannot be read now.").
+		Do("Try again in a moment.").After(2 * time.Second)
+}
+
+func again(entry string) string {
+	return "Start again: POST /v1/vault-entries/" + entry + "/authorize."
+}
+
+// RequestUnknown is the answer to a state that names no authorization request of ours.
+func RequestUnknown() *fault.Error {
+	return fault.New(fault.Invalid, "authorization_request_unknown", "This consent belongs to no authorization request of ours.").
+		On("result_url").Do("Start again with POST /v1/vault-entries/{id}/authorize and use the URL of that attempt.")
+}
+
+// RequestExpired is the answer to a consent that comes too late.
+func RequestExpired(entry string) *fault.Error {
+	return fault.New(fault.Gone, "authorization_request_expired", "The authorization request has expired; it lives ten minutes.").
+		On("result_url").Do(again(entry))
+}
+
+// RequestSuperseded is the answer to the consent of an attempt that a newer one replaced.
+func RequestSuperseded(entry string) *fault.Error {
+	return fault.New(fault.Gone, "authorization_request_superseded", "A newer authorization request has taken the place of this one.").
+		On("result_url").Do("Use the URL of the newest attempt, or start again: POST /v1/vault-entries/" + entry + "/authorize.")
+}
+
+// RequestUsed is the answer to a second code for one request: somebody may be mixing consents up, or on purpose.
+func RequestUsed(entry string) *fault.Error {
+	return fault.New(fault.Conflict, "authorization_request_used", "The authorization request was already used with another code.").
+		On("result_url").Do(again(entry))
+}
+
+// exchangeFault tells what became of a code that was not exchanged.
+func exchangeFault(r record.Request, f *oauth.Failure) *fault.Error {
+	said := fault.Provider{Status: f.Status, Code: f.Code, RequestID: f.RequestID}
+	switch {
+	case f.Outcome == oauth.Revoked:
+		return fault.New(fault.Conflict, "authorization_code_spent", "The provider says that the authorization code was used before or has expired.").
+			Do(again(r.Entry)).Said(said)
+	case f.Outcome == oauth.Misconfigured:
+		return fault.New(fault.Misconfigured, "client_misconfigured", "The provider refuses the application's own credentials.").
+			Do("An owner corrects them with PUT /v1/provider-apps/" + r.Provider +
+				"; then send the same Result URL again, or start again if the code has expired meanwhile.").Said(said)
+	case f.Spent:
+		return fault.New(fault.Unavailable, "provider_unavailable",
+			"The provider's token endpoint did not give a usable answer; the authorization code may be spent.").
+			Do("Send the same Result URL again, or reload the page. If the code turns out to be spent, start again: POST /v1/vault-entries/" +
+				r.Entry + "/authorize.").Said(said).After(max(f.RetryAfter, time.Second))
+	default:
+		return fault.New(fault.Unavailable, "provider_unavailable", "The provider's token endpoint cannot take the code now.").
+			Do("Send the same Result URL again, or reload the page, within the life of the code.").Said(said).After(max(f.RetryAfter, time.Second))
+	}
+}
+
+// adoptFault tells why a refresh token that an owner brought is not put in force.
+func adoptFault(cause error) *fault.Error {
+	var f *oauth.Failure
+	if !errors.As(cause, &f) {
+		return unavailable(cause)
+	}
+	said := fault.Provider{Status: f.Status, Code: f.Code, RequestID: f.RequestID}
+	if f.Outcome == oauth.Revoked {
+		return fault.New(fault.Invalid, "refresh_token_refused", "The provider does not accept this refresh token for this application.").
+			On("refresh_token").Do("Authorize the application anew at the provider and enter the refresh token that it shows.").Said(said)
+	}
+	return failureFault(record.Failure{Outcome: string(f.Outcome), Code: f.Code, Status: f.Status, RequestID: f.RequestID}, f.RetryAfter)
 }

@@ -34,7 +34,7 @@ func (s *Service) commit(ctx context.Context, leased record.Credential, d *provi
 		return tokens.Answer{}, err
 	}
 	next := vault.NewSet{Sealed: sealed, Lifetime: lifetime(issued), Expires: started.Add(lifetime(issued)).UTC(), Commit: id}
-	next.DueAt = s.nextDue(d, leased.Entry, next.Lifetime, next.Expires, started)
+	next.DueAt = s.nextDue(d, entryRef{leased.Tenant, leased.Entry}, next.Lifetime, next.Expires, started)
 	took := s.Now().Sub(started)
 
 	stored, err := s.store(ctx, leased, next)
@@ -58,16 +58,26 @@ func lifetime(issued oauth.Tokens) time.Duration {
 }
 
 // store tries the one conditional write until it is decided or the budget is spent.
-func (s *Service) store(ctx context.Context, c record.Credential, next vault.NewSet) (record.Credential, error) {
+func (s *Service) store(ctx context.Context, c record.Credential, next vault.NewSet) (stored record.Credential, err error) {
+	err = s.persist(ctx, func(ctx context.Context) error {
+		stored, err = s.Vault.Commit(ctx, c, next)
+		return err
+	}, vault.ErrOvertaken)
+	return stored, err
+}
+
+// persist repeats a write that must not be lost, until it is carried out, decided otherwise, or the budget is spent.
+// The rest of the budget is the rescue queue's.
+func (s *Service) persist(ctx context.Context, write func(context.Context) error, decided error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StoreBudget*3/4)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		stored, err := s.Vault.Commit(ctx, c, next)
-		if err == nil || errors.Is(err, vault.ErrOvertaken) {
-			return stored, err
+		err := write(ctx)
+		if err == nil || errors.Is(err, decided) {
+			return err
 		}
 		if sleep(ctx, pause) != nil {
-			return c, err
+			return err
 		}
 	}
 }
@@ -84,21 +94,32 @@ func (s *Service) toRescue(ctx context.Context, c record.Credential, next vault.
 	if err != nil {
 		return tokens.Answer{}, errors.New("encoding a sealed answer failed")
 	}
+	err = s.sendToRescue(ctx, tokens.Call{Op: tokens.Rescue, Tenant: c.Tenant, Entry: c.Entry, Rescued: body}, cause)
+	if fault.KindOf(err) != fault.Unavailable {
+		return tokens.Answer{}, err
+	}
+	return tokens.Answer{Outcome: tokens.Transient, Generation: c.Generation, Expires: c.Expires, Fault: fault.As(err)}, nil
+}
+
+// sendToRescue always returns an error: that the answer is kept safe, or, as Internal, that it is lost.
+func (s *Service) sendToRescue(ctx context.Context, call tokens.Call, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StoreBudget/4)
 	defer cancel()
-	if err := s.Rescue(ctx, tokens.Call{Op: tokens.Rescue, Tenant: c.Tenant, Entry: c.Entry, Rescued: body}); err != nil {
-		s.Logger.ErrorContext(ctx, "a fresh token set could be neither stored nor rescued", "tenant", c.Tenant, "entry", c.Entry,
-			"provider", c.Provider, "generation", c.Generation+1, "error", errors.Join(cause, err).Error())
-		return tokens.Answer{}, fmt.Errorf("rescuing a sealed answer: %w", err)
+	if err := s.Rescue(ctx, call); err != nil {
+		s.Logger.ErrorContext(ctx, "a fresh token set could be neither stored nor rescued", "tenant", call.Tenant, "entry", call.Entry,
+			"error", errors.Join(cause, err).Error())
+		return fmt.Errorf("rescuing a sealed answer: %w", err)
 	}
-	s.Logger.WarnContext(ctx, "a fresh token set went to rescue", "tenant", c.Tenant, "entry", c.Entry, "generation", c.Generation+1)
-	return tokens.Answer{Outcome: tokens.Transient, Generation: c.Generation, Expires: c.Expires,
-		Fault: fault.Wrap(cause, fault.Unavailable, "store_unavailable", "The vault's store does not answer now; the fresh token is kept safe.").
-			Do("Try again in a moment.").After(s.RescueInterval)}, nil
+	s.Logger.WarnContext(ctx, "a fresh token set went to rescue", "tenant", call.Tenant, "entry", call.Entry)
+	return fault.Wrap(cause, fault.Unavailable, "store_unavailable", "The vault's store does not answer now; the fresh token is kept safe.").
+		Do("Try again in a moment.").After(s.RescueInterval)
 }
 
 // rescued applies a sealed answer that comes back from the rescue queue, under the condition it always had.
 func (s *Service) rescued(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	if call.Request != "" {
+		return s.rescuedRequest(ctx, call)
+	}
 	var in rescuedSet
 	if err := json.Unmarshal(call.Rescued, &in); err != nil {
 		return tokens.Answer{}, errors.New("a rescued answer cannot be read")
@@ -163,7 +184,7 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 		Fault: failureFault(note, note.RetryAt.Sub(s.Now()))}
 	if status == record.Reauth {
 		leased.Status, leased.Cause = status, why
-		answer.Fault = Reauthorize(leased)
+		answer.Fault = vault.Reauthorize(leased)
 	}
 	return answer, err
 }

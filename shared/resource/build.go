@@ -47,10 +47,14 @@ func WithDefaults(op Operation, params url.Values, resolve func(name string) []s
 		return out
 	}
 	for _, f := range op.Filters {
-		if f.Default == "" || f.In == InBody || out.Has(f.Name) || rivalGiven(op, params, f.Name) {
+		if f.Default == "" || f.In == InBody || out.Has(f.Name) || rivalGiven(op, params, f) {
 			continue
 		}
-		if values := f.defaults(resolve); len(values) > 0 {
+		values := f.defaults(resolve)
+		if other, same := strings.CutPrefix(f.Default, "="); same {
+			values = out[other]
+		}
+		if len(values) > 0 {
 			out[f.Name] = values
 		}
 	}
@@ -84,19 +88,15 @@ func (f Filter) defaults(resolve func(string) []string) []string {
 	}
 }
 
-// rivalGiven reports whether another filter of one of name's groups was given.
-func rivalGiven(op Operation, params url.Values, name string) bool {
+// rivalGiven reports whether another filter of one of f's groups was given, or one that f's default yields to.
+func rivalGiven(op Operation, params url.Values, f Filter) bool {
+	given := func(name string) bool { return name != f.Name && params.Has(name) }
 	for _, group := range op.OneOf {
-		if !slices.Contains(group, name) {
-			continue
-		}
-		for _, other := range group {
-			if other != name && params.Has(other) {
-				return true
-			}
+		if slices.Contains(group, f.Name) && slices.ContainsFunc(group, given) {
+			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(f.Yields, given)
 }
 
 func clone(params url.Values) url.Values {
@@ -162,6 +162,9 @@ func checkPresence(op Operation, params url.Values) error {
 				given++
 			}
 		}
+		if given == 0 && len(group) == 1 {
+			return invalid(group[0], fmt.Sprintf("%s needs %s.", op.ID, group[0])).Do("Give " + group[0] + ".")
+		}
 		if given != 1 {
 			names := strings.Join(group, ", ")
 			return invalid(group[0], fmt.Sprintf("%s needs exactly one of %s; %d were given.", op.ID, names, given)).
@@ -184,6 +187,10 @@ func (f Filter) ask() string {
 
 func buildQuery(op Operation, params url.Values) (url.Values, error) {
 	query := url.Values{}
+	if op.Paging.Alone && hasToken(op, params) {
+		query.Set(op.Paging.Param, params.Get(op.Paging.Param))
+		return query, nil
+	}
 	for _, f := range op.Filters {
 		if f.In != InQuery || !params.Has(f.Name) {
 			continue

@@ -39,6 +39,9 @@ type Operation struct {
 	OneOf         [][]string // of each group of filters exactly one must be given; a default steps back for another of its group
 	Retires       time.Time  // announced by the provider; zero = not
 	Accounts      []string   // account types it serves ("seller", "vendor"); empty = all
+	// Grantless is the scope of the application's own token, which the operation takes in place of an account's; "" =
+	// the account's. No account's data is behind it.
+	Grantless string
 }
 
 // Filter is a parameter of an operation.
@@ -47,7 +50,10 @@ type Filter struct {
 	In       Place
 	Required bool
 	List     ListStyle
-	Default  string   // sent when the caller says nothing; a "$name" is resolved by the adapter, a list is comma separated
+	// Default is sent when the caller says nothing. A "$name" is resolved by the adapter, "=name" is what another filter
+	// before this one has, a list is comma separated.
+	Default string
+	Yields  []string // other filters beside which the default is not sent
 	Values   []string // all it may be; empty = anything
 	Max      int      // most elements of a list; 0 = not stated
 	Help     string   // for a person

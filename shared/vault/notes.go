@@ -30,3 +30,47 @@ func (v *Vault) UsedGeneration(ctx context.Context, tenant, entry string) (int64
 	}
 	return attrs.Int(attrGeneration), err
 }
+
+func cursorKey(tenant, id string) store.Key {
+	return store.Key{Partition: tenant, Sort: "cursor#" + id}
+}
+
+// KeepCursor keeps a sealed cursor that is too long to be handed out.
+func (v *Vault) KeepCursor(ctx context.Context, tenant, id string, sealed []byte, ends time.Time) error {
+	return v.keep(ctx, cursorKey(tenant, id), sealed, ends)
+}
+
+// KeptCursor reads what KeepCursor kept; found is false when its time is over.
+func (v *Vault) KeptCursor(ctx context.Context, tenant, id string) (sealed []byte, found bool, err error) {
+	return v.kept(ctx, cursorKey(tenant, id))
+}
+
+func placeKey(tenant, entry, document string) store.Key {
+	return store.Key{Partition: tenant + "#" + entry, Sort: "document#" + document}
+}
+
+// KeepPlace keeps where a document lies, sealed, for as long as that address works.
+func (v *Vault) KeepPlace(ctx context.Context, tenant, entry, document string, sealed []byte, ends time.Time) error {
+	return v.keep(ctx, placeKey(tenant, entry, document), sealed, ends)
+}
+
+// KeptPlace reads what KeepPlace kept; found is false when its time is over.
+func (v *Vault) KeptPlace(ctx context.Context, tenant, entry, document string) (sealed []byte, found bool, err error) {
+	return v.kept(ctx, placeKey(tenant, entry, document))
+}
+
+func (v *Vault) keep(ctx context.Context, key store.Key, sealed []byte, ends time.Time) error {
+	return v.apply(ctx, store.Op{Verb: store.Put, Table: store.Transient, Key: key,
+		Set: store.Attrs{attrSealed: sealed, store.AttrExpires: unix(ends)}})
+}
+
+func (v *Vault) kept(ctx context.Context, key store.Key) (sealed []byte, found bool, err error) {
+	attrs, err := v.get(ctx, store.Transient, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil || attrs.Int(store.AttrExpires) <= unix(v.Now()) {
+		return nil, false, err
+	}
+	return attrs.Bytes(attrSealed), true, nil
+}

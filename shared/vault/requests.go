@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,8 @@ type requestDoc struct {
 	Entry, Provider, Principal, RedirectURI, HandleHash string
 	Mode                                                record.Mode
 	Verifier                                            []byte
-	Callback, CallbackState                             string
+	Challenge                                           string
+	Callback, CallbackState, Account                    string
 	Beta                                                bool
 	CreatedAt, Expires                                  time.Time
 }
@@ -52,7 +54,7 @@ type requestDoc struct {
 // BeginRequest stores a new authorization request and supersedes the entry's open one, all or none.
 func (v *Vault) BeginRequest(ctx context.Context, r record.Request) error {
 	doc, err := encode(requestDoc{Entry: r.Entry, Provider: r.Provider, Principal: r.Principal, RedirectURI: r.RedirectURI,
-		HandleHash: r.HandleHash, Mode: r.Mode, Verifier: r.Verifier, Callback: r.Callback, CallbackState: r.CallbackState,
+		HandleHash: r.HandleHash, Mode: r.Mode, Verifier: r.Verifier, Challenge: r.Challenge, Callback: r.Callback, CallbackState: r.CallbackState, Account: r.Account,
 		Beta: r.Beta, CreatedAt: r.CreatedAt, Expires: r.Expires})
 	if err != nil {
 		return err
@@ -75,6 +77,24 @@ func (v *Vault) BeginRequest(ctx context.Context, r record.Request) error {
 		}
 	}
 	return changedMeanwhile()
+}
+
+// ParkRequest stores a request that came from outside before anybody of ours asked for it; it belongs to no entry yet.
+func (v *Vault) ParkRequest(ctx context.Context, r record.Request) error {
+	doc, err := encode(requestDoc{Provider: r.Provider, HandleHash: r.HandleHash, Mode: r.Mode, Callback: r.Callback,
+		CallbackState: r.CallbackState, Account: r.Account, Beta: r.Beta, CreatedAt: r.CreatedAt, Expires: r.Expires})
+	if err != nil {
+		return err
+	}
+	return v.apply(ctx, store.Op{Verb: store.Put, Table: store.Requests, Key: requestKey(r.Tenant, r.ID), If: store.Absent(),
+		Set: store.Attrs{attrDoc: doc, attrStage: string(record.Open), attrCookieHash: r.CookieHash, attrTenant: r.Tenant,
+			store.AttrExpires: unix(r.Expires.Add(requestKept))}})
+}
+
+// TakeParked uses a parked request up, once. ErrClaimed when somebody was first.
+func (v *Vault) TakeParked(ctx context.Context, r record.Request) error {
+	return v.moveRequest(ctx, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
+		If: store.Equal(attrStage, string(record.Open)), Set: store.Attrs{attrStage: string(record.Done)}})
 }
 
 // openRequest finds what a new request replaces: the condition on the pointer, and the write that ends the old one.
@@ -115,8 +135,8 @@ func (v *Vault) Request(ctx context.Context, tenant, id string) (record.Request,
 		return record.Request{}, err
 	}
 	r := record.Request{Tenant: tenant, ID: id, Entry: doc.Entry, Provider: doc.Provider, Principal: doc.Principal, Mode: doc.Mode,
-		RedirectURI: doc.RedirectURI, HandleHash: doc.HandleHash, Verifier: doc.Verifier, Callback: doc.Callback,
-		CallbackState: doc.CallbackState, Beta: doc.Beta, CreatedAt: doc.CreatedAt, Expires: doc.Expires,
+		RedirectURI: doc.RedirectURI, HandleHash: doc.HandleHash, Verifier: doc.Verifier, Challenge: doc.Challenge, Callback: doc.Callback,
+		CallbackState: doc.CallbackState, Account: doc.Account, Beta: doc.Beta, CreatedAt: doc.CreatedAt, Expires: doc.Expires,
 		Stage: record.Stage(a.String(attrStage)), StateHash: a.String(attrStateHash), CookieHash: a.String(attrCookieHash),
 		CodeHash: a.String(attrCodeHash), ClaimedBy: a.String(attrClaimedBy), ClaimedUntil: fromMilli(a.Int(attrClaimedUntil)),
 		Attempts: a.Int(attrAttempts), Sealed: a.Bytes(attrSealed), Failure: json.RawMessage(a.String(attrFailure))}
@@ -172,11 +192,20 @@ func (v *Vault) ReleaseRequest(ctx context.Context, r record.Request, owner stri
 // account. Its condition is the code alone: an answer that comes after its claim ran out is still the only one that
 // the code will ever have.
 func (v *Vault) SaveExchanged(ctx context.Context, r record.Request, owner string, until time.Time, sealed []byte) error {
-	return v.moveRequest(ctx, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
+	err := v.apply(ctx, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
 		If: store.All(store.Equal(attrCodeHash, r.CodeHash),
 			store.Any(store.Equal(attrStage, string(record.Taken)), store.Equal(attrStage, string(record.Open)),
 				store.Equal(attrStage, string(record.Started)))),
 		Set: store.Attrs{attrStage: string(record.Exchanged), attrSealed: sealed, attrClaimedBy: owner, attrClaimedUntil: milli(until)}})
+	var failed *store.ConditionFailed
+	switch {
+	case !errors.As(err, &failed):
+		return err
+	case failed.Old.String(attrStage) == string(record.Exchanged) && bytes.Equal(failed.Old.Bytes(attrSealed), sealed):
+		return nil // an earlier try of ours, whose answer was lost
+	default:
+		return ErrClaimed
+	}
 }
 
 // ClaimExchanged takes a request whose tokens are there and whose account is not yet identified.

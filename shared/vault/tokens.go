@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"connectorvault/shared/record"
 	"connectorvault/shared/seal"
@@ -15,12 +16,17 @@ type TokenSet struct {
 	Access  secret.Text
 	Refresh secret.Text
 	Scope   string
+	// Of the access token; only in a set that is sealed into a request, where no credential keeps them.
+	Lifetime time.Duration
+	Expires  time.Time
 }
 
 type tokenSetJSON struct {
-	Access  string `json:"access"`
-	Refresh string `json:"refresh,omitempty"`
-	Scope   string `json:"scope,omitempty"`
+	Access   string        `json:"access"`
+	Refresh  string        `json:"refresh,omitempty"`
+	Scope    string        `json:"scope,omitempty"`
+	Lifetime time.Duration `json:"lifetime,omitempty"`
+	Expires  time.Time     `json:"expires,omitzero"`
 }
 
 func tokenBinding(c record.Credential, generation int64) seal.Binding {
@@ -66,7 +72,8 @@ func (v *Vault) OpenVerifier(ctx context.Context, r record.Request) (secret.Text
 }
 
 func (v *Vault) sealSet(ctx context.Context, b seal.Binding, set TokenSet) ([]byte, error) {
-	plain, err := json.Marshal(tokenSetJSON{Access: set.Access.Reveal(), Refresh: set.Refresh.Reveal(), Scope: set.Scope})
+	plain, err := json.Marshal(tokenSetJSON{Access: set.Access.Reveal(), Refresh: set.Refresh.Reveal(), Scope: set.Scope,
+		Lifetime: set.Lifetime, Expires: set.Expires})
 	if err != nil {
 		return nil, errors.New("encoding a token set failed")
 	}
@@ -83,5 +90,6 @@ func (v *Vault) openSet(ctx context.Context, b seal.Binding, sealed []byte) (Tok
 	if err := json.Unmarshal(plain, &in); err != nil {
 		return TokenSet{}, errors.New("a token set cannot be read")
 	}
-	return TokenSet{Access: secret.New(in.Access), Refresh: secret.New(in.Refresh), Scope: in.Scope}, nil
+	return TokenSet{Access: secret.New(in.Access), Refresh: secret.New(in.Refresh), Scope: in.Scope,
+		Lifetime: in.Lifetime, Expires: in.Expires}, nil
 }

@@ -27,7 +27,7 @@ func (s *Simulator) serveStorePage(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodGet:
-		s.renderPage(w, http.StatusOK, storePage, map[string]any{"App": app, "Accounts": s.sellersOnly()})
+		s.renderPage(w, http.StatusOK, storePage, map[string]any{"App": app, "Accounts": options(s.sellersOnly())})
 	case http.MethodPost:
 		r.Body = http.MaxBytesReader(w, r.Body, maxFormBody)
 		if err := r.ParseForm(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -83,8 +84,21 @@ func (s *Simulator) serveConsent(w http.ResponseWriter, r *http.Request) {
 		s.count(r.Context(), endpointConsent, "decision", "cancelled")
 		s.renderPage(w, http.StatusOK, cancelledPage, app)
 	default:
-		s.decideConsent(w, r, app, req, redirect, values.Get("account"))
+		s.decideConsent(w, r, app, req, redirect, s.accountKey(values))
 	}
+}
+
+// accountKey is the chosen account, or the first of the e-mail address where a client sends no choice.
+func (s *Simulator) accountKey(values url.Values) string {
+	if key := values.Get("account"); key != "" {
+		return key
+	}
+	list := s.accounts("")
+	i := slices.IndexFunc(list, func(a account) bool { return strings.EqualFold(a.seller.Email, values.Get("email")) })
+	if i < 0 {
+		return ""
+	}
+	return list[i].key
 }
 
 func consentValues(w http.ResponseWriter, r *http.Request) (url.Values, error) {
@@ -264,10 +278,4 @@ func (s *Simulator) redirect(w http.ResponseWriter, r *http.Request, target stri
 	pageHeaders(w)
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
-}
-
-// internal reports a failure of the simulator itself, as opposed to one that it simulates.
-func (s *Simulator) internal(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	s.log.ErrorContext(r.Context(), doing, "error", err)
-	http.Error(w, "the simulator itself failed; see its log", http.StatusInternalServerError)
 }

@@ -34,6 +34,9 @@ const (
 	FaultConsentLimit    = "consent_limit"    // consent: CONSENT_LIMIT_REACHED
 	FaultStrictApps      = "strict_apps"      // unknown applications are refused
 	FaultNoThrottling    = "no_throttling"    // rate buckets are ignored
+	FaultGarbled         = "garbled"          // does the work, then answers 200 with HTML instead of JSON
+	FaultStatus          = "status"           // answers with the status given, and an empty body
+	FaultNoPersonalData  = "no_personal_data" // api: the application has none of the restricted roles (Amazon facts 5.6)
 	faultPollInterval    = 20 * time.Millisecond
 	faultLongestWait     = 30 * time.Second
 )
@@ -44,7 +47,7 @@ func knownFaults() []string {
 		FaultRevokedGrant, FaultSecretExpired, FaultMissingRole, FaultWrongRegion, FaultTokenExpired, FaultThrottled,
 		FaultError500, FaultError503, FaultHTML400, FaultSlow, FaultHold, FaultDrop, FaultEmptyBody, FaultTruncated,
 		FaultEmptyPages, FaultReportCancelled, FaultReportFatal, FaultDocumentExpired, FaultMislabelledGzip,
-		FaultConsentLimit, FaultStrictApps, FaultNoThrottling,
+		FaultConsentLimit, FaultStrictApps, FaultNoThrottling, FaultGarbled, FaultStatus, FaultNoPersonalData,
 	}
 }
 
@@ -59,7 +62,11 @@ type Fault struct {
 	Region    string `json:"region,omitempty"`
 	Times     int    `json:"times,omitempty"`    // fires so often, then goes off; 0 = until it is cleared
 	DelayMS   int    `json:"delay_ms,omitempty"` // FaultSlow only
-	Spent     bool   `json:"spent,omitempty"`    // a hold that still holds its requests but takes no more
+	Status    int    `json:"status,omitempty"`   // FaultStatus only: 400 to 599
+	// RetryAfter is sent as Retry-After seconds with FaultThrottled, FaultError503 and FaultStatus; Amazon
+	// documents no such header (Amazon facts 5.4), gateways in front of it send one.
+	RetryAfter int  `json:"retry_after,omitempty"`
+	Spent      bool `json:"spent,omitempty"` // a hold that still holds its requests but takes no more
 }
 
 // scope is where a request is, as far as a switch may be limited to it.
@@ -78,8 +85,11 @@ func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
 	if !slices.Contains(knownFaults(), f.Name) {
 		return Fault{}, fmt.Errorf("unknown switch %q", f.Name)
 	}
-	if f.Times < 0 || f.DelayMS < 0 {
-		return Fault{}, errors.New("times and delay_ms must not be negative")
+	if f.Times < 0 || f.DelayMS < 0 || f.RetryAfter < 0 {
+		return Fault{}, errors.New("times, delay_ms and retry_after must not be negative")
+	}
+	if (f.Name == FaultStatus) != (f.Status != 0) || (f.Status != 0 && (f.Status < 400 || f.Status > 599)) {
+		return Fault{}, errors.New("status goes with the switch status, and is 400 to 599")
 	}
 	f.ID, f.Spent = 0, false
 	err := s.state.update(ctx, func(tx *sql.Tx) error {
@@ -90,6 +100,7 @@ func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
 		for _, old := range known {
 			same := old
 			same.ID, same.Times, same.DelayMS, same.Spent = 0, f.Times, f.DelayMS, false
+			same.Status, same.RetryAfter = f.Status, f.RetryAfter
 			if same == f {
 				if err := deleteFault(ctx, tx, old.ID); err != nil {
 					return err
@@ -177,6 +188,9 @@ func deleteFault(ctx context.Context, q querier, id int64) error {
 
 // fire says whether a switch acts on a request, and uses up one of its times if so.
 func (s *Simulator) fire(ctx context.Context, name string, where scope) (Fault, bool, error) {
+	if surelyOff(ctx, name) {
+		return Fault{}, false, nil
+	}
 	f, found, err := findFault(ctx, s.state.db, name, where)
 	if err != nil || !found {
 		return Fault{}, false, err
@@ -217,6 +231,45 @@ func useUp(ctx context.Context, tx *sql.Tx, f Fault) error {
 
 // switchOn is for the switches that are plain settings.
 func (s *Simulator) switchOn(ctx context.Context, q querier, name string) (bool, error) {
+	if surelyOff(ctx, name) {
+		return false, nil
+	}
 	_, on, err := findFault(ctx, q, name, scope{})
 	return on, err
+}
+
+// switchesKey is where a request's context keeps its switchSet.
+type switchesKey struct{}
+
+// switchSet holds the names that were on when the request last looked. One request uses it, one goroutine.
+type switchSet struct{ names map[string]bool }
+
+// withSwitches notes which switches are on, so that a request that none concerns reads them once and not a dozen
+// times. A name that is on is still looked up where it may act.
+func (s *Simulator) withSwitches(ctx context.Context) (context.Context, error) {
+	ctx = context.WithValue(ctx, switchesKey{}, &switchSet{})
+	return ctx, s.refreshSwitches(ctx)
+}
+
+// refreshSwitches looks again: a request that was held goes on under the switches of its release.
+func (s *Simulator) refreshSwitches(ctx context.Context) error {
+	set, looked := ctx.Value(switchesKey{}).(*switchSet)
+	if !looked {
+		return nil
+	}
+	list, err := faults(ctx, s.state.db)
+	if err != nil {
+		return err
+	}
+	set.names = make(map[string]bool, len(list))
+	for _, f := range list {
+		set.names[f.Name] = true
+	}
+	return nil
+}
+
+// surelyOff is false also when nobody looked.
+func surelyOff(ctx context.Context, name string) bool {
+	set, looked := ctx.Value(switchesKey{}).(*switchSet)
+	return looked && !set.names[name]
 }

@@ -14,32 +14,43 @@ const htmlBadRequest = "<!DOCTYPE html>\n<html><head><title>400 Bad Request</tit
 // injectBefore applies the switches that act before a request is looked at. It reports whether it has answered.
 func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where scope, operation string) bool {
 	ctx := r.Context()
-	if f, on, err := s.fire(ctx, FaultHold, where); err != nil {
+	if err := s.delay(ctx, where, operation); err != nil {
 		s.internal(w, r, "reading switches", err)
 		return true
-	} else if on {
-		s.count(ctx, where.endpoint, operation, "held")
-		s.hold(ctx, f.ID)
 	}
-	if f, on, err := s.fire(ctx, FaultSlow, where); err != nil {
-		s.internal(w, r, "reading switches", err)
-		return true
-	} else if on {
-		pause(ctx, min(time.Duration(f.DelayMS)*time.Millisecond, faultLongestWait))
-	}
-	for _, name := range []string{FaultHTML400, FaultError500, FaultError503, FaultThrottled} {
-		_, on, err := s.fire(ctx, name, where)
+	for _, name := range []string{FaultHTML400, FaultError500, FaultError503, FaultThrottled, FaultStatus} {
+		f, on, err := s.fire(ctx, name, where)
 		if err != nil {
 			s.internal(w, r, "reading switches", err)
 			return true
 		}
 		if on {
 			s.count(ctx, where.endpoint, operation, "fault "+name)
-			s.answerFault(w, where.endpoint, name)
+			s.answerFault(w, where.endpoint, f)
 			return true
 		}
 	}
 	return false
+}
+
+// delay applies the switches that make a request wait.
+func (s *Simulator) delay(ctx context.Context, where scope, operation string) error {
+	f, on, err := s.fire(ctx, FaultHold, where)
+	if err != nil {
+		return err
+	}
+	if on {
+		s.count(ctx, where.endpoint, operation, "held")
+		s.hold(ctx, f.ID)
+		if err := s.refreshSwitches(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+	}
+	f, on, err = s.fire(ctx, FaultSlow, where)
+	if on {
+		pause(ctx, min(time.Duration(f.DelayMS)*time.Millisecond, faultLongestWait))
+	}
+	return err
 }
 
 // hold waits for a switch to be deleted by whichever process.
@@ -65,7 +76,15 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (s *Simulator) answerFault(w http.ResponseWriter, endpoint, name string) {
+func (s *Simulator) answerFault(w http.ResponseWriter, endpoint string, f Fault) {
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
+	}
+	name := f.Name
+	if name == FaultStatus {
+		writeBody(w, f.Status, nil)
+		return
+	}
 	if name == FaultHTML400 {
 		w.Header().Set("Content-Type", "text/html")
 		writeBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
@@ -102,7 +121,7 @@ func apiFaultAnswer(name string) *apiError {
 // writeSpoiled writes an answer whose effects are already committed, unless a switch loses or damages it.
 func (s *Simulator) writeSpoiled(w http.ResponseWriter, r *http.Request, where scope, status int, body []byte) {
 	ctx := context.WithoutCancel(r.Context())
-	for _, name := range []string{FaultDrop, FaultEmptyBody, FaultTruncated} {
+	for _, name := range []string{FaultDrop, FaultEmptyBody, FaultTruncated, FaultGarbled} {
 		_, on, err := s.fire(ctx, name, where)
 		if err != nil {
 			s.log.ErrorContext(ctx, "reading switches", "error", err)
@@ -118,6 +137,9 @@ func (s *Simulator) writeSpoiled(w http.ResponseWriter, r *http.Request, where s
 			body = nil
 		case FaultTruncated:
 			body = body[:len(body)/2]
+		case FaultGarbled:
+			w.Header().Set("Content-Type", "text/html")
+			status, body = http.StatusOK, []byte(htmlBadRequest)
 		}
 	}
 	writeBody(w, status, body)

@@ -25,7 +25,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -37,8 +36,8 @@ type Config struct {
 	Now       func() time.Time // the simulated clock that every lifetime follows; nil = time.Now
 	Random    io.Reader        // source of codes, tokens and ids; nil = crypto/rand
 	BaseURL   func() string    // where this front is reached, e.g. "http://127.0.0.1:41234"; nil = "http://127.0.0.1"
-	ModelsDir string           // "" = stateful mode; otherwise the folder of OpenAPI files for the static sandbox
-	Logger    *slog.Logger     // never gets tokens, codes, secrets or query strings; nil = discarded
+	ModelsDir string           // folder of Amazon's OpenAPI files, whose examples the sandbox addresses answer with; "" = seeded data there too
+	Logger    *slog.Logger     // gets method, path and status of every request, and failures of the simulator itself; nil = discarded
 }
 
 // Simulator serves the simulated Amazon. It is safe for concurrent use, and several may share one state file.
@@ -48,7 +47,7 @@ type Simulator struct {
 	baseURL func() string
 	log     *slog.Logger
 	state   *state
-	sandbox *sandbox // nil in stateful mode
+	models  *models // nil without a models folder
 }
 
 // Endpoints are the addresses a client is configured with.
@@ -79,11 +78,11 @@ func New(cfg Config) (*Simulator, error) {
 	}
 	s.random = &lockedReader{source: source}
 	if cfg.ModelsDir != "" {
-		box, err := loadSandbox(cfg.ModelsDir, s.log)
+		known, err := loadModels(cfg.ModelsDir)
 		if err != nil {
 			return nil, fmt.Errorf("loading models: %w", err)
 		}
-		s.sandbox = box
+		s.models = known
 	}
 	st, err := openState(cfg.StatePath)
 	if err != nil {
@@ -100,47 +99,19 @@ func New(cfg Config) (*Simulator, error) {
 func (s *Simulator) Close() error { return s.state.close() }
 
 // Endpoints returns where this front serves what.
-func (s *Simulator) Endpoints() Endpoints {
+func (s *Simulator) Endpoints() Endpoints { return s.endpoints("/") }
+
+// SandboxEndpoints returns the same with the addresses of the API's sandbox. Amazon gives the sandbox hosts of its
+// own and no consent pages or token endpoint (Amazon facts 4), so the other two are those of production.
+func (s *Simulator) SandboxEndpoints() Endpoints { return s.endpoints(sandboxPrefix + "/") }
+
+func (s *Simulator) endpoints(prefix string) Endpoints {
 	base := s.base()
 	api := make(map[string]string, len(regionNames))
 	for _, region := range regionNames {
-		api[region] = base + "/" + region
+		api[region] = base + prefix + region
 	}
 	return Endpoints{Consent: base + "/apps/authorize/consent", Token: base + "/auth/o2/token", API: api}
-}
-
-// Handler serves everything from one listener.
-func (s *Simulator) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/apps/authorize/consent", s.serveConsent)
-	mux.HandleFunc("GET /apps/authorize/confirm/{application}", s.serveAppstoreConfirm)
-	mux.HandleFunc("/apps/store/{application}", s.serveStorePage)
-	mux.HandleFunc("/auth/o2/token", s.serveToken)
-	mux.HandleFunc("/documents/{document}", s.serveDocument)
-	mux.Handle("/_sim/", s.controlHandler())
-	mux.HandleFunc("GET /{$}", s.serveIndex)
-	for _, region := range regionNames {
-		// The regional consent path is a convenience: the real regions have hosts of their own, one listener has not.
-		mux.HandleFunc("/"+region+"/apps/authorize/consent", s.serveConsent)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// API paths bypass the mux: it would clean "//" and redirect, and SP-API does neither.
-		if region, rest, ok := splitRegion(r.URL.EscapedPath()); ok && !strings.HasPrefix(rest, "/apps/authorize/") {
-			s.serveAPI(w, r, region, rest)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
-}
-
-// splitRegion takes "/eu/orders/…" apart.
-func splitRegion(path string) (region, rest string, ok bool) {
-	for _, region := range regionNames {
-		if rest, found := strings.CutPrefix(path, "/"+region+"/"); found {
-			return region, "/" + rest, true
-		}
-	}
-	return "", "", false
 }
 
 func (s *Simulator) base() string { return strings.TrimRight(s.baseURL(), "/") }

@@ -91,9 +91,9 @@ func ok(body any) reply { return reply{status: http.StatusOK, body: body} }
 
 // call is one API request that has passed every check.
 type call struct {
+	apiTarget
+
 	op     operation
-	region string
-	path   string // as sent, without the region
 	vars   map[string]string
 	query  url.Values
 	body   []byte
@@ -106,20 +106,24 @@ type call struct {
 
 // owner is the key that per-seller things are stored under.
 func (c *call) owner() string {
-	return c.where.app + "|" + c.where.seller + "|" + c.region
+	side := ""
+	if c.sandbox {
+		side = "sandbox "
+	}
+	return c.where.app + "|" + c.where.seller + "|" + side + c.region
 }
 
 // serveAPI answers one SP-API request: rules of the wire, switches, checks, then the operation.
-func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request, region, path string) {
+func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request, target apiTarget) {
 	s.apiHeaders(w)
 	if s.refuseStrict(w, r) {
 		return
 	}
-	c := &call{region: region, path: path, now: s.now()}
+	c := &call{apiTarget: target, now: s.now()}
 	err := s.identify(r.Context(), c, r)
 	if err == nil {
 		var known bool
-		c.op, c.vars, known = s.lookUp(r.Method, path)
+		c.op, c.vars, known = s.lookUp(r.Method, target)
 		c.where.operation = c.op.id
 		if s.injectBefore(w, r, c.where, c.where.operation) {
 			return
@@ -139,24 +143,50 @@ func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request, region, pat
 		return
 	}
 	if answer.rate == "" && c.op.rate > 0 {
-		answer.rate = strconv.FormatFloat(c.op.rate, 'f', -1, 64)
+		answer.rate = rateHeader(c.op.rate)
 	}
 	s.finish(w, r, c, answer)
 }
 
-// lookUp finds the operation in the table or, in static mode, in the models.
-func (s *Simulator) lookUp(method, path string) (operation, map[string]string, bool) {
-	if s.sandbox != nil {
-		return s.sandbox.find(method, path)
+// The sandbox has one usage plan for every operation (Amazon facts 5.4).
+const (
+	sandboxRate  = 5
+	sandboxBurst = 15
+)
+
+// lookUp finds the operation in the table or, for the sandbox with models, in the models.
+func (s *Simulator) lookUp(method string, target apiTarget) (operation, map[string]string, bool) {
+	if !target.sandbox {
+		return findOperation(method, target.path)
 	}
-	return findOperation(method, path)
+	find := findOperation
+	if s.models != nil {
+		find = s.models.find
+	}
+	op, vars, known := find(method, target.path)
+	if known {
+		op.rate, op.burst = sandboxRate, sandboxBurst
+	}
+	return op, vars, known
 }
 
+// static says whether a call is answered from the examples of the models.
+func (s *Simulator) static(c *call) bool { return c.sandbox && s.models != nil }
+
 func (s *Simulator) operate(ctx context.Context, c *call, r *http.Request) (reply, error) {
-	if s.sandbox != nil {
-		return s.answerSandbox(ctx, c, r)
+	if s.static(c) {
+		return s.answerStatic(ctx, c, r)
 	}
 	return s.answerStateful(ctx, c)
+}
+
+// rateHeader prints a rate as Amazon does: "0.0056", but "5.0".
+func rateHeader(rate float64) string {
+	text := strconv.FormatFloat(rate, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
 }
 
 func (s *Simulator) apiHeaders(w http.ResponseWriter) {

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,7 +47,7 @@ func checkOps(ops []store.Op) error {
 }
 
 func checkOp(op store.Op) error {
-	if err := errors.Join(checkKey(op.Table, op.Key), checkAttrs(op.Set), checkCond(op.If)); err != nil {
+	if err := cmp.Or(checkKey(op.Table, op.Key), checkAttrs(op.Set), checkCond(op.If)); err != nil {
 		return err
 	}
 	switch op.Verb {

@@ -88,6 +88,32 @@ func openFile(ctx context.Context, path string, k kind) (*file, error) {
 
 func (f *file) close() error { return errors.Join(f.read.Close(), f.write.Close()) }
 
+// preparation is a statement to be prepared on one side of a file.
+type preparation struct {
+	db   *sql.DB
+	into **sql.Stmt
+	text string
+}
+
+func prepareAll(ctx context.Context, all []preparation) error {
+	for _, p := range all {
+		var err error
+		if *p.into, err = p.db.PrepareContext(ctx, p.text); err != nil {
+			return fmt.Errorf("preparing %q: %w", p.text, mapped(ctx, err))
+		}
+	}
+	return nil
+}
+
+// ensureFolder makes the folder of a file, closed to others. One that is there is left as it is: it may be anybody's, and
+// our files in it are closed by themselves.
+func ensureFolder(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("making the folder: %w", err)
+	}
+	return nil
+}
+
 // ensurePrivate makes an empty file that only its owner may read, whatever the umask, and closes an existing one to others.
 //
 // SQLite gives the -wal and -shm files the same mode. The file is made under another name and linked into place: to open
@@ -101,6 +127,9 @@ func ensurePrivate(path string) error {
 	if err != nil {
 		return fmt.Errorf("looking for the file: %w", err)
 	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", path)
+	}
 	if info.Mode().Perm()&0o077 != 0 {
 		if err := os.Chmod(path, 0o600); err != nil {
 			return fmt.Errorf("closing the file to others: %w", err)
@@ -112,6 +141,9 @@ func ensurePrivate(path string) error {
 // createPrivate makes a file with that content and mode 0600 in one step, on the disk before it returns. made = false,
 // and nothing is changed, when there is one already: of several that try at once, one makes it and all find it whole.
 func createPrivate(path string, content []byte) (made bool, err error) {
+	if err := ensureFolder(path); err != nil {
+		return false, err
+	}
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
 	if err != nil {
 		return false, fmt.Errorf("making a file: %w", err)

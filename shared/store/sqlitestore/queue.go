@@ -1,27 +1,50 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // QueueConfig says where the queues lie.
 type QueueConfig struct {
-	Path string           // the file, made when it is missing: not the store's own, so that the one's faults do not touch the other. Required
-	Now  func() time.Time // the clock that delays and visibility go by; nil: time.Now
+	Path        string           // the file, made when it is missing: not the store's own, so that the one's faults do not touch the other. Required
+	Now         func() time.Time // the clock that delays and visibility go by; nil: time.Now
+	MaxReceives int              // a message that was delivered so often, and is still there, becomes a dead letter; 0: never
 }
 
 // Queue keeps messages until somebody has dealt with them, as SQS's standard queues do: every message is delivered at
 // least once, in about the order of sending. Queues have names and need not be made. It is safe for concurrent use, also
 // by several processes. Bodies are kept as they are given, so what must not lie readable comes sealed.
+//
+// Two things differ from SQS: a message here never grows too old, and Dedupe is ours.
 type Queue struct {
-	file                          *file
-	now                           func() time.Time
-	send, waiting, claim, dispose *sql.Stmt
+	file *file
+	cfg  QueueConfig
+	stmt queueStatements
+}
+
+// queueStatements are prepared once; those on the reading side never write.
+type queueStatements struct {
+	waiting, dead, depth       *sql.Stmt // reading side
+	send, bury, claim, dispose *sql.Stmt // writing side
+	revive                     *sql.Stmt
+}
+
+// Outgoing is a message to be sent.
+type Outgoing struct {
+	Body []byte
+
+	// Dedupe, when it is not empty, makes the message one with any of the same key that still waits in the queue for its first
+	// delivery: nothing is added, and the earlier of both times counts. A message on its way is no reason to drop one, for what the
+	// second asks for may have come up after the first was read.
+	Dedupe string
 }
 
 // Message is one delivery.
@@ -37,11 +60,14 @@ func queueKind() kind {
 		CREATE TABLE messages (
 			id INTEGER PRIMARY KEY AUTOINCREMENT,
 			queue TEXT NOT NULL,
+			dead INTEGER NOT NULL DEFAULT 0,  -- 1: a dead letter
 			visible_at INTEGER NOT NULL,  -- Unix nanoseconds
 			receives INTEGER NOT NULL DEFAULT 0,
+			dedupe TEXT,
 			body BLOB NOT NULL
 		) STRICT;
-		CREATE INDEX messages_visible ON messages (queue, visible_at, id);
+		CREATE INDEX messages_visible ON messages (queue, dead, visible_at, id);
+		CREATE UNIQUE INDEX messages_dedupe ON messages (queue, dedupe) WHERE dedupe IS NOT NULL AND receives = 0;
 	`}}
 }
 
@@ -51,9 +77,9 @@ func OpenQueue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	q := &Queue{file: f, now: cfg.Now}
-	if q.now == nil {
-		q.now = time.Now
+	q := &Queue{file: f, cfg: cfg}
+	if q.cfg.Now == nil {
+		q.cfg.Now = time.Now
 	}
 	if err := q.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the queue: %w", err), f.close())
@@ -62,24 +88,21 @@ func OpenQueue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
 }
 
 func (q *Queue) prepare(ctx context.Context) error {
-	for _, p := range []struct {
-		db   *sql.DB
-		into **sql.Stmt
-		text string
-	}{
-		{q.file.write, &q.send, `INSERT INTO messages (queue, visible_at, body) VALUES (?, ?, ?)`},
-		{q.file.read, &q.waiting, `SELECT EXISTS (SELECT 1 FROM messages WHERE queue = ? AND visible_at <= ?)`},
-		{q.file.write, &q.claim, `UPDATE messages SET visible_at = ?, receives = receives + 1 WHERE id IN
-			(SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT ?)
+	read, write := q.file.read, q.file.write
+	return prepareAll(ctx, []preparation{
+		{read, &q.stmt.waiting, `SELECT EXISTS (SELECT 1 FROM messages WHERE queue = ? AND dead = 0 AND visible_at <= ?)`},
+		{read, &q.stmt.dead, `SELECT id, receives, body FROM messages WHERE queue = ? AND dead = 1 ORDER BY id LIMIT ?`},
+		{read, &q.stmt.depth, `SELECT count(*) FILTER (WHERE dead = 0), count(*) FILTER (WHERE dead = 1) FROM messages WHERE queue = ?`},
+		{write, &q.stmt.send, `INSERT INTO messages (queue, visible_at, dedupe, body) VALUES (?, ?, ?, ?)
+			ON CONFLICT (queue, dedupe) WHERE dedupe IS NOT NULL AND receives = 0
+			DO UPDATE SET visible_at = min(visible_at, excluded.visible_at)`},
+		{write, &q.stmt.bury, `UPDATE messages SET dead = 1 WHERE queue = ? AND dead = 0 AND visible_at <= ? AND receives >= ?`},
+		{write, &q.stmt.claim, `UPDATE messages SET visible_at = ?, receives = receives + 1 WHERE id IN
+			(SELECT id FROM messages WHERE queue = ? AND dead = 0 AND visible_at <= ? ORDER BY visible_at, id LIMIT ?)
 			RETURNING id, receives, body`},
-		{q.file.write, &q.dispose, `DELETE FROM messages WHERE queue = ? AND id = ? AND receives = ?`},
-	} {
-		var err error
-		if *p.into, err = p.db.PrepareContext(ctx, p.text); err != nil {
-			return fmt.Errorf("preparing %q: %w", p.text, err)
-		}
-	}
-	return nil
+		{write, &q.stmt.dispose, `DELETE FROM messages WHERE queue = ? AND id = ? AND receives = ?`},
+		{write, &q.stmt.revive, `UPDATE messages SET dead = 0, receives = 0, dedupe = NULL, visible_at = ? WHERE queue = ? AND dead = 1`},
+	})
 }
 
 // Close closes the file.
@@ -91,14 +114,15 @@ func (q *Queue) Close() error {
 }
 
 // Send adds all messages or none. They can be received after the delay.
-func (q *Queue) Send(ctx context.Context, queue string, bodies [][]byte, delay time.Duration) error {
-	visible := q.now().Add(delay).UnixNano()
+func (q *Queue) Send(ctx context.Context, queue string, delay time.Duration, messages ...Outgoing) error {
+	visible := q.cfg.Now().Add(delay).UnixNano()
 	return q.inTx(ctx, "sending messages", func(tx *sql.Tx) error {
-		for _, body := range bodies {
+		for _, m := range messages {
+			body, dedupe := m.Body, sql.NullString{String: m.Dedupe, Valid: m.Dedupe != ""}
 			if body == nil {
 				body = []byte{} // nil would be NULL
 			}
-			if _, err := tx.StmtContext(ctx, q.send).ExecContext(ctx, queue, visible, body); err != nil {
+			if _, err := tx.StmtContext(ctx, q.stmt.send).ExecContext(ctx, queue, visible, dedupe, body); err != nil {
 				return err
 			}
 		}
@@ -106,12 +130,12 @@ func (q *Queue) Send(ctx context.Context, queue string, bodies [][]byte, delay t
 	})
 }
 
-// Receive claims up to limit messages. One that is not deleted within visibility is delivered again. It does not wait: with
-// nothing to deliver it returns none.
+// Receive claims up to limit messages. One that is not deleted within visibility is delivered again, or becomes a dead
+// letter. It does not wait: with nothing to deliver it returns none.
 func (q *Queue) Receive(ctx context.Context, queue string, limit int, visibility time.Duration) ([]Message, error) {
-	now := q.now()
+	now := q.cfg.Now()
 	var some bool // asked on the reading side, so that polling an empty queue keeps no writer waiting
-	if err := q.waiting.QueryRowContext(ctx, queue, now.UnixNano()).Scan(&some); err != nil {
+	if err := q.stmt.waiting.QueryRowContext(ctx, queue, now.UnixNano()).Scan(&some); err != nil {
 		return nil, fmt.Errorf("receiving messages: %w", mapped(ctx, err))
 	}
 	if !some || limit <= 0 {
@@ -119,20 +143,17 @@ func (q *Queue) Receive(ctx context.Context, queue string, limit int, visibility
 	}
 	var messages []Message
 	err := q.inTx(ctx, "receiving messages", func(tx *sql.Tx) error {
-		rows, err := tx.StmtContext(ctx, q.claim).QueryContext(ctx, now.Add(visibility).UnixNano(), queue, now.UnixNano(), limit)
+		if q.cfg.MaxReceives > 0 {
+			if _, err := tx.StmtContext(ctx, q.stmt.bury).ExecContext(ctx, queue, now.UnixNano(), q.cfg.MaxReceives); err != nil {
+				return err
+			}
+		}
+		rows, err := tx.StmtContext(ctx, q.stmt.claim).QueryContext(ctx, now.Add(visibility).UnixNano(), queue, now.UnixNano(), limit)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			var m Message
-			if err := rows.Scan(&m.ID, &m.ReceiveCount, &m.Body); err != nil {
-				return err
-			}
-			m.Receipt = m.ID + "." + strconv.Itoa(m.ReceiveCount)
-			messages = append(messages, m)
-		}
-		return rows.Err()
+		messages, err = scanMessages(rows)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -140,21 +161,94 @@ func (q *Queue) Receive(ctx context.Context, queue string, limit int, visibility
 	return messages, nil
 }
 
+// scanMessages puts them in the order of sending, which RETURNING does not promise, and closes rows.
+func scanMessages(rows *sql.Rows) ([]Message, error) {
+	defer func() { _ = rows.Close() }()
+	type numbered struct {
+		id int64
+		Message
+	}
+	var found []numbered
+	for rows.Next() {
+		var m numbered
+		if err := rows.Scan(&m.id, &m.ReceiveCount, &m.Body); err != nil {
+			return nil, err
+		}
+		m.ID = strconv.FormatInt(m.id, 10)
+		m.Receipt = m.ID + "." + strconv.Itoa(m.ReceiveCount)
+		found = append(found, m)
+	}
+	slices.SortFunc(found, func(a, b numbered) int { return cmp.Compare(a.id, b.id) })
+	messages := make([]Message, len(found))
+	for i, m := range found {
+		messages[i] = m.Message
+	}
+	return messages, rows.Err()
+}
+
 // Delete removes the messages of those deliveries. A receipt counts until its message is delivered again; from then on
-// the message belongs to the later delivery, and the older receipt does nothing.
+// the message belongs to the later delivery, and the older receipt does nothing. It also removes dead letters.
 func (q *Queue) Delete(ctx context.Context, queue string, receipts ...string) error {
 	return q.inTx(ctx, "deleting messages", func(tx *sql.Tx) error {
 		for _, receipt := range receipts {
-			var id, receives int64
-			if n, err := fmt.Sscanf(receipt, "%d.%d", &id, &receives); err != nil || n != 2 {
-				return errors.New("a receipt is not one of ours")
+			id, receives, err := parseReceipt(receipt)
+			if err != nil {
+				return err
 			}
-			if _, err := tx.StmtContext(ctx, q.dispose).ExecContext(ctx, queue, id, receives); err != nil {
+			if _, err := tx.StmtContext(ctx, q.stmt.dispose).ExecContext(ctx, queue, id, receives); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+func parseReceipt(receipt string) (id, receives int64, err error) {
+	left, right, _ := strings.Cut(receipt, ".")
+	id, leftErr := strconv.ParseInt(left, 10, 64)
+	receives, rightErr := strconv.ParseInt(right, 10, 64)
+	if leftErr != nil || rightErr != nil {
+		return 0, 0, errors.New("a receipt is not one of ours")
+	}
+	return id, receives, nil
+}
+
+// Dead lists up to limit dead letters, oldest first. To list is not to receive: they stay as they are.
+func (q *Queue) Dead(ctx context.Context, queue string, limit int) ([]Message, error) {
+	rows, err := q.stmt.dead.QueryContext(ctx, queue, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing dead letters: %w", mapped(ctx, err))
+	}
+	messages, err := scanMessages(rows)
+	if err != nil {
+		return nil, fmt.Errorf("listing dead letters: %w", mapped(ctx, err))
+	}
+	return messages, nil
+}
+
+// Redrive puts a queue's dead letters back to be delivered now, as if for the first time, and says how many they were.
+func (q *Queue) Redrive(ctx context.Context, queue string) (revived int, err error) {
+	err = q.inTx(ctx, "reviving dead letters", func(tx *sql.Tx) error {
+		result, err := tx.StmtContext(ctx, q.stmt.revive).ExecContext(ctx, q.cfg.Now().UnixNano(), queue)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		revived = int(n)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return revived, nil
+}
+
+// Depth counts a queue's messages, delivered or not, and its dead letters.
+func (q *Queue) Depth(ctx context.Context, queue string) (messages, dead int, err error) {
+	if err := q.stmt.depth.QueryRowContext(ctx, queue).Scan(&messages, &dead); err != nil {
+		return 0, 0, fmt.Errorf("counting messages: %w", mapped(ctx, err))
+	}
+	return messages, dead, nil
 }
 
 func (q *Queue) inTx(ctx context.Context, act string, do func(*sql.Tx) error) error {

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -74,7 +75,7 @@ func (s *Store) open(name string, sealed []byte) (string, error) {
 
 // GetSecret implements [store.Secrets].
 func (s *Store) GetSecret(ctx context.Context, name string) (secret.Text, error) {
-	if err := s.checkSecret(name, secret.Text{}); err != nil {
+	if err := s.checkSecret(name); err != nil {
 		return secret.Text{}, fmt.Errorf("reading a secret: %w", err)
 	}
 	var sealed []byte
@@ -94,7 +95,7 @@ func (s *Store) GetSecret(ctx context.Context, name string) (secret.Text, error)
 
 // PutSecret implements [store.Secrets].
 func (s *Store) PutSecret(ctx context.Context, name string, value secret.Text) error {
-	if err := s.checkSecret(name, value); err != nil {
+	if err := cmp.Or(s.checkSecret(name), checkValue(value)); err != nil {
 		return fmt.Errorf("writing a secret: %w", err)
 	}
 	if _, err := s.stmt.secretPut.ExecContext(ctx, name, s.seal(name, value.Reveal())); err != nil {
@@ -105,7 +106,7 @@ func (s *Store) PutSecret(ctx context.Context, name string, value secret.Text) e
 
 // CreateSecret implements [store.Secrets].
 func (s *Store) CreateSecret(ctx context.Context, name string, value secret.Text) (exists bool, err error) {
-	if err := s.checkSecret(name, value); err != nil {
+	if err := cmp.Or(s.checkSecret(name), checkValue(value)); err != nil {
 		return false, fmt.Errorf("making a secret: %w", err)
 	}
 	result, err := s.stmt.secretCreate.ExecContext(ctx, name, s.seal(name, value.Reveal()))
@@ -121,7 +122,7 @@ func (s *Store) CreateSecret(ctx context.Context, name string, value secret.Text
 
 // DeleteSecret implements [store.Secrets].
 func (s *Store) DeleteSecret(ctx context.Context, name string) error {
-	if err := s.checkSecret(name, secret.Text{}); err != nil {
+	if err := s.checkSecret(name); err != nil {
 		return fmt.Errorf("removing a secret: %w", err)
 	}
 	if _, err := s.stmt.secretDelete.ExecContext(ctx, name); err != nil {
@@ -158,15 +159,19 @@ func (s *Store) ListSecrets(ctx context.Context, prefix, cursor string) (names [
 }
 
 // checkSecret keeps to the limits of AWS Secrets Manager.
-func (s *Store) checkSecret(name string, value secret.Text) error {
+func (s *Store) checkSecret(name string) error {
 	if s.aead == nil {
 		return errors.New("the store was opened without a master key")
 	}
 	if len(name) == 0 || len(name) > 512 || strings.ContainsFunc(name, notInName) {
 		return errors.New("a secret's name has 1 to 512 characters out of A-Z a-z 0-9 / _ + = . @ -")
 	}
-	if len(value.Reveal()) > maxValue {
-		return fmt.Errorf("the value has more than %d bytes", maxValue)
+	return nil
+}
+
+func checkValue(value secret.Text) error {
+	if n := len(value.Reveal()); n == 0 || n > maxValue {
+		return fmt.Errorf("the value has %d bytes: 1 to %d are possible", n, maxValue)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ import (
 
 // Config says where the store lies.
 type Config struct {
-	Path      string           // the file, made when it is missing; its folder must exist. Beside it lie -wal and -shm. Required
+	Path      string           // the file, made when it is missing, with its folder. Beside it lie -wal and -shm. Required
 	Now       func() time.Time // the clock that Purge goes by; nil: time.Now
 	MasterKey []byte           // 32 bytes that seal the values of secrets; nil: items only, the methods of [store.Secrets] refuse
 }
@@ -88,11 +88,7 @@ func (s *Store) Close() error {
 
 func (s *Store) prepare(ctx context.Context) error {
 	read, write := s.file.read, s.file.write
-	for _, p := range []struct {
-		db   *sql.DB
-		into **sql.Stmt
-		text string
-	}{
+	return prepareAll(ctx, []preparation{
 		{read, &s.stmt.get, `SELECT attrs FROM items WHERE tbl = ? AND partition = ? AND sort = ?`},
 		{read, &s.stmt.query, `SELECT sort, attrs FROM items
 			WHERE tbl = ? AND partition = ? AND sort >= ? AND sort < ? ORDER BY sort LIMIT ?`},
@@ -112,13 +108,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{write, &s.stmt.secretDelete, `DELETE FROM secrets WHERE name = ?`},
 		{write, &s.stmt.purgeExpired, `DELETE FROM items WHERE (tbl, partition, sort) IN
 			(SELECT tbl, partition, sort FROM items WHERE expires_at <= ? LIMIT ?)`},
-	} {
-		var err error
-		if *p.into, err = p.db.PrepareContext(ctx, p.text); err != nil {
-			return fmt.Errorf("preparing %q: %w", p.text, err)
-		}
-	}
-	return nil
+	})
 }
 
 // purgeBatch bounds how long one step of Purge keeps other writers waiting.

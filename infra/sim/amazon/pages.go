@@ -1,0 +1,110 @@
+package amazonsim
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"net/http"
+	"slices"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+// page is one HTML page over the common frame.
+type page struct{ body *template.Template }
+
+var (
+	consentPage   = newPage("consent.html")
+	errorPage     = newPage("error.html")
+	cancelledPage = newPage("cancelled.html")
+	storePage     = newPage("store.html")
+	indexPage     = newPage("index.html")
+)
+
+func newPage(name string) page {
+	return page{template.Must(template.ParseFS(pageFiles, "pages/frame.html", "pages/"+name))}
+}
+
+// pageHeaders keeps addresses that carry a state or a code out of other sites' logs and out of caches, and the
+// pages out of frames.
+func pageHeaders(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	// No form-action: browsers apply it to the redirect after the form too, which leads to the application.
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+}
+
+// renderPage writes a page, whole or not at all.
+func (s *Simulator) renderPage(w http.ResponseWriter, status int, p page, data any) {
+	var out bytes.Buffer
+	if err := p.body.ExecuteTemplate(&out, "frame.html", data); err != nil {
+		s.log.Error("rendering a page", "error", err)
+		http.Error(w, "the simulator itself failed; see its log", http.StatusInternalServerError)
+		return
+	}
+	pageHeaders(w)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	writeBody(w, status, out.Bytes())
+}
+
+// accountOption is one line of the sign-in form.
+type accountOption struct{ Key, Label string }
+
+func options(list []account) []accountOption {
+	out := make([]accountOption, 0, len(list))
+	for _, a := range list {
+		label := a.seller.Name + " · " + regionTitle(a.region) + " · " + a.seller.ID
+		switch {
+		case !a.primary:
+			label += " (not the primary user)"
+		case a.seller.Vendor:
+			label += " (vendor)"
+		}
+		out = append(out, accountOption{a.key, label})
+	}
+	return out
+}
+
+func regionTitle(region string) string {
+	switch region {
+	case "na":
+		return "North America"
+	case "eu":
+		return "Europe"
+	}
+	return "Far East"
+}
+
+// showConsent is the sign-in and the consent in one form whose defaults succeed.
+func (s *Simulator) showConsent(w http.ResponseWriter, r *http.Request, app App, req consentRequest) {
+	list := s.accounts(req.region)
+	s.renderPage(w, http.StatusOK, consentPage, map[string]any{
+		"App": app, "Path": r.URL.Path, "Accounts": options(list), "Email": list[0].seller.Email,
+		"State": req.state, "RedirectURI": req.redirectURI, "Version": req.version,
+	})
+}
+
+// serveIndex says what is here.
+func (s *Simulator) serveIndex(w http.ResponseWriter, r *http.Request) {
+	apps, err := s.Apps(r.Context())
+	if err != nil {
+		s.internal(w, r, "listing applications", err)
+		return
+	}
+	type entry struct{ Name, Address string }
+	at := s.Endpoints()
+	list := []entry{{"Consent", at.Consent}, {"Token", at.Token}}
+	for _, region := range regionNames {
+		list = append(list, entry{"API, " + regionTitle(region), at.API[region]})
+	}
+	for _, region := range regionNames {
+		list = append(list, entry{"API sandbox, " + regionTitle(region), s.SandboxEndpoints().API[region]})
+	}
+	s.renderPage(w, http.StatusOK, indexPage, map[string]any{
+		"Endpoints": list, "Apps": apps, "Sellers": slices.Clone(s.Sellers()),
+	})
+}

@@ -1,0 +1,57 @@
+package authorize
+
+import (
+	"strings"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+	"connectorvault/shared/vault"
+)
+
+func unknownRequest() *fault.Error {
+	return fault.New(fault.Invalid, "authorization_request_unknown", "This consent belongs to no authorization of this vault entry.").
+		On("result_url").Do("Use the URL that you landed on after the newest attempt, or begin anew: POST /v1/vault-entries/{id}/authorize.")
+}
+
+func denied(r record.Request, c provider.Callback) *fault.Error {
+	return fault.New(fault.Conflict, "consent_denied", "Consent was not given at the provider.").
+		Do("Nothing has changed. To try again: POST /v1/vault-entries/" + r.Entry + "/authorize.").
+		Said(fault.Provider{Code: c.Denied})
+}
+
+func startUnknown() *fault.Error {
+	return fault.New(fault.NotFound, "authorization_request_unknown", "This start link is not one of ours, or it is long over.").
+		Do("Ask for a new one where you got it.")
+}
+
+func startUsed() *fault.Error {
+	return fault.New(fault.Gone, "authorization_request_used", "This start link has been used, or a newer one has taken its place.").
+		Do("Ask for a new one where you got it.")
+}
+
+func startExpired() *fault.Error {
+	return fault.New(fault.Gone, "authorization_request_expired", "This start link has expired; it lives ten minutes.").
+		Do("Ask for a new one where you got it.")
+}
+
+// otherBrowser is what a browser hears that did not begin: the consent may be an attacker's, or the begin may be.
+func otherBrowser() *fault.Error {
+	return fault.New(fault.Forbidden, "browser_mismatch", "This browser did not begin this authorization, so nothing was connected.").
+		Do("Open the start link in this browser and finish here. Cookies of this site must be allowed.")
+}
+
+func startFault(err error) error {
+	if err == vault.ErrClaimed {
+		return startUsed()
+	}
+	return err
+}
+
+// onPage rewords a fault for a person at a page, who has no request field to look at.
+func onPage(err error) error {
+	f := *fault.As(err)
+	f.Field = ""
+	f.Action = strings.ReplaceAll(f.Action, "Send the same Result URL again, or reload the page", "Reload this page")
+	return &f
+}

@@ -1,0 +1,173 @@
+package dynamostore
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"connectorvault/shared/store"
+)
+
+// Conditions without a counterpart among DynamoDB's functions. The key is in every item, so its presence is the item's.
+const (
+	itemExists = "attribute_exists(pk)"
+	itemAbsent = "attribute_not_exists(pk)"
+	always     = "(" + itemExists + " OR " + itemAbsent + ")"
+	never      = "(" + itemExists + " AND " + itemAbsent + ")"
+)
+
+// expression collects the placeholders that the condition and the update of one write share. Every name goes through
+// one: some of the vault's names are among DynamoDB's several hundred reserved words.
+type expression struct {
+	attrs  []string
+	values values
+}
+
+func (e *expression) name(b *strings.Builder, attr string) {
+	i := slices.Index(e.attrs, attr)
+	if i < 0 {
+		i = len(e.attrs)
+		e.attrs = append(e.attrs, attr)
+	}
+	b.WriteByte('#')
+	b.WriteString(strconv.Itoa(i))
+}
+
+func (e *expression) value(b *strings.Builder, v any) {
+	if e.values == nil {
+		e.values = values{}
+	}
+	placeholder := ":" + strconv.Itoa(len(e.values))
+	e.values[placeholder] = encode(v)
+	b.WriteString(placeholder)
+}
+
+// names returns the map that goes with the text; nil when it uses none, since DynamoDB refuses an empty one.
+func (e *expression) names() map[string]string {
+	if len(e.attrs) == 0 {
+		return nil
+	}
+	names := make(map[string]string, len(e.attrs))
+	for i, attr := range e.attrs {
+		names["#"+strconv.Itoa(i)] = attr
+	}
+	return names
+}
+
+// condition returns the text for c; nil for none.
+func (e *expression) condition(c *store.Cond) *string {
+	if c == nil {
+		return nil
+	}
+	var b strings.Builder
+	e.cond(&b, c)
+	text := b.String()
+	return &text
+}
+
+func (e *expression) cond(b *strings.Builder, c *store.Cond) {
+	if c == nil {
+		b.WriteString(always)
+		return
+	}
+	switch c.Kind {
+	case store.CondExists:
+		b.WriteString(itemExists)
+	case store.CondAbsent:
+		b.WriteString(itemAbsent)
+	case store.CondHas:
+		e.call(b, "attribute_exists(", c.Attr)
+	case store.CondLacks:
+		e.call(b, "attribute_not_exists(", c.Attr)
+	case store.CondEqual:
+		e.compare(b, c, " = ")
+	case store.CondLess:
+		e.compare(b, c, " < ")
+	case store.CondAtMost:
+		e.compare(b, c, " <= ")
+	case store.CondAll:
+		e.join(b, c.Of, " AND ", always)
+	case store.CondAny:
+		e.join(b, c.Of, " OR ", never)
+	default:
+		b.WriteString(never)
+	}
+}
+
+func (e *expression) call(b *strings.Builder, function, attr string) {
+	b.WriteString(function)
+	e.name(b, attr)
+	b.WriteByte(')')
+}
+
+// compare relies on DynamoDB's rule that values of different types, and an absent one, compare as false.
+func (e *expression) compare(b *strings.Builder, c *store.Cond, operator string) {
+	e.name(b, c.Attr)
+	b.WriteString(operator)
+	e.value(b, c.Value)
+}
+
+func (e *expression) join(b *strings.Builder, parts []*store.Cond, operator, empty string) {
+	if len(parts) == 0 {
+		b.WriteString(empty)
+		return
+	}
+	b.WriteByte('(')
+	for i, part := range parts {
+		if i > 0 {
+			b.WriteString(operator)
+		}
+		e.cond(b, part)
+	}
+	b.WriteByte(')')
+}
+
+// update returns the text for what an Update changes; nil when it changes nothing. Names are taken in order, so that
+// one Op always gives one text.
+func (e *expression) update(op store.Op) *string {
+	var b strings.Builder
+	e.setClause(&b, op.Set)
+	if len(op.Set)+len(op.Add) == 0 && len(op.Remove) > 0 && op.If.Holds(nil) {
+		e.setClause(&b, store.Attrs{attrMark: true}) // the item may not be there, and removing alone would not make it
+	}
+	for i, attr := range slices.Compact(slices.Sorted(slices.Values(op.Remove))) {
+		b.WriteString(clause("REMOVE ", i))
+		e.name(&b, attr)
+		b.WriteByte(' ')
+	}
+	for i, attr := range slices.Sorted(maps.Keys(op.Add)) {
+		b.WriteString(clause("ADD ", i))
+		e.name(&b, attr)
+		b.WriteByte(' ')
+		e.value(&b, op.Add[attr])
+		b.WriteByte(' ')
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	text := strings.TrimSuffix(b.String(), " ")
+	return &text
+}
+
+func (e *expression) setClause(b *strings.Builder, set store.Attrs) {
+	for i, attr := range slices.Sorted(maps.Keys(set)) {
+		b.WriteString(clause("SET ", i))
+		e.name(b, attr)
+		b.WriteString(" = ")
+		e.value(b, set[attr])
+		b.WriteByte(' ')
+	}
+}
+
+func clause(keyword string, i int) string {
+	if i > 0 {
+		return ", "
+	}
+	return keyword
+}
+
+// returnOld makes a failed condition carry the item that stood in the way.
+const returnOld = types.ReturnValuesOnConditionCheckFailureAllOld
