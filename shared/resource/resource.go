@@ -54,9 +54,9 @@ type Filter struct {
 	// before this one has, a list is comma separated.
 	Default string
 	Yields  []string // other filters beside which the default is not sent
-	Values   []string // all it may be; empty = anything
-	Max      int      // most elements of a list; 0 = not stated
-	Help     string   // for a person
+	Values  []string // all it may be; empty = anything
+	Max     int      // most elements of a list; 0 = not stated
+	Help    string   // for a person
 }
 
 // Place is where a parameter travels.

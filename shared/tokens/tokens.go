@@ -123,3 +123,30 @@ func (a Answer) Err() error {
 	}
 	return a.Fault
 }
+
+// reply is what the token service says to a call, as it travels.
+type reply struct {
+	Answer Answer       `json:"answer,omitzero"`
+	Error  *fault.Error `json:"error,omitempty"`
+}
+
+// EncodeReply returns the outcome of a call as it travels. An error that is none of ours travels without its text.
+func EncodeReply(a Answer, err error) ([]byte, error) {
+	r := reply{Answer: a}
+	if err != nil {
+		r.Error = fault.As(err)
+	}
+	return json.Marshal(r)
+}
+
+// DecodeReply reads what EncodeReply made.
+func DecodeReply(b []byte) (Answer, error) {
+	var r reply
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Answer{}, errors.New("the token service's reply cannot be read")
+	}
+	if r.Error != nil {
+		return Answer{}, r.Error
+	}
+	return r.Answer, nil
+}

@@ -140,3 +140,19 @@ var operationTable = [...]operation{
 	{"getPaymentMethods", "GET", "/finances/transfers/2024-06-01/paymentMethods", 0.5, 30, sellers, "", `{"paymentMethods":[]}`},
 	{"listExpectedPayouts", "GET", "/finances/transfers/2024-06-01/payouts/expected", 0.5, 10, sellers, "", `{"expectedPayouts":[]}`},
 }
+
+// Operation describes one operation that the simulator answers.
+type Operation struct {
+	ID, Method, Path string
+	Rate, Burst      float64 // tokens a second, tokens; 0 = no stated plan
+	Scope            string  // of grantless operations
+}
+
+// Operations lists what the simulator answers.
+func Operations() []Operation {
+	list := make([]Operation, 0, len(operationTable))
+	for _, op := range operationTable {
+		list = append(list, Operation{op.id, op.method, op.path, op.rate, op.burst, op.scope})
+	}
+	return list
+}

@@ -12,14 +12,14 @@ import (
 // own, whose status follows from its age. So a seller has 168 orders a week in each marketplace, for ever, and
 // stepping the clock makes new ones and ships old ones.
 const (
-	orderSlot      = time.Hour
-	orderVisible   = 2 * time.Minute // until an order shows up (Amazon facts 13)
-	orderSettled   = 72 * time.Hour  // no order changes after this age
-	ordersKept     = 2 * 365 * 24 * time.Hour
-	orderCheckMod  = 10_000_000
-	orderScramble  = 6_180_339 // coprime to 10, so the slot can be had back from the order id
+	orderSlot       = time.Hour
+	orderVisible    = 2 * time.Minute // until an order shows up (Amazon facts 13)
+	orderSettled    = 72 * time.Hour  // no order changes after this age
+	ordersKept      = 2 * 365 * 24 * time.Hour
+	orderCheckMod   = 10_000_000
+	orderScramble   = 6_180_339 // coprime to 10, so the slot can be had back from the order id
 	orderUnscramble = 6_240_059 // its inverse modulo 10^7
-	orderPrefix    = 100       // order ids of marketplace n begin with 100 + n
+	orderPrefix     = 100       // order ids of marketplace n begin with 100 + n
 )
 
 // Fulfilment statuses of Orders 2026-01-01 (Amazon facts 7.2).

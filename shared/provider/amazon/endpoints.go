@@ -12,7 +12,7 @@ import (
 const (
 	consentPath  = "/apps/authorize/consent"
 	confirmPath  = "/apps/authorize/confirm/"
-	tokenPath    = "/auth/o2/token" //nolint:gosec // G101: an address, not a credential
+	tokenPath    = "/auth/o2/token"
 	tokenAddress = "https://api.amazon.com" + tokenPath
 )
 

@@ -14,15 +14,15 @@ import (
 // connectorMarketplaces is the connector's setting that names the marketplaces it reads, as country codes or ids.
 const connectorMarketplaces = "marketplaces"
 
-// The names of filter defaults that Resolve knows.
+// The names of filter defaults that Resolve knows. All that stand for marketplaces begin with "$marketplace": reads are
+// held against the connector's by that.
 const (
-	defaultMarketplace  = "$marketplace"  // the first of the connector's marketplaces, else the entry's own
-	defaultMarketplaces = "$marketplaces" // the connector's marketplaces, else the entry's own
-	defaultNamed        = "$named"        // the connector's marketplaces, else none: the operation then reads all
-	defaultAccount      = "$account"      // the selling partner id
-	defaultMonthAgo     = "$month-ago"    // 30 days ago
-	defaultWeekAgo      = "$week-ago"     // 7 days ago
-	defaultTwoMinutes   = "$recent"       // the newest moment that Amazon takes as an upper bound
+	defaultMarketplace  = "$marketplace"        // the first of the connector's marketplaces, else the entry's own
+	defaultMarketplaces = "$marketplaces"       // the connector's marketplaces, else the entry's own
+	defaultNamed        = "$marketplaces-named" // the connector's marketplaces, else none: the operation then reads all
+	defaultFirstNamed   = "$marketplace-named"  // the first of the connector's marketplaces, else none
+	defaultAccount      = "$account"            // the selling partner id
+	defaultMonthAgo     = "$month-ago"          // 30 days ago
 )
 
 // BaseURL implements provider.Reader.
@@ -44,6 +44,8 @@ func (a *Adapter) Resolve(name string, target provider.Target, now time.Time) []
 		return own
 	case defaultNamed:
 		return named
+	case defaultFirstNamed:
+		return named[:min(1, len(named))]
 	case defaultAccount:
 		if target.Account.ID == "" {
 			return nil
@@ -51,10 +53,6 @@ func (a *Adapter) Resolve(name string, target provider.Target, now time.Time) []
 		return []string{target.Account.ID}
 	case defaultMonthAgo:
 		return []string{timestamp(now.Add(-30 * 24 * time.Hour))}
-	case defaultWeekAgo:
-		return []string{timestamp(now.Add(-7 * 24 * time.Hour))}
-	case defaultTwoMinutes:
-		return []string{timestamp(now.Add(-3 * time.Minute))}
 	default:
 		return nil
 	}

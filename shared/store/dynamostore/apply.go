@@ -176,7 +176,7 @@ func part(op store.Op, table *string) types.TransactWriteItem {
 			ExpressionAttributeNames: e.names(), ExpressionAttributeValues: e.values, ReturnValuesOnConditionCheckFailure: returnOld}}
 	default:
 		if cond == nil {
-			cond = aws.String(always) // DynamoDB wants a condition of a check, and the promise lets it be left out
+			cond = aws.String(itemExists + " OR " + itemAbsent) // DynamoDB wants a condition of a check, and the promise lets it be left out
 		}
 		return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{TableName: table, Key: encodeKey(op.Key), ConditionExpression: cond,
 			ExpressionAttributeNames: e.names(), ExpressionAttributeValues: e.values, ReturnValuesOnConditionCheckFailure: returnOld}}

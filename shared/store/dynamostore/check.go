@@ -28,6 +28,11 @@ func check(ops []store.Op) error {
 		if err := checkOp(op); err != nil {
 			return fmt.Errorf("write %d: %w", i, err)
 		}
+		for _, before := range ops[:i] {
+			if before.Table == op.Table && before.Key == op.Key {
+				return fmt.Errorf("write %d: an earlier one is of the same item", i)
+			}
+		}
 	}
 	return nil
 }

@@ -11,13 +11,47 @@ import (
 	"connectorvault/shared/store"
 )
 
-// Conditions without a counterpart among DynamoDB's functions. The key is in every item, so its presence is the item's.
+// What the item's presence is called: the key is in every item.
 const (
 	itemExists = "attribute_exists(pk)"
 	itemAbsent = "attribute_not_exists(pk)"
-	always     = "(" + itemExists + " OR " + itemAbsent + ")"
-	never      = "(" + itemExists + " AND " + itemAbsent + ")"
 )
+
+// impossible is the condition that never holds.
+var impossible = store.Any()
+
+// simplify returns a condition that holds when c does and has no constants, no groups of one and no groups in groups of
+// their kind; nil when c always holds, impossible when it never does. DynamoDB has no constants, and it refuses
+// parentheses that group nothing.
+func simplify(c *store.Cond) *store.Cond {
+	if c == nil || c.Kind != store.CondAll && c.Kind != store.CondAny {
+		return c
+	}
+	neutral, deciding := (*store.Cond)(nil), impossible
+	if c.Kind == store.CondAny {
+		neutral, deciding = deciding, neutral
+	}
+	var parts []*store.Cond
+	for _, part := range c.Of {
+		switch part = simplify(part); {
+		case part == neutral:
+		case part == deciding:
+			return deciding
+		case part.Kind == c.Kind:
+			parts = append(parts, part.Of...)
+		default:
+			parts = append(parts, part)
+		}
+	}
+	switch len(parts) {
+	case 0:
+		return neutral
+	case 1:
+		return parts[0]
+	default:
+		return &store.Cond{Kind: c.Kind, Of: parts}
+	}
+}
 
 // expression collects the placeholders that the condition and the update of one write share. Every name goes through
 // one: some of the vault's names are among DynamoDB's several hundred reserved words.
@@ -57,22 +91,23 @@ func (e *expression) names() map[string]string {
 	return names
 }
 
-// condition returns the text for c; nil for none.
+// condition returns the text for c; nil when it always holds.
 func (e *expression) condition(c *store.Cond) *string {
-	if c == nil {
-		return nil
-	}
 	var b strings.Builder
-	e.cond(&b, c)
+	switch c = simplify(c); c {
+	case nil:
+		return nil
+	case impossible:
+		b.WriteString(itemExists + " AND " + itemAbsent)
+	default:
+		e.cond(&b, c)
+	}
 	text := b.String()
 	return &text
 }
 
+// cond writes a condition that is simplified.
 func (e *expression) cond(b *strings.Builder, c *store.Cond) {
-	if c == nil {
-		b.WriteString(always)
-		return
-	}
 	switch c.Kind {
 	case store.CondExists:
 		b.WriteString(itemExists)
@@ -89,11 +124,9 @@ func (e *expression) cond(b *strings.Builder, c *store.Cond) {
 	case store.CondAtMost:
 		e.compare(b, c, " <= ")
 	case store.CondAll:
-		e.join(b, c.Of, " AND ", always)
+		e.join(b, c.Of, " AND ")
 	case store.CondAny:
-		e.join(b, c.Of, " OR ", never)
-	default:
-		b.WriteString(never)
+		e.join(b, c.Of, " OR ")
 	}
 }
 
@@ -110,19 +143,20 @@ func (e *expression) compare(b *strings.Builder, c *store.Cond, operator string)
 	e.value(b, c.Value)
 }
 
-func (e *expression) join(b *strings.Builder, parts []*store.Cond, operator, empty string) {
-	if len(parts) == 0 {
-		b.WriteString(empty)
-		return
-	}
-	b.WriteByte('(')
+// join puts the parts that are groups in parentheses.
+func (e *expression) join(b *strings.Builder, parts []*store.Cond, operator string) {
 	for i, part := range parts {
 		if i > 0 {
 			b.WriteString(operator)
 		}
+		if len(part.Of) == 0 {
+			e.cond(b, part)
+			continue
+		}
+		b.WriteByte('(')
 		e.cond(b, part)
+		b.WriteByte(')')
 	}
-	b.WriteByte(')')
 }
 
 // update returns the text for what an Update changes; nil when it changes nothing. Names are taken in order, so that

@@ -112,7 +112,8 @@ func freePort() (int, error) {
 const keeper = `"$@" </dev/null & child=$!
 exec >/dev/null 2>&1
 cat
-kill -9 $child`
+kill -9 $child
+wait $child`
 
 // run starts a command and waits until it answers HTTP, or ends, or patience does.
 func run(command []string, url string) error {

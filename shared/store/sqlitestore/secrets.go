@@ -53,8 +53,10 @@ func (s *Store) checkKey(ctx context.Context) error {
 	if err := s.stmt.secretGet.QueryRowContext(ctx, keyCheckName).Scan(&sealed); err != nil {
 		return fmt.Errorf("checking the master key: %w", mapped(ctx, err))
 	}
-	_, err := s.open(keyCheckName, sealed)
-	return err
+	if _, err := s.open(keyCheckName, sealed); err != nil {
+		return ErrWrongKey
+	}
+	return nil
 }
 
 // seal binds the value to its name: moved to another row, it does not open.
@@ -67,8 +69,8 @@ func (s *Store) open(name string, sealed []byte) (string, error) {
 		return "", errors.New("the secret was sealed in a form that this program does not know")
 	}
 	value, err := s.aead.Open(nil, nil, sealed[1:], []byte(name))
-	if err != nil {
-		return "", ErrWrongKey
+	if err != nil { // the key is right, or Open would have refused it
+		return "", errors.New("the secret does not open: the file was changed by somebody else")
 	}
 	return string(value), nil
 }

@@ -1,0 +1,17 @@
+// Command admin is the Lambda of the admin API.
+package main
+
+import (
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"connectorvault/shared/boot"
+
+	"connectorvault/functions/admin/handler"
+)
+
+func main() {
+	base := boot.MustLoad()
+	lambda.Start(handler.New(handler.Config{
+		Admin: base.Admin(), Authorize: base.Authorize(), Vault: base.Vault, PublicURL: base.PublicURL, Logger: base.Logger, Now: base.Now,
+	}).Handle)
+}

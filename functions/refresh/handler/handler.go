@@ -1,0 +1,99 @@
+// Package handler is the token service behind a Lambda: invoked by the other functions, by the schedule, and by the
+// queue of what is due or was rescued.
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"connectorvault/shared/refresh"
+	"connectorvault/shared/tokens"
+)
+
+// Handler carries out what the function is invoked for. It is safe for concurrent use.
+type Handler struct {
+	service *refresh.Service
+	logger  *slog.Logger
+}
+
+// New returns a Handler.
+func New(service *refresh.Service, logger *slog.Logger) *Handler {
+	return &Handler{service: service, logger: logger}
+}
+
+// envelope is as much of an event as tells what it is.
+type envelope struct {
+	Op         tokens.Op         `json:"op"`
+	Source     string            `json:"source"`
+	DetailType string            `json:"detail-type"`
+	Records    []json.RawMessage `json:"Records"`
+}
+
+// Swept is the answer to the schedule.
+type Swept struct {
+	Found int `json:"found"`
+}
+
+// Handle answers one invocation: a call of another function (tokens.Encode), an event of EventBridge, or a batch of
+// the queue. An error makes the sender of an event try again; a call gets every outcome as a reply.
+func (h *Handler) Handle(ctx context.Context, payload json.RawMessage) (any, error) {
+	var e envelope
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return nil, errors.New("the event cannot be read")
+	}
+	switch {
+	case e.Op != "":
+		return h.call(ctx, payload)
+	case len(e.Records) > 0:
+		return h.batch(ctx, payload)
+	case strings.HasPrefix(e.Source, "aws."):
+		found, err := h.service.Sweep(ctx)
+		h.logger.InfoContext(ctx, "swept", "found", found)
+		return Swept{Found: found}, err
+	default:
+		return nil, errors.New("the event is none that the token service knows")
+	}
+}
+
+func (h *Handler) call(ctx context.Context, payload json.RawMessage) (any, error) {
+	call, err := tokens.Decode(payload)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := h.service.Do(ctx, call)
+	if err != nil {
+		h.logger.WarnContext(ctx, "call not carried out", "op", string(call.Op), "tenant", call.Tenant, "entry", call.Entry, "error", err.Error())
+	}
+	reply, err := tokens.EncodeReply(answer, err)
+	return json.RawMessage(reply), err
+}
+
+// batch works through messages one after the other, and reports those that must come again. Each is a call of its
+// own, so a repeat of one that was carried out finds nothing to do.
+func (h *Handler) batch(ctx context.Context, payload json.RawMessage) (any, error) {
+	var event events.SQSEvent
+	if err := json.Unmarshal(payload, &event); err != nil {
+		return nil, errors.New("the batch cannot be read")
+	}
+	var out events.SQSEventResponse
+	for _, message := range event.Records {
+		call, err := tokens.Decode([]byte(message.Body))
+		if err == nil && call.Op != tokens.Due && call.Op != tokens.Rescue && call.Op != tokens.Refresh {
+			err = errors.New("a queue never asks for " + string(call.Op))
+		}
+		if err == nil {
+			_, err = h.service.Do(ctx, call)
+		}
+		if err != nil {
+			h.logger.WarnContext(ctx, "message not carried out", "message", message.MessageId, "op", string(call.Op),
+				"tenant", call.Tenant, "entry", call.Entry, "error", err.Error())
+			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: message.MessageId})
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,230 @@
+package amazonsim_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	amazonsim "connectorvault/infra/sim/amazon"
+)
+
+// clock is a time that only moves when told.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time // guarded by mu
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) step(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// front is one simulator behind one listener.
+type front struct {
+	t      *testing.T
+	sim    *amazonsim.Simulator
+	clock  *clock
+	base   string
+	client *http.Client // follows no redirects
+	log    *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func newFront(t *testing.T) *front {
+	t.Helper()
+	return openFront(t, filepath.Join(t.TempDir(), "sim.db"), newClock(), "")
+}
+
+func openFront(t *testing.T, state string, at *clock, models string) *front {
+	t.Helper()
+	f := &front{t: t, clock: at, log: &lockedBuffer{}}
+	sim, err := amazonsim.New(amazonsim.Config{
+		StatePath: state, Now: at.Now, BaseURL: func() string { return f.base }, ModelsDir: models,
+		Logger: slog.New(slog.NewTextHandler(f.log, nil)),
+	})
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	server := httptest.NewServer(sim.Handler())
+	t.Cleanup(func() {
+		server.Close()
+		if err := sim.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	f.sim, f.base, f.client = sim, server.URL, server.Client()
+	f.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return f
+}
+
+// answer is a response that has been read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (f *front) send(method, address string, header http.Header, body string) answer {
+	f.t.Helper()
+	a, err := f.trySend(method, address, header, body)
+	if err != nil {
+		f.t.Fatalf("%s %s: %v", method, address, err)
+	}
+	return a
+}
+
+func (f *front) trySend(method, address string, header http.Header, body string) (answer, error) {
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(context.Background(), method, address, reader)
+	if err != nil {
+		return answer{}, err
+	}
+	r.Header.Set("User-Agent", "SimulatorTest/1.0 (Language=Go)")
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	response, err := f.client.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, string(text)}, err
+}
+
+func (f *front) post(path string, form url.Values) answer {
+	f.t.Helper()
+	return f.send(http.MethodPost, f.base+path, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())
+}
+
+func (f *front) control(method, path, body string) answer {
+	f.t.Helper()
+	return f.send(method, f.base+path, http.Header{"Content-Type": {"application/json"}}, body)
+}
+
+// fault turns a switch on.
+func (f *front) fault(fault amazonsim.Fault) {
+	f.t.Helper()
+	if _, err := f.sim.SetFault(f.t.Context(), fault); err != nil {
+		f.t.Fatalf("SetFault: %v", err)
+	}
+}
+
+// get reads an API path of a region ("na/orders/…") with a token.
+func (f *front) get(path, token string) answer {
+	f.t.Helper()
+	return f.send(http.MethodGet, f.base+"/"+path, http.Header{"X-Amz-Access-Token": {token}}, "")
+}
+
+func (f *front) call(method, path, token, body string) answer {
+	f.t.Helper()
+	return f.send(method, f.base+"/"+path, http.Header{"X-Amz-Access-Token": {token}, "Content-Type": {"application/json"}}, body)
+}
+
+// refreshToken self-authorizes the seeded application.
+func (f *front) refreshToken(seller, region string) string {
+	f.t.Helper()
+	token, err := f.sim.SelfAuthorize(f.t.Context(), amazonsim.SelfAuthorization{
+		ApplicationID: amazonsim.SeededApplicationID, SellerID: seller, Region: region,
+	})
+	if err != nil {
+		f.t.Fatalf("SelfAuthorize: %v", err)
+	}
+	return token
+}
+
+type tokens struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+	Type    string `json:"token_type"`
+	Expires int    `json:"expires_in"`
+}
+
+func refreshForm(refresh string) url.Values {
+	return url.Values{
+		"grant_type": {"refresh_token"}, "refresh_token": {refresh},
+		"client_id": {amazonsim.SeededClientID}, "client_secret": {amazonsim.SeededClientSecret},
+	}
+}
+
+// refresh trades a refresh token in.
+func (f *front) refresh(refresh string) tokens {
+	f.t.Helper()
+	a := f.post("/auth/o2/token", refreshForm(refresh))
+	wantStatus(f.t, a, http.StatusOK)
+	return decode[tokens](f.t, a)
+}
+
+// access is an access token of a seller in a region.
+func (f *front) access(seller, region string) string {
+	f.t.Helper()
+	return f.refresh(f.refreshToken(seller, region)).Access
+}
+
+func wantStatus(t *testing.T, a answer, status int) {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("status %d, want %d; body %.400s", a.status, status, a.body)
+	}
+}
+
+func decode[T any](t *testing.T, a answer) T {
+	t.Helper()
+	var into T
+	if err := json.Unmarshal([]byte(a.body), &into); err != nil {
+		t.Fatalf("decoding %.200q: %v", a.body, err)
+	}
+	return into
+}
+
+// apiFailure is the API's error body.
+type apiFailure struct {
+	Errors []struct{ Code, Message, Details string } `json:"errors"`
+}
+
+func wantFailure(t *testing.T, a answer, status int, code, details string) {
+	t.Helper()
+	wantStatus(t, a, status)
+	failure := decode[apiFailure](t, a)
+	if len(failure.Errors) != 1 || failure.Errors[0].Code != code || failure.Errors[0].Details != details {
+		t.Fatalf("errors %+v, want code %q details %q", failure.Errors, code, details)
+	}
+}

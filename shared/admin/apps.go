@@ -1,0 +1,136 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/vault"
+)
+
+// Members of an application that every provider's has, beside its own fields.
+const (
+	fieldSide    = "api_environment"
+	fieldExpires = "client_secret_expires_at"
+	fieldDraft   = "draft"
+)
+
+// PutApp registers the operator's application, or replaces what was registered. The secret is stored before the
+// record that names its version, so a crash in between leaves the old record, with a secret that is found anew.
+func (s *Service) PutApp(ctx context.Context, p record.Principal, name string, in Fields) (record.App, error) {
+	adapter, err := s.Adapter(name)
+	if err != nil {
+		return record.App{}, err
+	}
+	d := adapter.Descriptor()
+	validator, ok := adapter.(provider.AppValidator)
+	if !ok || len(d.AppFields) == 0 {
+		return record.App{}, fault.New(fault.Invalid, "invalid_request", d.Title+" needs no application.").Do("Create a vault entry right away.")
+	}
+	app, secrets, err := s.parseApp(d, in)
+	if err != nil {
+		return app, err
+	}
+	if err := validator.ValidateApp(app.Fields, secrets); err != nil {
+		return app, err
+	}
+	if app.Version, err = ident.New(s.Random, "v_"); err != nil {
+		return app, err
+	}
+	app.Tenant, app.Provider, app.UpdatedAt = p.Tenant, d.Name, s.Now().UTC()
+	app.CreatedAt = app.UpdatedAt
+	before, found, err := s.Vault.App(ctx, p.Tenant, d.Name, app.APIEnvironment)
+	if err != nil {
+		return app, err
+	}
+	if found {
+		app.CreatedAt = before.CreatedAt
+	}
+	text, err := vault.AppSecrets{Version: app.Version, Fields: secrets}.Encode()
+	if err != nil {
+		return app, err
+	}
+	if err := s.Secrets.PutSecret(ctx, vault.AppSecret(p.Tenant, d.Name, app.APIEnvironment), text); err != nil {
+		return app, fault.Wrap(err, fault.Unavailable, "store_unavailable", "The secret store does not take the application now.").
+			Do("Try again in a moment; what was registered before is still in force.").After(2 * time.Second)
+	}
+	return app, s.Vault.PutApp(ctx, app)
+}
+
+func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[string]secret.Text, error) {
+	app := record.App{Fields: map[string]string{}}
+	secrets := map[string]secret.Text{}
+	if err := in.unknown(append(names(d.AppFields), fieldSide, fieldExpires, fieldDraft)); err != nil {
+		return app, nil, err
+	}
+	env, err := in.text(fieldSide)
+	if err != nil {
+		return app, nil, err
+	}
+	if app.APIEnvironment, err = side(env); err != nil {
+		return app, nil, err
+	}
+	if raw, ok := in[fieldDraft]; ok {
+		if err := json.Unmarshal(raw, &app.Draft); err != nil {
+			return app, nil, invalid(fieldDraft, "draft is neither true nor false.").Do("Send true or false.")
+		}
+	}
+	if err := s.secretLife(d, in, &app); err != nil {
+		return app, nil, err
+	}
+	for _, f := range d.AppFields {
+		if f.Name == fieldSide || f.Name == fieldExpires || f.Name == fieldDraft {
+			continue
+		}
+		value, err := in.text(f.Name)
+		if err != nil {
+			return app, nil, err
+		}
+		value = strings.TrimSpace(value)
+		switch {
+		case value == "" && f.Required:
+			return app, nil, missing(f.Name).Do("Give the " + f.Label + ". " + f.Help)
+		case len(value) > 4096:
+			return app, nil, invalid(f.Name, f.Name+" is longer than any such value.").Do("Check what was pasted.")
+		case value == "":
+		case f.Secret:
+			secrets[f.Name] = secret.New(value)
+		default:
+			app.Fields[f.Name] = value
+		}
+	}
+	return app, secrets, nil
+}
+
+// secretLife settles when the client secret ends. A date that nobody told us is the usual one, and says so.
+func (s *Service) secretLife(d *provider.Descriptor, in Fields, app *record.App) error {
+	text, err := in.text(fieldExpires)
+	if err != nil {
+		return err
+	}
+	if text == "" {
+		if d.AppSecretLife > 0 {
+			app.SecretExpires, app.ExpiryAssumed = s.Now().Add(d.AppSecretLife).UTC().Truncate(time.Second), true
+		}
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		if at, err = time.Parse(time.DateOnly, text); err != nil {
+			return invalid(fieldExpires, "client_secret_expires_at is not a date.").Do("Send it as 2027-05-20 or 2027-05-20T12:00:00Z.")
+		}
+	}
+	if !at.After(s.Now()) {
+		return invalid(fieldExpires, fmt.Sprintf("The client secret has been expired since %s.", at.UTC().Format(time.DateOnly))).
+			Do("Make a new client secret at the provider and register that.")
+	}
+	app.SecretExpires = at.UTC()
+	return nil
+}

@@ -1,0 +1,41 @@
+package api
+
+import (
+	"time"
+
+	"connectorvault/shared/record"
+)
+
+// App is a provider app as the API shows it: what is public of it, and when its secret ends.
+type App struct {
+	Provider       string                `json:"provider"`
+	APIEnvironment record.APIEnvironment `json:"api_environment"`
+	Fields         map[string]string     `json:"fields"`
+	Draft          bool                  `json:"draft"`
+	SecretExpires  time.Time             `json:"client_secret_expires_at,omitzero"`
+	ExpiryAssumed  bool                  `json:"client_secret_expires_assumed"` // nobody told us: it is the usual date
+	CreatedAt      time.Time             `json:"created_at"`
+	UpdatedAt      time.Time             `json:"updated_at"`
+}
+
+// AppOf shows a provider app.
+func AppOf(a record.App) App {
+	return App{Provider: a.Provider, APIEnvironment: a.APIEnvironment, Fields: a.Fields, Draft: a.Draft, SecretExpires: a.SecretExpires,
+		ExpiryAssumed: a.ExpiryAssumed, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt}
+}
+
+// Connector is a connector as the API shows it.
+type Connector struct {
+	ID        string              `json:"id"`
+	Name      string              `json:"name"`
+	Entry     string              `json:"vault_entry"`
+	Provider  string              `json:"provider"`
+	Settings  map[string][]string `json:"settings"`
+	CreatedAt time.Time           `json:"created_at"`
+	UpdatedAt time.Time           `json:"updated_at"`
+}
+
+// ConnectorOf shows a connector.
+func ConnectorOf(c record.Connector) Connector {
+	return Connector{ID: c.ID, Name: c.Name, Entry: c.Entry, Provider: c.Provider, Settings: c.Settings, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+}

@@ -1,0 +1,110 @@
+// Package api is the JSON of the HTTP API: what a caller sees of each record.
+//
+// The argument: records are ours to change, the API is not, so each thing that leaves has a form of its own, in which
+// every member was put on purpose. Nothing here can show a secret, because no record that comes in holds one.
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"connectorvault/shared/record"
+	"connectorvault/shared/vault"
+)
+
+// Entry is a vault entry as the API shows it. The provider's own fields stand beside the others, as they were given.
+type Entry struct {
+	ID             string                `json:"id"`
+	Provider       string                `json:"provider"`
+	Alias          string                `json:"alias"`
+	Environment    string                `json:"environment"`
+	APIEnvironment record.APIEnvironment `json:"api_environment"`
+	Status         record.Status         `json:"status"`
+	Cause          record.Cause          `json:"cause,omitempty"`
+	Health         record.Health         `json:"health,omitempty"`
+	Identity       record.Identity       `json:"identity,omitempty"`
+	Account        *record.Account       `json:"account,omitempty"`
+	Disabled       bool                  `json:"disabled"`
+	Connectors     int64                 `json:"connectors"`
+	Token          *Token                `json:"token,omitempty"`
+	Failure        *record.Failure       `json:"last_failure,omitempty"`
+	Horizon        []vault.Horizon       `json:"horizon"`
+	AuthorizedAt   time.Time             `json:"authorized_at,omitzero"`
+	CreatedAt      time.Time             `json:"created_at"`
+	UpdatedAt      time.Time             `json:"updated_at"`
+
+	fields map[string]string
+}
+
+// Token says how the entry's access token stands, without the token.
+type Token struct {
+	Generation  int64     `json:"generation"`
+	RefreshedAt time.Time `json:"refreshed_at"`
+	ExpiresAt   time.Time `json:"expires_at"`
+}
+
+// EntryOf shows an entry as it stands at a moment.
+func EntryOf(s vault.EntryState, now time.Time) Entry {
+	e := Entry{ID: s.Entry.ID, Provider: s.Entry.Provider, Alias: s.Entry.Alias, Environment: s.Entry.Environment,
+		APIEnvironment: s.Entry.APIEnvironment, Status: s.Status(), Disabled: s.Entry.Disabled, Connectors: s.Entry.Connectors,
+		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings}
+	c := s.Credential
+	if c == nil {
+		return e
+	}
+	e.Cause, e.Health, e.Account, e.Failure, e.AuthorizedAt = c.Cause, c.HealthAt(now), c.Account, c.Failure, c.Authorized
+	e.Token = &Token{Generation: c.Generation, RefreshedAt: c.Refreshed, ExpiresAt: c.Expires}
+	if c.Account != nil {
+		e.Identity = c.Account.Identity
+	}
+	return e
+}
+
+// MarshalJSON implements json.Marshaler: the provider's fields go in among the others.
+func (e Entry) MarshalJSON() ([]byte, error) {
+	type plain Entry
+	body, err := json.Marshal(plain(e))
+	if err != nil {
+		return nil, err
+	}
+	var own map[string]json.RawMessage
+	if err := json.Unmarshal(body, &own); err != nil {
+		return nil, err
+	}
+	out := bytes.NewBuffer(body[:len(body)-1])
+	for _, name := range slices.Sorted(maps.Keys(e.fields)) {
+		if _, taken := own[name]; taken {
+			continue // a provider's field never stands in for one of ours
+		}
+		pair, err := json.Marshal(map[string]string{name: e.fields[name]})
+		if err != nil {
+			return nil, err
+		}
+		out.WriteByte(',')
+		out.Write(pair[1 : len(pair)-1])
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// List is a page of anything.
+type List[T any] struct {
+	Items []T     `json:"items"`
+	Next  *string `json:"next_cursor"`
+}
+
+// ListOf shows a page.
+func ListOf[From, To any](items []From, next string, show func(From) To) List[To] {
+	out := List[To]{Items: make([]To, len(items))}
+	for i, item := range items {
+		out.Items[i] = show(item)
+	}
+	if next != "" {
+		cursor := EncodeCursor(next)
+		out.Next = &cursor
+	}
+	return out
+}

@@ -1,0 +1,292 @@
+// Package lambdahttp stands between API Gateway's events and our handlers.
+//
+// The argument: an HTTP API event is an awkward request (parameters joined by commas, bodies in base64, cookies apart)
+// and an error must become the same problem document whichever function it happened in. So the conversion, the
+// problem documents, the headers that every answer carries and the one log line a request leaves are written once, and
+// a handler sees a plain request and returns a plain answer or an error.
+package lambdahttp
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/record"
+	"connectorvault/shared/vault"
+)
+
+// MaxBody is the most that a request's body may have. Nothing that people or programs send us is larger.
+const MaxBody = 256 << 10
+
+// Request is a request as handlers see it.
+type Request struct {
+	Route     string            // "GET /v1/providers/{provider}"
+	Path      map[string]string // path parameters, decoded
+	Query     url.Values
+	Header    http.Header
+	Cookies   []*http.Cookie
+	Body      []byte
+	Principal record.Principal // zero on open routes
+	ID        string           // names the request in our logs and answers
+}
+
+// Param returns a path parameter.
+func (r *Request) Param(name string) string { return r.Path[name] }
+
+// IDParam returns a path parameter that must be one of our ids; anything else cannot be found.
+func (r *Request) IDParam(name, prefix, what string) (string, error) {
+	id := r.Path[name]
+	if !ident.Valid(id, prefix) {
+		if len(id) > 40 {
+			id = strings.ToValidUTF8(id[:40], "") + "…"
+		}
+		return "", vault.NotFound(what, id)
+	}
+	return id, nil
+}
+
+// Decode reads a JSON object into v and refuses members that v does not have.
+func (r *Request) Decode(v any) error {
+	if len(bytes.TrimSpace(r.Body)) == 0 {
+		return badBody("The request has no body.")
+	}
+	if !utf8.Valid(r.Body) {
+		return badBody("The body is not UTF-8.")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.Body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		return decodeFault(err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return badBody("The body has something after its JSON object.")
+	}
+	return nil
+}
+
+// decodeFault names the member where it can. The decoder's own text quotes input, so none of it is passed on whole.
+func decodeFault(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) && wrongType.Field != "" {
+		return fault.New(fault.Invalid, "invalid_field", wrongType.Field+" is a JSON "+word(wrongType.Value)+", which it cannot be.").
+			On(wrongType.Field).Do("Send it as a " + wrongType.Type.String() + ".")
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(name) < 80 {
+		name = strings.Trim(name, `"`)
+		return fault.New(fault.Invalid, "invalid_field", "There is no field \""+name+"\" here.").On(name).Do("Leave it out, or check its spelling.")
+	}
+	return badBody("The body is not a JSON object that can be read.")
+}
+
+func word(value string) string {
+	first, _, _ := strings.Cut(value, " ") // "number 3.5" quotes the input
+	return first
+}
+
+func badBody(detail string) *fault.Error {
+	return fault.New(fault.Invalid, "invalid_request", detail).Do("Send one JSON object as UTF-8.")
+}
+
+// Response is an answer as handlers give it.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	Binary bool // the body is not UTF-8 text
+}
+
+// JSON answers with a JSON document.
+func JSON(status int, v any) (Response, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return Response{}, err
+	}
+	return Response{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}, nil
+}
+
+// Handler answers one route.
+type Handler func(ctx context.Context, r *Request) (Response, error)
+
+// Mux answers the routes of one function.
+type Mux struct {
+	Routes map[string]Handler
+	Logger *slog.Logger
+	Now    func() time.Time
+	// Problem, if set, answers errors instead of a problem document: pages for browsers.
+	Problem func(r *Request, err error) (Response, error)
+}
+
+// Handle answers an event. It returns no error: whatever happens is an answer.
+func (m *Mux) Handle(ctx context.Context, event events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+	began := m.Now()
+	r, err := requestOf(event)
+	var response Response
+	if err == nil {
+		response, err = m.dispatch(ctx, r)
+	}
+	if err != nil {
+		response = m.problem(ctx, r, err)
+	}
+	m.log(ctx, r, response, err, m.Now().Sub(began))
+	return eventOf(response), nil
+}
+
+func (m *Mux) dispatch(ctx context.Context, r *Request) (Response, error) {
+	handler, ok := m.Routes[r.Route]
+	if !ok {
+		return Response{}, fault.New(fault.NotFound, "not_found", "There is no such route.").Do("Check the method and the path.")
+	}
+	// The gateway has asked the authorizer before it calls us. Should it ever not have, nobody is nobody.
+	if _, path, _ := strings.Cut(r.Route, " "); strings.HasPrefix(path, "/v1/") && r.Principal.Tenant == "" {
+		return Response{}, fault.New(fault.Forbidden, "forbidden", "The request comes from nobody we know.").Do("Send a key of this vault.")
+	}
+	return m.safely(ctx, handler, r)
+}
+
+// safely turns a panic into an internal error: one bad request must not take the others of this process with it.
+func (m *Mux) safely(ctx context.Context, h Handler, r *Request) (response Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.Logger.ErrorContext(ctx, "a handler panicked", "route", r.Route, "request_id", r.ID)
+			err = errors.New("a handler panicked")
+		}
+	}()
+	return h(ctx, r)
+}
+
+func (m *Mux) problem(ctx context.Context, r *Request, err error) Response {
+	if m.Problem != nil {
+		response, failed := m.Problem(r, err)
+		if failed == nil {
+			return response
+		}
+		m.Logger.ErrorContext(ctx, "an error could not be shown", "route", r.Route, "error", failed.Error())
+	}
+	return Problem(err, r.ID)
+}
+
+// log leaves one line a request. It has nothing of the query, the body or the headers, where secrets travel.
+func (m *Mux) log(ctx context.Context, r *Request, response Response, err error, took time.Duration) {
+	attrs := []any{"route", r.Route, "status", response.Status, "ms", took.Milliseconds(), "request_id", r.ID}
+	if r.Principal.Tenant != "" {
+		attrs = append(attrs, "tenant", r.Principal.Tenant, "principal", r.Principal.ID)
+	}
+	if err != nil {
+		attrs = append(attrs, "code", fault.CodeOf(err))
+	}
+	if response.Status >= 500 {
+		m.Logger.ErrorContext(ctx, "request", append(attrs, "error", err.Error())...)
+		return
+	}
+	m.Logger.InfoContext(ctx, "request", attrs...)
+}
+
+func requestOf(event events.APIGatewayV2HTTPRequest) (*Request, error) {
+	r := &Request{Route: event.RouteKey, Path: map[string]string{}, Header: http.Header{}, ID: event.RequestContext.RequestID}
+	for name, value := range event.Headers {
+		r.Header.Set(name, value)
+	}
+	// HTTP APIs decode the path before they match it, so a parameter arrives decoded, and none can hold a slash.
+	for name, value := range event.PathParameters {
+		if !utf8.ValidString(value) {
+			return r, fault.New(fault.Invalid, "invalid_request", "The path is not UTF-8.").Do("Escape what stands in it as UTF-8.")
+		}
+		r.Path[name] = value
+	}
+	r.Principal = principalOf(event)
+	for _, line := range event.Cookies {
+		r.Cookies = append(r.Cookies, cookiesOf(line)...)
+	}
+	var err error
+	if r.Query, err = url.ParseQuery(event.RawQueryString); err != nil {
+		return r, fault.New(fault.Invalid, "invalid_request", "The query cannot be read.").Do("Escape what stands in it.")
+	}
+	r.Body = []byte(event.Body)
+	if event.IsBase64Encoded {
+		if r.Body, err = base64.StdEncoding.DecodeString(event.Body); err != nil {
+			return r, badBody("The body cannot be read.")
+		}
+	}
+	if len(r.Body) > MaxBody {
+		return r, fault.New(fault.TooLarge, "invalid_request", "The body is larger than anything that is sent here.").Do("Send less than 256 KiB.")
+	}
+	return r, nil
+}
+
+func cookiesOf(line string) []*http.Cookie {
+	cookies, err := http.ParseCookie(line)
+	if err != nil {
+		return nil
+	}
+	return cookies
+}
+
+// principalOf reads what our authorizer put into the event. Clients cannot put anything there.
+func principalOf(event events.APIGatewayV2HTTPRequest) record.Principal {
+	a := event.RequestContext.Authorizer
+	if a == nil || a.Lambda == nil {
+		return record.Principal{}
+	}
+	text := func(name string) string { v, _ := a.Lambda[name].(string); return v }
+	return record.Principal{Tenant: text("tenant"), ID: text("key"), Role: record.Role(text("role")), PersonalData: text("personal_data") == "true"}
+}
+
+// Context is what our authorizer tells the functions of a principal.
+func Context(p record.Principal) map[string]any {
+	personal := "false"
+	if p.PersonalData {
+		personal = "true"
+	}
+	return map[string]any{"tenant": p.Tenant, "key": p.ID, "role": string(p.Role), "personal_data": personal}
+}
+
+func eventOf(r Response) events.APIGatewayV2HTTPResponse {
+	out := events.APIGatewayV2HTTPResponse{StatusCode: r.Status, Headers: map[string]string{}, Body: string(r.Body)}
+	for name, values := range r.Header {
+		if name == "Set-Cookie" {
+			out.Cookies = append(out.Cookies, values...)
+			continue
+		}
+		out.Headers[name] = strings.Join(values, ", ")
+	}
+	for name, value := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {
+		if out.Headers[name] == "" {
+			out.Headers[name] = value
+		}
+	}
+	if r.Binary {
+		out.Body, out.IsBase64Encoded = base64.StdEncoding.EncodeToString(r.Body), true
+	}
+	return out
+}
+
+// OnlyQuery refuses query parameters that a route does not take, and ones given twice: a misspelt filter would be
+// silently without effect.
+func OnlyQuery(r *Request, known ...string) error {
+	for _, name := range slices.Sorted(maps.Keys(r.Query)) {
+		shown := strings.ToValidUTF8(name[:min(len(name), 40)], "")
+		if !slices.Contains(known, name) {
+			return fault.New(fault.Invalid, "invalid_field", "There is no parameter \""+shown+"\" here.").On(shown).
+				Do("Leave it out, or use one of: " + strings.Join(known, ", ") + ".")
+		}
+		if len(r.Query[name]) > 1 {
+			return fault.New(fault.Invalid, "invalid_field", name+" is given more than once.").On(name).Do("Give it once.")
+		}
+	}
+	return nil
+}

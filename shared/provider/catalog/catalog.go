@@ -1,0 +1,54 @@
+// Package catalog is the list of shipped providers: the one place that names them all.
+//
+// The argument: a provider must be addable without touching anything but its own folder and one line. Registration by
+// side effect would hide that line; a map that is written out can be read, searched and tested.
+package catalog
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"connectorvault/shared/provider"
+	"connectorvault/shared/provider/amazon"
+)
+
+// Options is what the adapters need. Its JSON form is the endpoints alone: what an operator may set.
+type Options struct {
+	HTTP   *http.Client     `json:"-"` // for token endpoints; nil = each adapter's own
+	Amazon amazon.Endpoints `json:"amazon,omitzero"`
+}
+
+// Catalog is the shipped adapters by name. It is safe for concurrent use.
+type Catalog struct {
+	adapters map[string]provider.Adapter
+}
+
+// New builds every shipped adapter. It panics when two have the same name: that is a mistake in this file.
+func New(options Options) *Catalog {
+	return of(
+		amazon.New(amazon.Options{HTTP: options.HTTP, Endpoints: options.Amazon}),
+	)
+}
+
+func of(adapters ...provider.Adapter) *Catalog {
+	c := &Catalog{adapters: map[string]provider.Adapter{}}
+	for _, a := range adapters {
+		name := a.Descriptor().Name
+		if _, taken := c.adapters[name]; taken {
+			panic(fmt.Sprintf("catalog: two providers are called %q", name))
+		}
+		c.adapters[name] = a
+	}
+	return c
+}
+
+// Adapter finds an adapter by its provider's name.
+func (c *Catalog) Adapter(name string) (provider.Adapter, bool) {
+	a, ok := c.adapters[name]
+	return a, ok
+}
+
+// Names returns the providers' names in alphabetical order.
+func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.adapters)) }

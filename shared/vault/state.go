@@ -1,0 +1,108 @@
+package vault
+
+import (
+	"context"
+	"time"
+
+	"connectorvault/shared/record"
+)
+
+// EntryState is an entry with everything that says how it is.
+type EntryState struct {
+	Entry      record.Entry
+	Credential *record.Credential // nil: never authorized
+	App        *record.App        // nil: its provider has none, or none is registered
+}
+
+// Status is the entry's state in one word: the owner's switch first, then the authorization.
+func (s EntryState) Status() record.Status {
+	switch {
+	case s.Entry.Disabled:
+		return record.Disabled
+	case s.Credential == nil:
+		return record.Pending
+	default:
+		return s.Credential.Status
+	}
+}
+
+// Horizon is a date on which something of an entry ends.
+type Horizon struct {
+	Name    string    `json:"name"` // "authorization", "client_secret"
+	At      time.Time `json:"at"`
+	Assumed bool      `json:"assumed,omitempty"` // nobody told us the date: it is the usual one
+}
+
+// Horizons are the dates ahead of an entry, or just behind it.
+func (s EntryState) Horizons() []Horizon {
+	out := []Horizon{}
+	if s.Credential != nil && !s.Credential.AuthorizationExpires.IsZero() {
+		out = append(out, Horizon{Name: "authorization", At: s.Credential.AuthorizationExpires})
+	}
+	if s.App != nil && !s.App.SecretExpires.IsZero() {
+		out = append(out, Horizon{Name: "client_secret", At: s.App.SecretExpires, Assumed: s.App.ExpiryAssumed})
+	}
+	return out
+}
+
+// EntryState reads an entry with its state; not_found when the tenant has none of that id.
+func (v *Vault) EntryState(ctx context.Context, tenant, id string) (EntryState, error) {
+	e, err := v.Entry(ctx, tenant, id)
+	if err != nil {
+		return EntryState{}, err
+	}
+	state := EntryState{Entry: e}
+	c, found, err := v.Credential(ctx, tenant, id)
+	if err != nil {
+		return state, err
+	}
+	if found {
+		state.Credential = &c
+	}
+	app, found, err := v.App(ctx, tenant, e.Provider, e.APIEnvironment)
+	if err == nil && found {
+		state.App = &app
+	}
+	return state, err
+}
+
+// statePages bounds how many pages of entries one listing looks through.
+const statePages = 10
+
+// EntryStates lists a tenant's entries whose state keep likes, by id. A page may hold fewer than limit and still have
+// a Next, when much was looked through.
+func (v *Vault) EntryStates(ctx context.Context, tenant, after string, limit int, keep func(EntryState) bool) (Page[EntryState], error) {
+	out := Page[EntryState]{Next: after}
+	list, err := v.Apps(ctx, tenant)
+	if err != nil {
+		return out, err
+	}
+	apps := map[string]*record.App{}
+	for i, app := range list {
+		apps[app.Provider+"#"+string(app.APIEnvironment)] = &list[i]
+	}
+	for range statePages {
+		page, err := v.Entries(ctx, tenant, out.Next, min(limit-len(out.Items), 100), func(record.Entry) bool { return true })
+		if err != nil {
+			return out, err
+		}
+		credentials, err := v.CredentialsOf(ctx, tenant, page.Items)
+		if err != nil {
+			return out, err
+		}
+		for _, e := range page.Items {
+			state := EntryState{Entry: e, App: apps[e.Provider+"#"+string(e.APIEnvironment)]}
+			if c, ok := credentials[e.ID]; ok {
+				state.Credential = &c
+			}
+			if keep(state) {
+				out.Items = append(out.Items, state)
+			}
+		}
+		out.Next = page.Next
+		if out.Next == "" || len(out.Items) == limit {
+			break
+		}
+	}
+	return out, nil
+}
