@@ -9,8 +9,10 @@ package oauth
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -123,22 +125,25 @@ func (c Client) tokens(token *oauth2.Token) Tokens {
 	}
 }
 
-// seconds reads a lifetime that a JSON answer gives as a number or, against the RFC but seen, as a string.
+// longest bounds what an answer can say of a lifetime, lest it overflow.
+const longest = 100 * 365 * 24 * time.Hour
+
+// seconds reads a lifetime that a JSON answer gives as a number or, against the RFC but seen, as a string. One that
+// makes no sense counts as not said.
 func seconds(v any) time.Duration {
-	switch n := v.(type) {
+	var n float64
+	switch v := v.(type) {
 	case float64:
-		return time.Duration(n) * time.Second
+		n = v
 	case int64:
-		return time.Duration(n) * time.Second
+		n = float64(v)
 	case string:
-		d, err := time.ParseDuration(n + "s")
-		if err != nil {
-			return 0
-		}
-		return d
-	default:
+		n, _ = strconv.ParseFloat(v, 64)
+	}
+	if math.IsNaN(n) || n <= 0 {
 		return 0
 	}
+	return time.Duration(min(n, longest.Seconds())) * time.Second
 }
 
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -103,7 +103,8 @@ func (s *Service) Document(ctx context.Context, p record.Principal, q Query, spa
 			return Part{}, err
 		}
 		part, err := s.part(ctx, at, span)
-		if kept && errors.Is(err, errGone) {
+		var beyond *ErrBeyond
+		if kept && err != nil && !errors.As(err, &beyond) && ctx.Err() == nil {
 			continue // the address ended before its time: ask for a new one, once
 		}
 		if errors.Is(err, errGone) {

@@ -18,7 +18,6 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/store"
@@ -93,8 +92,7 @@ func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, erro
 		}
 		return r.Val.(tokens.Answer), nil
 	case <-ctx.Done():
-		return tokens.Answer{}, fault.Wrap(ctx.Err(), fault.Unavailable, "provider_unavailable",
-			"The provider has not answered yet.").Do("Try again in a moment.").After(2 * time.Second)
+		return tokens.Answer{}, tokens.NotYet(ctx.Err())
 	}
 }
 

@@ -139,6 +139,12 @@ func (p Paging) owns(name string) bool {
 	return name == p.Param || name == p.Size || added
 }
 
+// replaces reports whether a page that follows does without a filter, or with a value of paging's own.
+func (p Paging) replaces(name string) bool {
+	_, added := p.Add[name]
+	return added || slices.Contains(p.Drop, name)
+}
+
 // checkPresence asks for what must be there. Beside a token it asks for less: a token that must be alone stands for
 // everything else, and so does one for what it drops.
 func checkPresence(op Operation, params url.Values) error {
@@ -147,7 +153,7 @@ func checkPresence(op Operation, params url.Values) error {
 		return nil
 	}
 	for _, f := range op.Filters {
-		if !f.Required || f.In == InBody || params.Has(f.Name) || (following && slices.Contains(op.Paging.Drop, f.Name)) {
+		if !f.Required || f.In == InBody || params.Has(f.Name) || (following && op.Paging.replaces(f.Name)) {
 			continue
 		}
 		return invalid(f.Name, fmt.Sprintf("%s needs %s.", op.ID, f.Name)).Do(f.ask())

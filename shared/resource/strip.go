@@ -113,8 +113,8 @@ func step(rules []rule, name string, object bool) (next []rule, taken bool) {
 		if r[0] == deep {
 			next = append(next, r)
 			r = r[1:]
-			if !object {
-				continue
+			if !object && (len(r) == 0 || r[0] != any1) {
+				continue // the list is looked through already
 			}
 		}
 		switch {

@@ -150,3 +150,9 @@ func DecodeReply(b []byte) (Answer, error) {
 	}
 	return r.Answer, nil
 }
+
+// NotYet is the error of a caller who did not wait for the end of a call. The call goes on.
+func NotYet(cause error) *fault.Error {
+	return fault.Wrap(cause, fault.Unavailable, "provider_unavailable", "The provider has not answered yet.").
+		Do("Try again in a moment.").After(2 * time.Second)
+}

@@ -49,7 +49,9 @@ func TestStrictRulesOfTheWire(t *testing.T) {
 	f := newFront(t)
 	token := f.access(amazonsim.SellerEurope, "eu")
 	address := f.base + "/eu" + participations
-	header := func(agent string) http.Header { return http.Header{"X-Amz-Access-Token": {token}, "User-Agent": {agent}} }
+	header := func(agent string) http.Header {
+		return http.Header{"X-Amz-Access-Token": {token}, "User-Agent": {agent}}
+	}
 	wantStatus(t, f.send(http.MethodGet, address, header(""), ""), http.StatusBadRequest)
 	wantStatus(t, f.send(http.MethodGet, address, header(strings.Repeat("a", 501)), ""), http.StatusBadRequest)
 	wantStatus(t, f.send(http.MethodGet, address, header(strings.Repeat("a", 500)), ""), http.StatusOK)
@@ -169,7 +171,7 @@ func TestOrdersPageThroughAMonth(t *testing.T) {
 			break
 		}
 		query.Set("paginationToken", page.Pagination.NextToken)
-		f.clock.step(time.Hour) // the list must not shift while time passes
+		f.clock.step(7 * time.Minute) // the list must not shift while time passes
 	}
 	// One order an hour: 30.5 days are 732 hours.
 	if pages != 8 || len(seen) < 725 || len(seen) > 733 {
@@ -227,6 +229,20 @@ func TestOneOrderIsFoundByItsIDAndOnlyByItsSeller(t *testing.T) {
 		wantFailure(t, f.get("eu/orders/2026-01-01/orders/"+o.OrderID, other), http.StatusNotFound, "NotFound", "")
 	}
 	wantStatus(t, f.get("eu/orders/2026-01-01/orders/902-1845936-5435065", token), http.StatusNotFound)
+}
+
+func TestOrdersShowUpTwoMinutesAfterTheyWerePlaced(t *testing.T) {
+	t.Parallel()
+	f := newFront(t)
+	f.clock.step(3 * time.Hour)
+	refresh := f.refreshToken(amazonsim.SellerEurope, "eu")
+	page := decode[orderPage](t, f.get("eu/orders/2026-01-01/orders?createdAfter=2026-06-15T12:00:00Z", f.refresh(refresh).Access))
+	o := page.Orders[0]
+	path := "eu/orders/2026-01-01/orders/" + o.OrderID
+	f.clock.step(o.CreatedTime.Add(2*time.Minute - time.Second).Sub(f.clock.Now()))
+	wantStatus(t, f.get(path, f.refresh(refresh).Access), http.StatusNotFound)
+	f.clock.step(time.Second)
+	wantStatus(t, f.get(path, f.refresh(refresh).Access), http.StatusOK)
 }
 
 func TestUpdatesShowUpInTheNextWindow(t *testing.T) {
@@ -393,7 +409,7 @@ func TestListingsAndCatalog(t *testing.T) {
 	if item.SKU != odd || len(item.Offers) != 1 || item.Offers[0].Price.CurrencyCode != "EUR" {
 		t.Errorf("item %+v", item)
 	}
-	wantFailure(t, f.get("eu/listings/2021-08-01/items/"+amazonsim.SellerGlobal+"?marketplaceIds=A1PA6795UKMFR9", token), http.StatusForbidden, "Unauthorized", "")
+	wantFailure(t, f.get("eu/listings/2021-08-01/items/"+amazonsim.SellerGlobal+"?marketplaceIds=A1PA6795UKMFR9", token), http.StatusBadRequest, "InvalidInput", "")
 
 	asin := item.Summaries[0].ASIN
 	a = f.get("eu/catalog/2022-04-01/items/"+asin+"?marketplaceIds=A1PA6795UKMFR9", token)
@@ -448,6 +464,7 @@ func TestTransactionsFollowShipments(t *testing.T) {
 	if pages < 3 || count < 500 {
 		t.Errorf("%d transactions on %d pages", count, pages)
 	}
+	f.clock.step(time.Minute) // the burst is used up
 	a := f.get("na/finances/2024-06-19/transactions?relatedIdentifierName=ORDER_ID&relatedIdentifierValue="+orderID, token)
 	if got := decode[page](t, a); len(got.Payload.Transactions) != 1 {
 		t.Errorf("transactions of one order: %s", a.body)
@@ -457,7 +474,7 @@ func TestTransactionsFollowShipments(t *testing.T) {
 		t.Errorf("more than 180 days: %d, %d transactions", a.status, len(got.Payload.Transactions))
 	}
 	wantStatus(t, f.get("na/finances/2024-06-19/transactions", token), http.StatusBadRequest)
-	wantStatus(t, f.get("na/finances/2024-06-19/transactions?postedAfter=2026-06-15T11:59:00Z", token), http.StatusBadRequest)
+	wantStatus(t, f.get("na/finances/2024-06-19/transactions?postedAfter=2026-06-15T12:00:00Z", token), http.StatusBadRequest)
 }
 
 // Every read operation must answer something that can be decoded.

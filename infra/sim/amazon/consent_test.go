@@ -88,6 +88,7 @@ func TestConsentErrors(t *testing.T) {
 	f := newFront(t)
 	registered := decode[amazonsim.RegisteredApp](t, f.control(http.MethodPost, "/_sim/apps",
 		`{"name":"Registered","redirect_uris":["https://vault.example/cb"]}`))
+	local := decode[amazonsim.RegisteredApp](t, f.control(http.MethodPost, "/_sim/apps", `{"redirect_uris":["http://127.0.0.1:1/oauth/callback/amazon"]}`))
 	bare := decode[amazonsim.RegisteredApp](t, f.control(http.MethodPost, "/_sim/apps", `{"name":"Without URIs"}`))
 	tests := []struct {
 		name  string
@@ -106,6 +107,7 @@ func TestConsentErrors(t *testing.T) {
 		{"registered redirect by default", consentQuery("application_id", registered.ApplicationID, "redirect_uri", ""), ""},
 		{"loopback redirect of a registered application", consentQuery("application_id", registered.ApplicationID), "MD5101"},
 		{"prefix of a registered redirect", consentQuery("application_id", registered.ApplicationID, "redirect_uri", "https://vault.example/cb/x"), "MD5101"},
+		{"other port than the registered one", consentQuery("application_id", local.ApplicationID), "MD5101"},
 		{"no redirect registered", consentQuery("application_id", bare.ApplicationID), "MD5100"},
 		{"no state and no login URI", consentQuery("state", ""), "MD9100"},
 		{"second question mark", consentQuery("application_id", amazonsim.SeededApplicationID+"?version=beta"), "MD9999"},
@@ -169,6 +171,14 @@ func TestAdoptedApplicationIsBoundToItsFirstClient(t *testing.T) {
 	exchange.Set("client_id", "amzn1.application-oa2-client.other")
 	wantTokenError(t, f.post("/auth/o2/token", exchange), http.StatusBadRequest, "invalid_grant")
 
+	query.Set("redirect_uri", "http://127.0.0.1:5/oauth/callback/amazon")
+	if a := f.showConsent(query); !strings.Contains(a.body, `value="confirm"`) {
+		t.Error("an adopted application is held to the port of its first loopback redirect")
+	}
+	query.Set("redirect_uri", "https://elsewhere.example/cb")
+	if a := f.showConsent(query); !strings.Contains(a.body, "MD5101") {
+		t.Error("an adopted application takes any redirect")
+	}
 	f.fault(amazonsim.Fault{Name: amazonsim.FaultStrictApps})
 	a := f.showConsent(consentQuery("application_id", "amzn1.sp.solution.made-up-0002"))
 	if !strings.Contains(a.body, "MD1000") {

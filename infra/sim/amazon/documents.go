@@ -51,7 +51,7 @@ func (s *Simulator) getReportDocument(ctx context.Context, c *call) (reply, erro
 	if i < 0 {
 		return reply{}, errResourceNotFound
 	}
-	if restrictedReportTypes.MatchString(all[i].spec.ReportType) && c.token.kind != kindRestricted {
+	if restrictedReport(all[i].spec.ReportType) && c.token.kind != kindRestricted {
 		return reply{}, errDenied
 	}
 	return s.documentReply(ctx, c, "reportDocumentId", all[i].document(c.seller))
@@ -59,6 +59,43 @@ func (s *Simulator) getReportDocument(ctx context.Context, c *call) (reply, erro
 
 func (r report) document(seller Seller) document {
 	return document{id: r.documentID, kind: r.spec.ReportType, seller: seller, spec: r.spec, created: r.created}
+}
+
+// The documents of operations that have no list to find them in: any id names one.
+const (
+	kioskMark   = "kiosk-"
+	labelsMark  = "labels-"
+	ladingMark  = "lading-"
+	challanMark = "challan-"
+)
+
+// getKioskDocument gives the address of a Data Kiosk document.
+func (s *Simulator) getKioskDocument(ctx context.Context, c *call) (reply, error) {
+	id := c.vars["documentId"]
+	address, err := s.presignAny(ctx, c, kioskMark, id)
+	return ok(map[string]string{"documentId": id, "documentUrl": address}), err
+}
+
+// getShipmentPaper gives the address of a shipment's labels or bill of lading.
+func (s *Simulator) getShipmentPaper(ctx context.Context, c *call) (reply, error) {
+	mark := ladingMark
+	if c.op.id == "getLabels" {
+		mark = labelsMark
+	}
+	address, err := s.presignAny(ctx, c, mark, c.vars["shipmentId"])
+	return ok(map[string]any{"payload": map[string]string{"DownloadURL": address}}), err
+}
+
+// getChallan gives the address of the delivery papers that India asks for.
+func (s *Simulator) getChallan(ctx context.Context, c *call) (reply, error) {
+	address, err := s.presignAny(ctx, c, challanMark, c.vars["shipmentId"])
+	return ok(map[string]any{"documentDownload": map[string]any{
+		"downloadType": "URL", "uri": address, "expiration": stamp(c.now.Add(documentLife)),
+	}}), err
+}
+
+func (s *Simulator) presignAny(ctx context.Context, c *call, mark, id string) (string, error) {
+	return s.presign(ctx, c, document{id: computedDocument(c, mark, id), kind: mark, seller: c.seller})
 }
 
 // documentReply signs an address and describes what lies there.
@@ -159,7 +196,7 @@ func (s *Simulator) addressAllowed(ctx context.Context, id string, query url.Val
 	if err != nil {
 		return nil, err
 	}
-	if expired || s.now().Sub(signed) > documentLife {
+	if expired || s.now().Sub(signed) > 2*documentLife {
 		return &apiError{code: "AccessDenied", message: "Request has expired"}, nil
 	}
 	return nil, nil
@@ -183,7 +220,7 @@ func (s *Simulator) documentByID(ctx context.Context, id string) (document, erro
 		return document{}, err
 	}
 	region, rest, _ := strings.Cut(strings.TrimPrefix(id, "amzn1.spdoc.1.4."), ".")
-	for _, mark := range []string{settlementMark, feedMark} {
+	for _, mark := range []string{settlementMark, feedMark, kioskMark, labelsMark, ladingMark, challanMark} {
 		sellerID, number, found := strings.Cut(strings.TrimPrefix(rest, mark), "-")
 		if seller, known := s.seller(sellerID); found && known && strings.HasPrefix(rest, mark) {
 			return s.computed(seller, region, mark, number)
@@ -194,8 +231,12 @@ func (s *Simulator) documentByID(ctx context.Context, id string) (document, erro
 
 func (s *Simulator) computed(seller Seller, region, mark, number string) (document, error) {
 	c := &call{apiTarget: apiTarget{region: region}, seller: seller, now: s.now()}
-	if mark == feedMark {
+	switch mark {
+	case settlementMark:
+	case feedMark:
 		return document{id: number, kind: feedType, seller: seller}, nil
+	default:
+		return document{id: number, kind: mark, seller: seller}, nil
 	}
 	for _, r := range settlements(c) {
 		if r.id == number {

@@ -113,8 +113,8 @@ func (o order) transactionBody() map[string]any {
 		"sellingPartnerMetadata": map[string]string{
 			"sellingPartnerId": o.seller.ID, "accountType": "Standard Orders", "marketplaceId": o.market.id,
 		},
-		"relatedIdentifiers": []map[string]string{{"relatedIdentifierName": "ORDER_ID", "relatedIdentifierValue": o.id}},
-		"transactionType":    "Shipment", "transactionId": "TX-" + o.id, "transactionStatus": "RELEASED",
+		"relatedIdentifiers": []map[string]string{{"relatedIdentifierName": "ORDER_ID", "relatedIdentifierValue": o.id()}},
+		"transactionType":    "Shipment", "transactionId": "TX-" + o.id(), "transactionStatus": "RELEASED",
 		"description": "Order Payment", "postedDate": stamp(o.shipped), "totalAmount": o.market.amountOf(total - fee),
 		"marketplaceDetails": map[string]string{"marketplaceId": o.market.id, "marketplaceName": o.market.name},
 		"items":              items,

@@ -262,6 +262,27 @@ func TestOneCodeIsSpentOnceByTwoProcesses(t *testing.T) {
 	}
 }
 
+func TestTwoProcessesWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	fronts := []*front{openFront(t, state, at, ""), openFront(t, state, at, "")}
+	form := refreshForm(fronts[0].refreshToken(amazonsim.SellerEurope, "eu")).Encode()
+	var wait sync.WaitGroup
+	for i := range 8 {
+		wait.Go(func() {
+			f := fronts[i%2]
+			for range 40 {
+				a, err := f.trySend(http.MethodPost, f.base+"/auth/o2/token", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form)
+				if err != nil || a.status != http.StatusOK {
+					t.Errorf("a refresh ended with %d, %v", a.status, err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
 func TestTokenEndpointTakesJSONAndIgnoresTheQuery(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)

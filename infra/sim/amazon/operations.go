@@ -32,7 +32,7 @@ var operationTable = [...]operation{
 	// dataKiosk
 	{"getQueries", "GET", "/dataKiosk/2023-11-15/queries", 0.0222, 10, partners, "", `{"queries":[]}`},
 	{"getQuery", "GET", "/dataKiosk/2023-11-15/queries/{queryId}", 2, 15, partners, "", `{"queryId":"$queryId","query":"query{}","createdTime":"2026-01-01T00:00:00Z","processingStatus":"DONE"}`},
-	{"getDocument", "GET", "/dataKiosk/2023-11-15/documents/{documentId}", 0.0167, 15, partners, "", `{"documentId":"$documentId","documentUrl":"https://example.com/empty"}`},
+	{"getDocument", "GET", "/dataKiosk/2023-11-15/documents/{documentId}", 0.0167, 15, partners, "", ""},
 	// definitionsProductTypes
 	{"searchDefinitionsProductTypes", "GET", "/definitions/2020-09-01/productTypes", 5, 10, partners, "", `{"productTypes":[],"productTypeVersion":"LATEST"}`},
 	{"getDefinitionsProductType", "GET", "/definitions/2020-09-01/productTypes/{productType}", 5, 10, partners, "", `{"productType":"$productType","marketplaceIds":[],"requirements":"LISTING"}`},
@@ -53,8 +53,8 @@ var operationTable = [...]operation{
 	{"listSummary", "GET", "/finances/2024-06-19/summary", 0.5, 10, sellers, "", ""},
 	// fulfillmentInboundV0
 	{"getPrepInstructions", "GET", "/fba/inbound/v0/prepInstructions", 2, 30, sellers, "", `{"payload":{"SKUPrepInstructionsList":[],"InvalidSKUList":[],"ASINPrepInstructionsList":[],"InvalidASINList":[]}}`},
-	{"getLabels", "GET", "/fba/inbound/v0/shipments/{shipmentId}/labels", 2, 30, sellers, "", `{"payload":{}}`},
-	{"getBillOfLading", "GET", "/fba/inbound/v0/shipments/{shipmentId}/billOfLading", 2, 30, sellers, "", `{"payload":{}}`},
+	{"getLabels", "GET", "/fba/inbound/v0/shipments/{shipmentId}/labels", 2, 30, sellers, "", ""},
+	{"getBillOfLading", "GET", "/fba/inbound/v0/shipments/{shipmentId}/billOfLading", 2, 30, sellers, "", ""},
 	{"getShipments", "GET", "/fba/inbound/v0/shipments", 2, 30, sellers, "", `{"payload":{"ShipmentData":[]}}`},
 	{"getShipmentItemsByShipmentId", "GET", "/fba/inbound/v0/shipments/{shipmentId}/items", 2, 30, sellers, "", `{"payload":{"ItemData":[]}}`},
 	{"getShipmentItems", "GET", "/fba/inbound/v0/shipmentItems", 2, 30, sellers, "", `{"payload":{"ItemData":[]}}`},
@@ -72,7 +72,7 @@ var operationTable = [...]operation{
 	{"listShipmentBoxes", "GET", "/inbound/fba/2024-03-20/inboundPlans/{inboundPlanId}/shipments/{shipmentId}/boxes", 2, 30, sellers, "", `{"boxes":[]}`},
 	{"listShipmentContentUpdatePreviews", "GET", "/inbound/fba/2024-03-20/inboundPlans/{inboundPlanId}/shipments/{shipmentId}/contentUpdatePreviews", 2, 30, sellers, "", `{"contentUpdatePreviews":[]}`},
 	{"getShipmentContentUpdatePreview", "GET", "/inbound/fba/2024-03-20/inboundPlans/{inboundPlanId}/shipments/{shipmentId}/contentUpdatePreviews/{contentUpdatePreviewId}", 2, 30, sellers, "", `{"contentUpdatePreviewId":"$contentUpdatePreviewId"}`},
-	{"getDeliveryChallanDocument", "GET", "/inbound/fba/2024-03-20/inboundPlans/{inboundPlanId}/shipments/{shipmentId}/deliveryChallanDocument", 2, 6, sellers, "", `{"documentDownload":{}}`},
+	{"getDeliveryChallanDocument", "GET", "/inbound/fba/2024-03-20/inboundPlans/{inboundPlanId}/shipments/{shipmentId}/deliveryChallanDocument", 2, 6, sellers, "", ""},
 	{"listDeliveryWindowOptions", "GET", "/inbound/fba/2024-03-20/inboundPlans/{inboundPlanId}/shipments/{shipmentId}/deliveryWindowOptions", 2, 30, sellers, "", `{"deliveryWindowOptions":[]}`},
 	{"listShipmentItems", "GET", "/inbound/fba/2024-03-20/inboundPlans/{inboundPlanId}/shipments/{shipmentId}/items", 2, 30, sellers, "", `{"items":[]}`},
 	{"listShipmentPallets", "GET", "/inbound/fba/2024-03-20/inboundPlans/{inboundPlanId}/shipments/{shipmentId}/pallets", 2, 30, sellers, "", `{"pallets":[]}`},
@@ -123,8 +123,8 @@ var operationTable = [...]operation{
 	{"createReport", "POST", "/reports/2021-06-30/reports", 0.0167, 15, partners, "", ""},
 	{"cancelReport", "DELETE", "/reports/2021-06-30/reports/{reportId}", 0.0222, 10, partners, "", ""},
 	{"getReport", "GET", "/reports/2021-06-30/reports/{reportId}", 2, 15, partners, "", ""},
-	{"getReportSchedules", "GET", "/reports/2021-06-30/schedules", 0.0222, 10, partners, "", `{"reportSchedules":[]}`},
-	{"getReportSchedule", "GET", "/reports/2021-06-30/schedules/{reportScheduleId}", 0.0222, 10, partners, "", `{"reportScheduleId":"$reportScheduleId","reportType":"GET_AFN_INVENTORY_DATA","period":"P1D"}`},
+	{"getReportSchedules", "GET", "/reports/2021-06-30/schedules", 0.0222, 10, partners, "", ""},
+	{"getReportSchedule", "GET", "/reports/2021-06-30/schedules/{reportScheduleId}", 0.0222, 10, partners, "", ""},
 	{"getReportDocument", "GET", "/reports/2021-06-30/documents/{reportDocumentId}", 0.0167, 15, partners, "", ""},
 	// sales
 	{"getOrderMetrics", "GET", "/sales/v1/orderMetrics", 0.5, 15, sellers, "", ""},

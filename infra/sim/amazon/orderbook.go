@@ -37,11 +37,11 @@ func orderStatuses() []string {
 	return []string{statusPreorder, statusPending, statusUnshipped, statusPartiallyShipped, statusShipped, statusCancelled, statusUnfulfillable}
 }
 
-// order is one order as of some time.
+// order is one order as of some time. It is small, because a search sorts thousands.
 type order struct {
-	id       string
-	seller   Seller
-	market   marketplace
+	slot     int64
+	seller   *Seller
+	market   *marketplace
 	dice     dice
 	created  time.Time
 	updated  time.Time
@@ -59,14 +59,13 @@ type line struct {
 }
 
 // orderAt computes the order of a slot as it stands at now; false while nobody can see it yet.
-func orderAt(seller Seller, market marketplace, slot int64, now time.Time) (order, bool) {
+func orderAt(seller *Seller, market *marketplace, slot int64, now time.Time) (order, bool) {
 	d := roll("order", seller.ID, market.id, strconv.FormatInt(slot, 10))
-	o := order{seller: seller, market: market, dice: d}
+	o := order{slot: slot, seller: seller, market: market, dice: d}
 	o.created = time.Unix(slot*int64(orderSlot.Seconds()), 0).Add(time.Duration(d.below(3_599_000)) * time.Millisecond).UTC()
 	if slot < 0 || now.Before(o.created.Add(orderVisible)) {
 		return order{}, false
 	}
-	o.id = orderID(seller, market, slot)
 	o.byAmazon = fulfilledByAmazon(o.productOf(0))
 	o.status, o.updated = statusPending, o.created
 	for _, step := range o.history() {
@@ -147,15 +146,17 @@ func (o order) total() int64 {
 	return sum
 }
 
+func (o order) id() string { return orderID(o.seller, o.market, o.slot) }
+
 // orderID hides the slot in an id of Amazon's shape, 3-7-7 digits (Amazon facts 1). The last part is a check
 // that only the right seller's slot meets.
-func orderID(seller Seller, market marketplace, slot int64) string {
+func orderID(seller *Seller, market *marketplace, slot int64) string {
 	scrambled := (slot * orderScramble) % orderCheckMod
 	check := roll("order id", seller.ID, market.id, strconv.FormatInt(slot, 10)).below(orderCheckMod)
 	return fmt.Sprintf("%03d-%07d-%07d", orderPrefix+marketIndex(market), scrambled, check)
 }
 
-func marketIndex(market marketplace) int {
+func marketIndex(market *marketplace) int {
 	return slices.IndexFunc(marketplaceTable[:], func(m marketplace) bool { return m.id == market.id })
 }
 
@@ -168,8 +169,8 @@ func findOrder(seller Seller, region, id string, now time.Time) (order, bool) {
 	}
 	slot := scrambled * orderUnscramble % orderCheckMod
 	for _, market := range seller.marketplacesIn(region) {
-		if orderPrefix+marketIndex(market) == prefix && orderID(seller, market, slot) == id {
-			return orderAt(seller, market, slot, now)
+		if orderPrefix+marketIndex(&market) == prefix && orderID(&seller, &market, slot) == id {
+			return orderAt(&seller, &market, slot, now)
 		}
 	}
 	return order{}, false
@@ -202,14 +203,14 @@ func searchBook(seller Seller, f orderFilter, now time.Time) []order {
 			first = oldest
 		}
 		for slot := first.Unix() / 3600; slot <= f.before.Unix()/3600; slot++ {
-			o, visible := orderAt(seller, market, slot, now)
+			o, visible := orderAt(&seller, &market, slot, now)
 			if !visible || f.time(o).Before(f.after) || f.time(o).After(f.before) || (f.keep != nil && !f.keep(o)) {
 				continue
 			}
 			found = append(found, o)
 		}
 	}
-	slices.SortFunc(found, func(a, b order) int { return cmp.Or(f.time(a).Compare(f.time(b)), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(found, func(a, b order) int { return cmp.Or(f.time(a).Compare(f.time(b)), cmp.Compare(a.market.id, b.market.id)) })
 	return found
 }
 

@@ -182,7 +182,7 @@ func (o order) fulfilledBy() string {
 func orderBody(o order, included []string, private bool) map[string]any {
 	has := func(name string) bool { return slices.Contains(included, name) }
 	body := map[string]any{
-		"orderId": o.id, "createdTime": stamp(o.created), "lastUpdatedTime": stamp(o.updated),
+		"orderId": o.id(), "createdTime": stamp(o.created), "lastUpdatedTime": stamp(o.updated),
 		"salesChannel": map[string]any{"channelName": "AMAZON", "marketplaceId": o.market.id, "marketplaceName": o.market.name},
 		"orderItems":   o.itemBodies(has),
 	}
@@ -213,7 +213,7 @@ func orderBody(o order, included []string, private bool) map[string]any {
 		}}
 	}
 	if has("FULFILLMENT_ORDERS") {
-		body["fulfillmentOrders"] = []map[string]any{{"fulfillmentOrderId": "FO-" + o.id}}
+		body["fulfillmentOrders"] = []map[string]any{{"fulfillmentOrderId": "FO-" + o.id()}}
 	}
 	return body
 }

@@ -21,7 +21,7 @@ func (o order) v0Body() map[string]any {
 		channel = "AFN"
 	}
 	return map[string]any{
-		"AmazonOrderId": o.id, "PurchaseDate": stamp(o.created), "LastUpdateDate": stamp(o.updated),
+		"AmazonOrderId": o.id(), "PurchaseDate": stamp(o.created), "LastUpdateDate": stamp(o.updated),
 		"OrderStatus": v0Status(o.status), "FulfillmentChannel": channel, "SalesChannel": o.market.name,
 		"MarketplaceId": o.market.id, "OrderType": "StandardOrder", "OrderTotal": v0Money{sum.Currency, sum.Amount},
 		"NumberOfItemsShipped": 0, "NumberOfItemsUnshipped": o.lines(),
@@ -143,14 +143,20 @@ func (s *Simulator) getOrderV0(_ context.Context, c *call) (reply, error) {
 
 func (s *Simulator) getOrderBuyerInfoV0(_ context.Context, c *call) (reply, error) {
 	o, private, err := v0One(c)
+	if err != nil {
+		return reply{}, err
+	}
 	body := o.v0Buyer(private)
-	body["AmazonOrderId"] = o.id
-	return ok(map[string]any{"payload": body}), err
+	body["AmazonOrderId"] = o.id()
+	return ok(map[string]any{"payload": body}), nil
 }
 
 func (s *Simulator) getOrderAddressV0(_ context.Context, c *call) (reply, error) {
 	o, private, err := v0One(c)
-	return ok(map[string]any{"payload": map[string]any{"AmazonOrderId": o.id, "ShippingAddress": o.v0Address(private)}}), err
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(map[string]any{"payload": map[string]any{"AmazonOrderId": o.id(), "ShippingAddress": o.v0Address(private)}}), nil
 }
 
 func (s *Simulator) getOrderItemsV0(_ context.Context, c *call) (reply, error) {
@@ -158,7 +164,7 @@ func (s *Simulator) getOrderItemsV0(_ context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok(map[string]any{"payload": map[string]any{"AmazonOrderId": o.id, "OrderItems": o.v0Items()}}), nil
+	return ok(map[string]any{"payload": map[string]any{"AmazonOrderId": o.id(), "OrderItems": o.v0Items()}}), nil
 }
 
 func (s *Simulator) getOrderItemsBuyerInfoV0(_ context.Context, c *call) (reply, error) {
@@ -170,7 +176,7 @@ func (s *Simulator) getOrderItemsBuyerInfoV0(_ context.Context, c *call) (reply,
 	for i := range o.lines() {
 		items = append(items, map[string]any{"OrderItemId": o.line(i).id})
 	}
-	return ok(map[string]any{"payload": map[string]any{"AmazonOrderId": o.id, "OrderItems": items}}), nil
+	return ok(map[string]any{"payload": map[string]any{"AmazonOrderId": o.id(), "OrderItems": items}}), nil
 }
 
 func (o order) v0Items() []map[string]any {

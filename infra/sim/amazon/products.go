@@ -15,6 +15,8 @@ const inventoryPage = 50
 const stockChanges = 24 * time.Hour
 
 var (
+	// How Amazon words the refusal of another seller's id is not documented; its example says "Invalid input".
+	errForeignSeller  = invalidInput("Invalid 'sellerId' provided.")
 	errOneMarketplace = invalidInput("marketplaceIds must name exactly one marketplace.")
 	errGranularity    = invalidInput("granularityType must be Marketplace and granularityId the marketplace.")
 	errManySKUs       = invalidInput("At most 50 sellerSkus may be given.")
@@ -264,7 +266,7 @@ func (s *Simulator) getListingsItem(_ context.Context, c *call) (reply, error) {
 // listingMarkets also checks whose listings are asked for: only one's own.
 func listingMarkets(c *call) ([]marketplace, error) {
 	if c.vars["sellerId"] != c.seller.ID {
-		return nil, errDenied
+		return nil, errForeignSeller
 	}
 	ids := csv(c.query, "marketplaceIds")
 	if len(ids) == 0 {

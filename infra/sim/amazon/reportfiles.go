@@ -25,7 +25,13 @@ const (
 )
 
 // gzipped says whether Amazon compresses the file. Which it compresses is nowhere written, so both occur.
-func (d document) gzipped() bool { return d.kind != listingsReport && d.kind != settlementType }
+func (d document) gzipped() bool {
+	switch d.kind {
+	case listingsReport, settlementType, kioskMark, labelsMark, ladingMark, challanMark:
+		return false
+	}
+	return true
+}
 
 // content makes the file. European listings come in Latin-1 (Amazon facts 7.3).
 func (d document) content() (file []byte, contentType string, err error) {
@@ -37,6 +43,10 @@ func (d document) content() (file []byte, contentType string, err error) {
 			"summary": map[string]int{"errors": 0, "warnings": 0, "messagesProcessed": 1, "messagesAccepted": 1, "messagesInvalid": 0},
 		})
 		return file, "application/json;charset=UTF-8", err
+	case d.kind == kioskMark:
+		return []byte(`{"sellingPartnerId":` + quote(d.seller.ID) + "}\n"), "application/jsonl", nil
+	case d.kind == labelsMark || d.kind == ladingMark || d.kind == challanMark:
+		return []byte("%PDF-1.4\n% a simulated paper of " + d.seller.ID + "\n%%EOF\n"), "application/pdf", nil
 	case d.kind == trafficReport:
 		file, err = json.Marshal(map[string]any{"reportSpecification": d.spec, "salesAndTrafficByDate": []any{}})
 		return file, "application/json;charset=UTF-8", err
@@ -131,7 +141,7 @@ func (d document) ledger() [][]string {
 // orderRows lists the orders of the report's window. The restricted types carry the person.
 func (d document) orderRows() [][]string {
 	start, end, _ := d.spec.window(d.created) // checked when the report was made
-	private := restrictedReportTypes.MatchString(d.kind)
+	private := restrictedReport(d.kind)
 	header := []string{"amazon-order-id", "purchase-date", "last-updated-date", "order-status", "sales-channel", "sku", "quantity", "currency", "item-price"}
 	if private {
 		header = append(header, "buyer-name", "ship-address-1", "ship-phone-number")
@@ -142,7 +152,7 @@ func (d document) orderRows() [][]string {
 			l := o.line(i)
 			price := o.market.moneyIn(l.product.cents * int64(l.quantity))
 			row := []string{
-				o.id, stamp(o.created), stamp(o.updated), v0Status(o.status), o.market.name, l.product.sku,
+				o.id(), stamp(o.created), stamp(o.updated), v0Status(o.status), o.market.name, l.product.sku,
 				strconv.Itoa(l.quantity), price.Currency, price.Amount,
 			}
 			if private {

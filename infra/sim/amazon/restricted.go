@@ -55,8 +55,9 @@ func badRestricted(message string) *apiError {
 	return &apiError{http.StatusBadRequest, "InvalidRequest", message, ""}
 }
 
-// restrictedReportTypes need a restricted data token for their documents: the order reports for shipping,
-// invoicing and tax (Amazon facts 5.5).
-var restrictedReportTypes = regexp.MustCompile(`^GET_(AMAZON_FULFILLED_SHIPMENTS_DATA_(INVOICING|TAX)` +
-	`|FLAT_FILE_ACTIONABLE_ORDER_DATA_SHIPPING|(FLAT_FILE_|XML_)?ORDER_?REPORT_DATA_(SHIPPING|INVOICING|TAX)` +
-	`|FLAT_FILE_ORDERS_RECONCILIATION_DATA_(SHIPPING|INVOICING|TAX)|ORDER_REPORT_DATA_(SHIPPING|INVOICING|TAX))$`)
+// restrictedReport says whether the documents of a report type need a restricted data token: those of orders and
+// shipments for shipping, invoicing and tax do (Amazon facts 5.5).
+func restrictedReport(kind string) bool {
+	purpose := strings.HasSuffix(kind, "_SHIPPING") || strings.HasSuffix(kind, "_INVOICING") || strings.HasSuffix(kind, "_TAX")
+	return purpose && (strings.Contains(kind, "ORDER") || strings.Contains(kind, "SHIPMENT"))
+}

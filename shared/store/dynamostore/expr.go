@@ -162,45 +162,39 @@ func (e *expression) join(b *strings.Builder, parts []*store.Cond, operator stri
 // update returns the text for what an Update changes; nil when it changes nothing. Names are taken in order, so that
 // one Op always gives one text.
 func (e *expression) update(op store.Op) *string {
-	var b strings.Builder
-	e.setClause(&b, op.Set)
+	set := op.Set
 	if len(op.Set)+len(op.Add) == 0 && len(op.Remove) > 0 && op.If.Holds(nil) {
-		e.setClause(&b, store.Attrs{attrMark: true}) // the item may not be there, and removing alone would not make it
+		set = store.Attrs{attrMark: true} // the item may not be there, and removing alone would not make it
 	}
-	for i, attr := range slices.Compact(slices.Sorted(slices.Values(op.Remove))) {
-		b.WriteString(clause("REMOVE ", i))
-		e.name(&b, attr)
-		b.WriteByte(' ')
-	}
-	for i, attr := range slices.Sorted(maps.Keys(op.Add)) {
-		b.WriteString(clause("ADD ", i))
-		e.name(&b, attr)
+	var b strings.Builder
+	e.clause(&b, "SET ", slices.Sorted(maps.Keys(set)), func(attr string) {
+		b.WriteString(" = ")
+		e.value(&b, set[attr])
+	})
+	e.clause(&b, "REMOVE ", slices.Compact(slices.Sorted(slices.Values(op.Remove))), func(string) {})
+	e.clause(&b, "ADD ", slices.Sorted(maps.Keys(op.Add)), func(attr string) {
 		b.WriteByte(' ')
 		e.value(&b, op.Add[attr])
-		b.WriteByte(' ')
-	}
+	})
 	if b.Len() == 0 {
 		return nil
 	}
-	text := strings.TrimSuffix(b.String(), " ")
+	text := b.String()
 	return &text
 }
 
-func (e *expression) setClause(b *strings.Builder, set store.Attrs) {
-	for i, attr := range slices.Sorted(maps.Keys(set)) {
-		b.WriteString(clause("SET ", i))
-		e.name(b, attr)
-		b.WriteString(" = ")
-		e.value(b, set[attr])
+// clause writes a keyword and the attributes it is about, each followed by what rest writes.
+func (e *expression) clause(b *strings.Builder, keyword string, attrs []string, rest func(attr string)) {
+	if len(attrs) > 0 && b.Len() > 0 {
 		b.WriteByte(' ')
 	}
-}
-
-func clause(keyword string, i int) string {
-	if i > 0 {
-		return ", "
+	separator := keyword
+	for _, attr := range attrs {
+		b.WriteString(separator)
+		e.name(b, attr)
+		rest(attr)
+		separator = ", "
 	}
-	return keyword
 }
 
 // returnOld makes a failed condition carry the item that stood in the way.

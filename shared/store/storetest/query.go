@@ -117,6 +117,9 @@ func (r *rig) walks(prefix, after string, limit int, all []string) {
 			r.Fatalf("%s: a page has %d items, more %t", what, len(page), more)
 		}
 		for _, item := range page {
+			if item.Key.Sort <= after {
+				r.Fatalf("%s: %q comes after %q", what, item.Key.Sort, after)
+			}
 			after = item.Key.Sort
 			got = append(got, after)
 			if item.Key != r.key(after) || !reflect.DeepEqual(item.Attrs, store.Attrs{"sort": after}) {
@@ -144,7 +147,7 @@ func queriesMuch(r *rig) {
 			r.Fatalf("a page of %d, more %t: %v", len(page), more, err)
 		}
 		for _, item := range page {
-			if item.Attrs.Int("i") != int64(seen) || len(item.Attrs.Bytes("b")) != 200*1024 {
+			if seen == n || item.Attrs.Int("i") != int64(seen) || len(item.Attrs.Bytes("b")) != 200*1024 {
 				r.Fatalf("item %d is %s", seen, shown(item.Attrs))
 			}
 			seen++

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait for something that is promised without a time. It is far above what any engine needs.
-const patience = time.Minute
+const patience = 20 * time.Second
 
 // rig is what a test of items works with.
 type rig struct {

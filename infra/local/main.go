@@ -1,0 +1,107 @@
+// Command local runs the whole bundle on one machine: every function behind a stand-in for API Gateway, EventBridge and
+// the queues, with embedded storage and simulated providers.
+//
+//	go run ./infra/local          serves it, until Ctrl-C
+//	go run ./infra/local demo     walks through the main job, prints what happens, and exits
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"connectorvault/infra/local/demo"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "demo" {
+		return runDemo(ctx, args[1:], stdout, stderr)
+	}
+	options, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		return fail(stderr, err)
+	}
+	if err := serve(ctx, options, stdout, stderr); err != nil {
+		return fail(stderr, err)
+	}
+	return 0
+}
+
+// fail says in one line what is wrong.
+func fail(stderr io.Writer, err error) int {
+	_, _ = fmt.Fprintln(stderr, "connector vault: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+	return 1
+}
+
+// options are the program's flags.
+type options struct {
+	listen     string
+	data       string
+	simulators bool
+	endpoints  string
+	models     string
+	clock      bool
+	readyFile  string
+	verbose    bool
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("local", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to serve on; port 0 takes a free one")
+	flags.StringVar(&o.data, "data", ".connectorvault", "`folder` that keeps everything between runs; made when missing")
+	flags.BoolVar(&o.simulators, "simulators", true, "run simulated providers and use them instead of the real ones")
+	flags.StringVar(&o.endpoints, "endpoints", "", "`file` with addresses that replace providers' own: {\"amazon\": {\"consent\": URL, \"token\": URL, \"api\": {\"na\": URL, \"eu\": URL, \"fe\": URL}}}")
+	flags.StringVar(&o.models, "amazon-models", "", "`folder` of Amazon's OpenAPI files: the simulator then answers as Amazon's static sandbox")
+	flags.BoolVar(&o.clock, "clock", false, "take POST /local/clock {\"advance\": \"3600s\"}, which steps the time of everything")
+	flags.StringVar(&o.readyFile, "ready-file", "", "`file` to write url, owner key and simulators to, once serving (default: ready.json in the data folder)")
+	flags.BoolVar(&o.verbose, "verbose", false, "log every request")
+	flags.Usage = func() {
+		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n\nFlags:")
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("there is no command %q; use demo, or flags alone to serve", flags.Arg(0))
+	}
+	return o, nil
+}
+
+func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	data := flags.String("data", "", "`folder` to use and keep (default: a temporary one, removed at the end)")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 1
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fail(stderr, err)
+	}
+	if err := demo.Run(ctx, demo.Config{Program: program, Data: *data, Out: stdout, Log: stderr}); err != nil {
+		return fail(stderr, fmt.Errorf("the demo stopped: %w", err))
+	}
+	return 0
+}

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	admin "connectorvault/functions/admin/handler"
+	authorizer "connectorvault/functions/authorizer/handler"
+	callback "connectorvault/functions/callback/handler"
+	read "connectorvault/functions/read/handler"
+	token "connectorvault/functions/refresh/handler"
+	validate "connectorvault/functions/validate/handler"
+	"connectorvault/infra/local/clock"
+	"connectorvault/infra/local/gateway"
+	"connectorvault/infra/local/owners"
+	"connectorvault/infra/local/worker"
+	"connectorvault/shared/bundle"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/provider/catalog"
+	"connectorvault/shared/record"
+	"connectorvault/shared/refresh"
+	"connectorvault/shared/route"
+	"connectorvault/shared/store/sqlitestore"
+	"connectorvault/shared/tokens"
+)
+
+// localTenant is the one tenant of this program.
+const localTenant = ident.Tenant + "1000000000000000"
+
+// tokenTime is how long one call of the token service may take, as its Lambda's timeout.
+const tokenTime = 40 * time.Second
+
+// Housekeeping: how often other processes' locks are looked at, and how often what has ended is removed.
+const (
+	watchEvery = 2 * time.Second
+	purgeEvery = 10 * time.Minute
+)
+
+// serve runs everything until ctx ends, and returns when what had begun is finished.
+func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	began := time.Now()
+	logger := newLogger(stderr, o.verbose)
+	replaced, err := readEndpoints(o.endpoints)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(o.listen)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+
+	if err := makeFolder(o.data); err != nil {
+		return err
+	}
+	steps, err := clock.Open(filepath.Join(o.data, "clock"))
+	if err != nil {
+		return err
+	}
+	vaultStore, queue, err := sqlitestore.OpenFolder(ctx, sqlitestore.FolderConfig{Path: o.data, Now: steps.Now, Random: rand.Reader, MaxReceives: 50})
+	if err != nil {
+		return fmt.Errorf("the data folder %s cannot be used: %w", o.data, err)
+	}
+	defer func() { _ = vaultStore.Close(); _ = queue.Close() }()
+
+	sims, err := startSimulators(o, steps.Now, logger)
+	if err != nil {
+		return err
+	}
+	defer sims.close()
+	endpoints := merge(sims.endpoints, replaced)
+
+	p := &program{logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
+	if err := p.assemble(ctx, endpoints); err != nil {
+		return err
+	}
+	owner, err := owners.Mint(ctx, p.bundle.Vault, localTenant, filepath.Join(o.data, "processes"))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := owner.Close(context.WithoutCancel(ctx)); err != nil {
+			logger.Warn("the owner's key was not revoked; the next start does it", "error", err.Error())
+		}
+	}()
+	return p.run(ctx, o, listener, owner, endpoints, began, stdout)
+}
+
+// program is the running bundle.
+type program struct {
+	logger  *slog.Logger
+	clock   *clock.Clock
+	store   *sqlitestore.Store
+	queue   *sqlitestore.Queue
+	url     string
+	bundle  *bundle.Bundle
+	tokens  *refresh.Service
+	service lambda.Handler // the token service's function
+	gateway *gateway.Gateway
+	nudges  sync.WaitGroup
+}
+
+// assemble makes every function and connects them the way AWS would.
+func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error {
+	p.bundle = bundle.New(bundle.Parts{
+		Items: p.store, Due: p.store, Secrets: p.store, Catalog: catalog.New(endpoints), Now: p.clock.Now, Random: rand.Reader,
+		Logger: p.logger, PublicURL: p.url, Invoke: p.invoke, Nudge: p.nudge,
+		Rescue: func(ctx context.Context, call tokens.Call) error {
+			return worker.Send(ctx, p.queue, worker.Rescue, 0, call)
+		},
+		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
+			return worker.Send(ctx, p.queue, worker.Due, 0, calls...)
+		},
+	})
+	b := p.bundle
+	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: localTenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
+		return err
+	}
+	if err := b.Keyring.Create(ctx, localTenant); err != nil {
+		return err
+	}
+	p.tokens = b.Refresh()
+	p.service = lambda.NewHandler(token.New(p.tokens, p.logger).Handle)
+	function := func(handle any) gateway.Function { return lambda.NewHandler(handle).Invoke }
+	p.gateway = gateway.New(gateway.Config{
+		Functions: map[route.Function]gateway.Function{
+			route.Admin: function(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.url,
+				Logger: p.logger, Now: p.clock.Now}).Handle),
+			route.Callback: function(callback.New(callback.Config{Authorize: b.Authorize(), PublicURL: p.url, Logger: p.logger, Now: p.clock.Now}).Handle),
+			route.Validate: function(validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: p.logger, Now: p.clock.Now}).Handle),
+			route.Read:     function(read.New(read.Config{Read: b.Read(), Logger: p.logger, Now: p.clock.Now}).Handle),
+		},
+		Authorizer: function(authorizer.New(b.Vault, p.logger).Handle),
+		Now:        p.clock.Now, Random: rand.Reader, Logger: p.logger,
+	})
+	return nil
+}
+
+// invoke calls the token service and waits, as a Lambda invocation would: over bytes, and running on when the caller
+// leaves.
+func (p *program) invoke(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	payload, err := tokens.Encode(call)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	type result struct {
+		reply []byte
+		err   error
+	}
+	done := make(chan result, 1)
+	p.nudges.Add(1)
+	go func() {
+		defer p.nudges.Done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTime)
+		defer cancel()
+		reply, err := p.service.Invoke(ctx, payload)
+		done <- result{reply, err}
+	}()
+	select {
+	case got := <-done:
+		if got.err != nil {
+			return tokens.Answer{}, got.err
+		}
+		return tokens.DecodeReply(got.reply)
+	case <-ctx.Done():
+		return tokens.Answer{}, tokens.NotYet(ctx.Err())
+	}
+}
+
+// nudge calls the token service and does not wait.
+func (p *program) nudge(ctx context.Context, call tokens.Call) error {
+	p.nudges.Add(1)
+	go func() {
+		defer p.nudges.Done()
+		if _, err := p.invoke(context.WithoutCancel(ctx), call); err != nil {
+			p.logger.Warn("a refresh in the background failed", "entry", call.Entry, "error", err.Error())
+		}
+	}()
+	return nil
+}
+
+// run serves until ctx ends. Then no new request is taken, and what has begun is finished: a token that was bought is
+// stored before the process goes.
+func (p *program) run(ctx context.Context, o options, listener net.Listener, owner *owners.Owner, endpoints catalog.Options, began time.Time, stdout io.Writer) error {
+	server := &http.Server{Handler: p.handler(o), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug)}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var working sync.WaitGroup
+	working.Go(func() {
+		worker.New(worker.Config{Queue: p.queue, Invoke: p.service.Invoke, Now: p.clock.Now, Logger: p.logger}).Run(background)
+	})
+	working.Go(func() { p.housekeep(background, owner) })
+
+	readyFile := o.readyFile
+	if readyFile == "" {
+		readyFile = filepath.Join(o.data, "ready.json")
+	}
+	err := writeReady(readyFile, ready{URL: p.url, OwnerKey: owner.Key.Reveal(), Simulators: endpoints})
+	if err == nil {
+		_, _ = fmt.Fprintf(stdout, "Connector Vault serves %s after %d ms.\nThe owner's key lies in %s; send it as Authorization: Bearer <key>.\n",
+			p.url, time.Since(began).Milliseconds(), readyFile)
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
+	}
+	stop()
+	return errors.Join(err, p.finish(ctx, server, &working))
+}
+
+// finish waits for what has begun.
+func (p *program) finish(ctx context.Context, server *http.Server, working *sync.WaitGroup) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTime+5*time.Second)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	done := make(chan struct{})
+	go func() { working.Wait(); p.nudges.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = errors.Join(err, ctx.Err())
+	}
+	return errors.Join(err, p.gateway.Drain(ctx), p.tokens.Drain(ctx))
+}
+
+// housekeep revokes the keys of processes that are gone, and removes what has ended.
+func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
+	watch, purge := time.NewTicker(watchEvery), time.NewTicker(purgeEvery)
+	defer watch.Stop()
+	defer purge.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-watch.C:
+			err = owner.Sweep(ctx)
+		case <-purge.C:
+			_, err = p.store.Purge(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.logger.Warn("housekeeping failed and is repeated", "error", err.Error())
+		}
+	}
+}
+
+// handler adds to the gateway what only this program has.
+func (p *program) handler(o options) http.Handler {
+	if !o.clock {
+		return p.gateway
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", p.gateway)
+	mux.HandleFunc("POST /local/clock", p.stepClock)
+	return mux
+}
+
+// stepClock answers POST /local/clock {"advance": "3600s"}.
+func (p *program) stepClock(w http.ResponseWriter, r *http.Request) {
+	answer := func(status int, v any) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(v)
+	}
+	if _, status := p.gateway.Identify(r.Context(), r.Header); status != http.StatusOK {
+		answer(status, map[string]string{"message": http.StatusText(status)})
+		return
+	}
+	var in struct {
+		Advance string `json:"advance"`
+	}
+	err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&in)
+	step, parseErr := time.ParseDuration(in.Advance)
+	if err != nil || parseErr != nil || step <= 0 || step > 10*365*24*time.Hour {
+		answer(http.StatusBadRequest, map[string]string{"code": "invalid_field", "field": "advance",
+			"detail": `advance is a duration above 0 and below ten years, such as "3600s".`})
+		return
+	}
+	now, err := p.clock.Advance(step)
+	if err != nil {
+		p.logger.Error("the clock was not stepped", "error", err.Error())
+		answer(http.StatusInternalServerError, map[string]string{"message": "Internal Server Error"})
+		return
+	}
+	answer(http.StatusOK, map[string]string{"now": now.UTC().Format(time.RFC3339Nano)})
+}
+
+func newLogger(stderr io.Writer, verbose bool) *slog.Logger {
+	level := slog.LevelWarn
+	if verbose {
+		level = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+}
+
+func listen(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("the address %s is in use; stop what uses it, or choose another with --listen", address)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+	default:
+		return listener, nil
+	}
+}
+
+func makeFolder(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("the data folder cannot be made: %w", err)
+	}
+	return nil
+}
+
+// ready is what the ready file says.
+type ready struct {
+	URL        string          `json:"url"`
+	OwnerKey   string          `json:"owner_key"`
+	Simulators catalog.Options `json:"simulators"`
+}
+
+// writeReady writes the ready file whole, or not at all.
+func writeReady(path string, r ready) error {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	temporary := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := os.WriteFile(temporary, append(body, '\n'), 0o600); err != nil {
+		return fmt.Errorf("the ready file cannot be written: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("the ready file cannot be written: %w", err)
+	}
+	return nil
+}
+
+// readEndpoints reads the file that replaces providers' addresses.
+func readEndpoints(path string) (catalog.Options, error) {
+	var out catalog.Options
+	if path == "" {
+		return out, nil
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return out, fmt.Errorf("the endpoints file cannot be read: %w", err)
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(body)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&out); err != nil {
+		return out, fmt.Errorf("the endpoints file %s is not what it should be: %w", path, err)
+	}
+	if err := out.Amazon.Validate(); err != nil {
+		return out, fmt.Errorf("the endpoints file %s: %w", path, err)
+	}
+	return out, nil
+}

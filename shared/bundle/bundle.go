@@ -1,0 +1,114 @@
+// Package bundle puts the use cases together from their parts.
+//
+// The argument: the same code runs as six Lambdas and as one program, which differ in what lies below (storage, clock,
+// how the token service is reached) and in nothing above. So what is above is wired here once, each part lazily, and
+// what is below is brought along by whoever runs it.
+package bundle
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"connectorvault/shared/admin"
+	"connectorvault/shared/authorize"
+	"connectorvault/shared/keyring"
+	"connectorvault/shared/provider"
+	"connectorvault/shared/provider/catalog"
+	"connectorvault/shared/read"
+	"connectorvault/shared/refresh"
+	"connectorvault/shared/store"
+	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
+)
+
+// Parts is what lies below the use cases. Items, Secrets, Catalog, Now, Random and Logger are always needed.
+type Parts struct {
+	Items   store.Items
+	Due     store.DueIndex // token service only
+	Secrets store.Secrets
+	Catalog *catalog.Catalog
+	HTTP    *http.Client // for providers' APIs; nil: Client()
+	Now     func() time.Time
+	Random  io.Reader
+	Logger  *slog.Logger
+
+	PublicURL string        // where browsers reach us; admin, validate, callback
+	Invoke    tokens.Invoke // the token service; all but itself
+	Nudge     tokens.Nudge  // likewise, without waiting; read
+	Rescue    func(context.Context, tokens.Call) error
+	Enqueue   func(context.Context, []tokens.Call) error
+}
+
+// Bundle makes the use cases. Each call makes a new one, so a caller keeps what it gets.
+type Bundle struct {
+	Parts
+	Vault   *vault.Vault
+	Keyring *keyring.Sealer
+}
+
+// New returns a Bundle.
+func New(p Parts) *Bundle {
+	if p.HTTP == nil {
+		p.HTTP = Client()
+	}
+	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
+	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random})
+	return &Bundle{Parts: p, Vault: v, Keyring: ring}
+}
+
+// Client is the HTTP client for providers: it gives up before the function does, keeps connections for the next call,
+// and accepts no old TLS.
+func Client() *http.Client {
+	return &http.Client{
+		Timeout: 20 * time.Second,
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:   5 * time.Second,
+			ForceAttemptHTTP2:     true,
+			MaxIdleConns:          200,
+			MaxIdleConnsPerHost:   50,
+			IdleConnTimeout:       90 * time.Second,
+			ExpectContinueTimeout: time.Second,
+		},
+	}
+}
+
+// Admin makes the admin use case.
+func (b *Bundle) Admin() *admin.Service {
+	return admin.New(admin.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Providers: b.adapters,
+		Tokens: b.Invoke, Now: b.Now, Random: b.Random})
+}
+
+func (b *Bundle) adapters() []provider.Adapter {
+	var out []provider.Adapter
+	for _, name := range b.Catalog.Names() {
+		adapter, _ := b.Catalog.Adapter(name)
+		out = append(out, adapter)
+	}
+	return out
+}
+
+// Authorize makes the use case of connecting accounts.
+func (b *Bundle) Authorize() *authorize.Service {
+	return authorize.New(authorize.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, PublicURL: b.PublicURL,
+		Now: b.Now, Random: b.Random})
+}
+
+// Read makes the use case of reading.
+func (b *Bundle) Read() *read.Service {
+	return read.New(read.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, Nudge: b.Nudge, HTTP: b.HTTP,
+		Now: b.Now, Random: b.Random, Logger: b.Logger})
+}
+
+// Refresh makes the token service.
+func (b *Bundle) Refresh() *refresh.Service {
+	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
+		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue})
+}
