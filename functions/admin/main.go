@@ -4,13 +4,12 @@ package main
 import (
 	"github.com/aws/aws-lambda-go/lambda"
 
-	"connectorvault/shared/boot"
-
 	"connectorvault/functions/admin/handler"
+	"connectorvault/shared/boot"
 )
 
 func main() {
-	base := boot.MustLoad()
+	base := boot.MustLoad(boot.PublicURL, boot.TokenService)
 	lambda.Start(handler.New(handler.Config{
 		Admin: base.Admin(), Authorize: base.Authorize(), Vault: base.Vault, PublicURL: base.PublicURL, Logger: base.Logger, Now: base.Now,
 	}).Handle)

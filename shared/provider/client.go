@@ -159,5 +159,5 @@ func unanswered(ctx context.Context, err error) error {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		detail, cause = "The provider did not answer in time.", context.DeadlineExceeded
 	}
-	return fault.Wrap(cause, fault.Unavailable, "provider_unavailable", detail).Do("Try again in a minute.")
+	return fault.Wrap(err, fault.Unavailable, "provider_unavailable", detail).Do("Try again in a minute.")
 }

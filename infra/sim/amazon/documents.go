@@ -196,7 +196,7 @@ func (s *Simulator) addressAllowed(ctx context.Context, id string, query url.Val
 	if err != nil {
 		return nil, err
 	}
-	if expired || s.now().Sub(signed) > 2*documentLife {
+	if expired || s.now().Sub(signed) > documentLife {
 		return &apiError{code: "AccessDenied", message: "Request has expired"}, nil
 	}
 	return nil, nil

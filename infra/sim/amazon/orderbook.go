@@ -210,7 +210,9 @@ func searchBook(seller Seller, f orderFilter, now time.Time) []order {
 			found = append(found, o)
 		}
 	}
-	slices.SortFunc(found, func(a, b order) int { return cmp.Or(f.time(a).Compare(f.time(b)), cmp.Compare(a.market.id, b.market.id)) })
+	slices.SortFunc(found, func(a, b order) int {
+		return cmp.Or(f.time(a).Compare(f.time(b)), cmp.Compare(a.market.id, b.market.id))
+	})
 	return found
 }
 

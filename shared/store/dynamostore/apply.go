@@ -28,7 +28,8 @@ type write struct {
 //   - *[store.ConditionFailed]: nothing is written by the attempt that was answered. If an attempt before it lost its
 //     answer, that one may have written, and Old then shows its work.
 //   - [store.ErrBusy]: nothing is written by any attempt. DynamoDB throttled, or other writes kept colliding, each time.
-//   - an error of the checks before sending, or a refusal by the only attempt there was (status 4xx, such as ValidationException or AccessDeniedException): nothing is written.
+//   - an error of the checks before sending, or a refusal by the only attempt there was (status 4xx, such as
+//     ValidationException or AccessDeniedException): nothing is written.
 //   - any other error, a context's end among them: it is not known. The answer was lost, or DynamoDB failed half-way.
 //
 // Attempts in doubt are repeated where that is safe: a transaction under the token of the first, which DynamoDB

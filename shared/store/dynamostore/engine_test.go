@@ -125,6 +125,20 @@ func TestAnUpdateThatOnlyRemovesCreates(t *testing.T) {
 	})
 }
 
+// A nil slice of bytes is an empty one, like everywhere in Go; on the wire it would be a null.
+func TestNoBytesAreBytes(t *testing.T) {
+	dynamotest.Each(t, func(t *testing.T, e dynamotest.Engine) {
+		s := e.Store(t)
+		op := store.Op{Verb: store.Put, Table: store.Records, Key: key, Set: store.Attrs{"b": []byte(nil)}}
+		if err := s.Apply(t.Context(), op); err != nil {
+			t.Fatal(err)
+		}
+		if got := load(t, s); !reflect.DeepEqual(got, store.Attrs{"b": []byte{}}) {
+			t.Errorf("the item is %#v", got)
+		}
+	})
+}
+
 // An answer is cut at 1 MB; a page is not.
 func TestPagesAreFull(t *testing.T) {
 	dynamotest.Each(t, func(t *testing.T, e dynamotest.Engine) {

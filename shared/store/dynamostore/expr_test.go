@@ -172,7 +172,7 @@ func BenchmarkExpression(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var e expression
-		if e.condition(op.If) == nil || e.update(op) == nil || len(e.names()) != 8 {
+		if e.condition(op.If) == nil || e.update(op) == nil || len(e.names()) != 7 {
 			b.Fatal("the expression is another")
 		}
 	}

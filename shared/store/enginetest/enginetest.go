@@ -118,7 +118,7 @@ wait $child`
 // run starts a command and waits until it answers HTTP, or ends, or patience does.
 func run(command []string, url string) error {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", keeper, "sh"}, command...)...)
-	hold, err := cmd.StdinPipe() // closed by the end of this process, and never before
+	hold, err := cmd.StdinPipe() // closed by the end of this process, and not before
 	if err != nil {
 		return fmt.Errorf("holding the program: %w", err)
 	}
@@ -130,8 +130,8 @@ func run(command []string, url string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("running a shell: %w", err)
 	}
-	holds.keep(hold)
 	_ = write.Close()
+	go func() { _ = cmd.Wait() }() // it also keeps cmd, and with it the pipe, from the garbage collector
 
 	output := &tail{}
 	ended := make(chan struct{})
@@ -181,20 +181,6 @@ func status(ctx context.Context, url string) bool {
 func Client() *http.Client { return loopback }
 
 var loopback = &http.Client{Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 100}}
-
-// pipes keeps the programs' inputs reachable, so that the garbage collector does not close one under a running test.
-type pipes struct {
-	mu   sync.Mutex
-	open []io.Closer // guarded by mu
-}
-
-var holds pipes
-
-func (p *pipes) keep(c io.Closer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.open = append(p.open, c)
-}
 
 // tail keeps the end of what is written to it.
 type tail struct {

@@ -1,0 +1,14 @@
+// Command callback is the Lambda that browsers come to.
+package main
+
+import (
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"connectorvault/functions/callback/handler"
+	"connectorvault/shared/boot"
+)
+
+func main() {
+	base := boot.MustLoad(boot.PublicURL, boot.TokenService)
+	lambda.Start(handler.New(handler.Config{Authorize: base.Authorize(), PublicURL: base.PublicURL, Logger: base.Logger, Now: base.Now}).Handle)
+}

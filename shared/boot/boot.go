@@ -1,0 +1,156 @@
+// Package boot starts a function on AWS: it reads the environment, the only code that does, and makes the parts that
+// the bundle stands on.
+//
+// The argument: what a function needs is decided by the template, and a function that lacks something must say so at
+// its start, by name, and not in the middle of a customer's refresh. The SDK's own configuration loader is not used: it
+// looks in files, in other services and on the network for what Lambda has already put into the environment, and adds
+// two megabytes to every cold start.
+package boot
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"connectorvault/shared/bundle"
+	"connectorvault/shared/provider/catalog"
+	"connectorvault/shared/store"
+	"connectorvault/shared/store/dynamostore"
+	"connectorvault/shared/store/secretsstore"
+	"connectorvault/shared/vault"
+)
+
+// Need is something that a function needs beside the tables and secrets. Needs are functions, so that what a function
+// does not need is not even linked into it.
+type Need func(v *variables, config aws.Config, parts *bundle.Parts)
+
+// PublicURL is where browsers reach us.
+func PublicURL(v *variables, _ aws.Config, parts *bundle.Parts) {
+	parts.PublicURL = strings.TrimSuffix(v.must("CV_PUBLIC_URL"), "/")
+	if parts.PublicURL != "" && !strings.HasPrefix(parts.PublicURL, "https://") {
+		v.wrong = append(v.wrong, "CV_PUBLIC_URL is not an https address")
+	}
+}
+
+// TokenService is the function that spends tokens; every other one asks it.
+func TokenService(v *variables, config aws.Config, parts *bundle.Parts) {
+	invoker := newInvoker(config, v.must("CV_REFRESH_FUNCTION"))
+	parts.Invoke, parts.Nudge = invoker.invoke, invoker.nudge
+}
+
+// Queues are the token service's own: what is due, and what was rescued.
+func Queues(v *variables, config aws.Config, parts *bundle.Parts) {
+	due, rescue := newQueue(config, v.must("CV_QUEUE_DUE_URL")), newQueue(config, v.must("CV_QUEUE_RESCUE_URL"))
+	parts.Enqueue, parts.Rescue = due.sendAll, rescue.send
+}
+
+// Environment is where variables come from: os.LookupEnv, or a test's map.
+type Environment func(name string) (string, bool)
+
+// MustLoad makes the bundle from the process's environment, or ends the process with what is missing.
+func MustLoad(needs ...Need) *bundle.Bundle {
+	b, err := Load(os.LookupEnv, needs...)
+	exitOn(err)
+	return b
+}
+
+// MustVault makes the vault alone, for a function that opens no secret and knows no provider.
+func MustVault() (*vault.Vault, *slog.Logger) {
+	v := &variables{env: os.LookupEnv}
+	log := logger(v)
+	out := vault.New(vault.Config{Items: tables(v, awsConfig(v)), Now: time.Now, Random: rand.Reader})
+	exitOn(v.err())
+	return out, log
+}
+
+func exitOn(err error) {
+	if err != nil {
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("the function cannot start", "error", err.Error())
+		os.Exit(1)
+	}
+}
+
+// Load makes the bundle from an environment. Its error names every variable that is missing.
+func Load(env Environment, needs ...Need) (*bundle.Bundle, error) {
+	v := &variables{env: env}
+	client := bundle.Client()
+	parts := bundle.Parts{Catalog: catalog.New(catalog.Options{HTTP: client}), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger(v)}
+	config := awsConfig(v)
+	items := tables(v, config)
+	parts.Items, parts.Due = items, items
+	parts.Secrets = secretsstore.New(secretsmanager.NewFromConfig(config), v.must("CV_SECRET_PREFIX"))
+	for _, need := range needs {
+		need(v, config, &parts)
+	}
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	return bundle.New(parts), nil
+}
+
+// variables collects what is missing, so that one start tells all of it.
+type variables struct {
+	env   Environment
+	wrong []string
+}
+
+func (v *variables) get(name string) string {
+	value, _ := v.env(name)
+	return value
+}
+
+func (v *variables) must(name string) string {
+	value := v.get(name)
+	if value == "" {
+		v.wrong = append(v.wrong, name+" is not set")
+	}
+	return value
+}
+
+func (v *variables) err() error {
+	if len(v.wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the environment is not what the template makes it: %s", strings.Join(v.wrong, "; "))
+}
+
+// tables opens the tables that this function may touch; the template gives each function its own.
+func tables(v *variables, config aws.Config) *dynamostore.Store {
+	names := map[store.Table]string{}
+	for table, variable := range map[store.Table]string{store.Records: "CV_TABLE_RECORDS", store.Credentials: "CV_TABLE_CREDENTIALS",
+		store.Requests: "CV_TABLE_REQUESTS", store.Transient: "CV_TABLE_TRANSIENT"} {
+		if name := v.get(variable); name != "" {
+			names[table] = name
+		}
+	}
+	if names[store.Records] == "" {
+		v.wrong = append(v.wrong, "CV_TABLE_RECORDS is not set")
+	}
+	return dynamostore.New(dynamodb.NewFromConfig(config), names)
+}
+
+// awsConfig uses what Lambda puts into the environment: its credentials live as long as the environment does.
+func awsConfig(v *variables) aws.Config {
+	region := v.must("AWS_REGION")
+	credentials := aws.Credentials{AccessKeyID: v.must("AWS_ACCESS_KEY_ID"), SecretAccessKey: v.must("AWS_SECRET_ACCESS_KEY"),
+		SessionToken: v.get("AWS_SESSION_TOKEN"), Source: "environment"}
+	return aws.Config{Region: region, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return credentials, nil
+	})}
+}
+
+func logger(v *variables) *slog.Logger {
+	level := slog.LevelInfo
+	if text := v.get("CV_LOG_LEVEL"); text != "" && level.UnmarshalText([]byte(text)) != nil {
+		v.wrong = append(v.wrong, "CV_LOG_LEVEL is none of DEBUG, INFO, WARN and ERROR")
+	}
+	return slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: level}))
+}

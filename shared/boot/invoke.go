@@ -1,0 +1,64 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"connectorvault/shared/tokens"
+)
+
+// lambdaAPI is the part of the Lambda client that is used.
+type lambdaAPI interface {
+	Invoke(ctx context.Context, in *lambda.InvokeInput, options ...func(*lambda.Options)) (*lambda.InvokeOutput, error)
+}
+
+// invoker reaches the token service by invoking its function.
+type invoker struct {
+	api      lambdaAPI
+	function string
+}
+
+// newInvoker sends each invocation once. A repeat would be harmless, since the token service recognises it, but it
+// would wait for the first one's lease, and the caller can do that better.
+func newInvoker(config aws.Config, function string) *invoker {
+	return &invoker{function: function, api: lambda.NewFromConfig(config, func(o *lambda.Options) { o.RetryMaxAttempts = 1 })}
+}
+
+// invoke carries out a call and waits for its end. The function runs on when the caller stops waiting.
+func (i *invoker) invoke(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	out, err := i.send(ctx, call, types.InvocationTypeRequestResponse)
+	if ctx.Err() != nil {
+		return tokens.Answer{}, tokens.NotYet(ctx.Err())
+	}
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	if out.FunctionError != nil {
+		return tokens.Answer{}, fmt.Errorf("the token service failed: %s", *out.FunctionError)
+	}
+	return tokens.DecodeReply(out.Payload)
+}
+
+// nudge asks for a call and does not wait. Lambda repeats it when it fails.
+func (i *invoker) nudge(ctx context.Context, call tokens.Call) error {
+	_, err := i.send(ctx, call, types.InvocationTypeEvent)
+	return err
+}
+
+func (i *invoker) send(ctx context.Context, call tokens.Call, how types.InvocationType) (*lambda.InvokeOutput, error) {
+	payload, err := tokens.Encode(call)
+	if err != nil {
+		return nil, err
+	}
+	out, err := i.api.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(i.function), InvocationType: how, Payload: payload})
+	if err != nil {
+		// The SDK's error has the operation, the status and the request id; never the payload.
+		return nil, errors.Join(errors.New("the token service cannot be invoked"), err)
+	}
+	return out, nil
+}

@@ -1,0 +1,75 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"connectorvault/shared/tokens"
+)
+
+// sqsAPI is the part of the SQS client that is used.
+type sqsAPI interface {
+	SendMessage(ctx context.Context, in *sqs.SendMessageInput, options ...func(*sqs.Options)) (*sqs.SendMessageOutput, error)
+	SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatchInput, options ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
+}
+
+// maxBatch is the most messages of one SendMessageBatch.
+const maxBatch = 10
+
+// queue takes calls for later. What it takes holds no secret in the clear: a rescued answer is sealed.
+type queue struct {
+	api sqsAPI
+	url string
+}
+
+func newQueue(config aws.Config, url string) *queue {
+	return &queue{api: sqs.NewFromConfig(config), url: url}
+}
+
+func (q *queue) send(ctx context.Context, call tokens.Call) error {
+	body, err := tokens.Encode(call)
+	if err != nil {
+		return err
+	}
+	if _, err := q.api.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(q.url), MessageBody: aws.String(string(body))}); err != nil {
+		return fmt.Errorf("sending to a queue: %w", err)
+	}
+	return nil
+}
+
+// sendAll sends calls ten at a time. A batch can be taken in part; what was not is an error, and comes with the next
+// sweep, since it is still due.
+func (q *queue) sendAll(ctx context.Context, calls []tokens.Call) error {
+	for len(calls) > 0 {
+		n := min(len(calls), maxBatch)
+		if err := q.sendBatch(ctx, calls[:n]); err != nil {
+			return err
+		}
+		calls = calls[n:]
+	}
+	return nil
+}
+
+func (q *queue) sendBatch(ctx context.Context, calls []tokens.Call) error {
+	entries := make([]types.SendMessageBatchRequestEntry, len(calls))
+	for i, call := range calls {
+		body, err := tokens.Encode(call)
+		if err != nil {
+			return err
+		}
+		entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body))}
+	}
+	out, err := q.api.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: aws.String(q.url), Entries: entries})
+	if err != nil {
+		return fmt.Errorf("sending a batch to a queue: %w", err)
+	}
+	if len(out.Failed) > 0 {
+		return fmt.Errorf("a queue did not take %d of %d messages: %s", len(out.Failed), len(calls), aws.ToString(out.Failed[0].Code))
+	}
+	return nil
+}

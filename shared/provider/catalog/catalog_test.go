@@ -1,0 +1,60 @@
+package catalog
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+)
+
+type named string
+
+func (n named) Descriptor() *provider.Descriptor { return &provider.Descriptor{Name: string(n)} }
+
+func (named) Normalize(*record.Entry) error { return nil }
+
+func TestCatalog(t *testing.T) {
+	t.Parallel()
+	c := New(Options{})
+	for _, name := range c.Names() {
+		a, ok := c.Adapter(name)
+		if !ok || a.Descriptor().Name != name {
+			t.Errorf("%s is not under its name", name)
+		}
+	}
+	if !slices.Contains(c.Names(), "amazon") {
+		t.Errorf("there are %v", c.Names())
+	}
+	if _, ok := c.Adapter("nobody"); ok {
+		t.Error("a provider is there that is not")
+	}
+}
+
+func TestTwoOfOneNamePanic(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if recover() == nil {
+			t.Error("two providers of one name were taken")
+		}
+	}()
+	of(named("a"), named("b"), named("a"))
+}
+
+// An operator's endpoints reach the adapter.
+func TestOptionsFromJSON(t *testing.T) {
+	t.Parallel()
+	var options Options
+	if err := json.Unmarshal([]byte(`{"amazon":{"consent":"http://127.0.0.1:1","token":"http://127.0.0.1:2","api":{"eu":"http://127.0.0.1:3/eu"}}}`), &options); err != nil {
+		t.Fatal(err)
+	}
+	a, _ := New(options).Adapter("amazon")
+	e := record.Entry{Settings: map[string]string{"marketplace": "DE"}}
+	if err := a.Normalize(&e); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.(provider.Reader).BaseURL(e); got != "http://127.0.0.1:3/eu" {
+		t.Errorf("reads at %s", got)
+	}
+}
