@@ -35,8 +35,11 @@ func (s *Service) Validate(ctx context.Context, p record.Principal, entryID stri
 	if err != nil {
 		return err
 	}
-	query, err := parseResultURL(resultURL.Reveal(), RedirectURI(s.PublicURL, entry.Provider))
+	u, query, err := parseResultURL(resultURL.Reveal())
 	if err != nil {
+		return err
+	}
+	if err := s.ours(ctx, u, query, entry.Provider); err != nil {
 		return err
 	}
 	callback, err := parseCallback(adapter, query)
@@ -62,38 +65,53 @@ func (s *Service) Validate(ctx context.Context, p record.Principal, entryID stri
 	return s.complete(ctx, r, callback)
 }
 
-// parseResultURL checks a pasted URL and returns its query. Every way to be wrong has a code of its own, because each
-// asks the person for something else.
-func parseResultURL(text, callback string) (url.Values, error) {
+// parseResultURL takes a pasted URL apart. Every way to be wrong has a code of its own, because each asks the person
+// for something else.
+func parseResultURL(text string) (*url.URL, url.Values, error) {
 	text = strings.TrimSpace(text)
 	if text == "" {
-		return nil, fault.New(fault.Invalid, "result_url_empty", "The Result URL is empty.").
+		return nil, nil, fault.New(fault.Invalid, "result_url_empty", "The Result URL is empty.").
 			On("result_url").Do("Copy the whole address from the browser after giving consent, and paste it.")
 	}
 	u, err := url.Parse(text)
 	if err != nil || len(text) > maxResultURL || u.Scheme == "" || u.Host == "" || u.Opaque != "" || strings.ContainsFunc(text, unprintable) {
-		return nil, malformed("The Result URL is not a URL.")
+		return nil, nil, malformed("The Result URL is not a URL.")
 	}
-	want, err := url.Parse(callback)
-	if err != nil {
-		return nil, fmt.Errorf("our own callback is no URL: %w", err)
-	}
-	switch {
-	case u.User != nil:
-		return nil, fault.New(fault.Invalid, "result_url_userinfo", "The Result URL has a user name in it, which no redirect of ours has.").
+	if u.User != nil {
+		return nil, nil, fault.New(fault.Invalid, "result_url_userinfo", "The Result URL has a user name in it, which no redirect of ours has.").
 			On("result_url").Do("Do not use this URL; somebody may have made it. Begin anew and copy the address yourself.")
-	case strings.Contains(text, "#"):
-		return nil, fault.New(fault.Invalid, "result_url_fragment", "The Result URL has a part after '#', which no redirect of ours has.").
+	}
+	if strings.Contains(text, "#") {
+		return nil, nil, fault.New(fault.Invalid, "result_url_fragment", "The Result URL has a part after '#', which no redirect of ours has.").
 			On("result_url").Do("Copy the address again without changing it; if it still has a '#', begin anew.")
-	case !strings.EqualFold(u.Scheme, want.Scheme) || !strings.EqualFold(u.Host, want.Host) || u.EscapedPath() != want.EscapedPath():
-		return nil, fault.New(fault.Invalid, "result_url_foreign", "The Result URL is not the address that this authorization returns to.").
-			On("result_url").Do("Paste the address of the page you land on after consent; it begins with " + callback + "?")
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, malformed("The query of the Result URL cannot be read.")
+		return nil, nil, malformed("The query of the Result URL cannot be read.")
 	}
-	return query, nil
+	return u, query, nil
+}
+
+// ours holds a Result URL against the callback that its request was begun with, or, when it names none of ours, against
+// the one that we have now: a program may have moved to another address meanwhile.
+func (s *Service) ours(ctx context.Context, u *url.URL, query url.Values, providerName string) error {
+	callback := RedirectURI(s.PublicURL, providerName)
+	r, err := s.requestOf(ctx, secret.New(query.Get("state")), providerName)
+	switch {
+	case err == nil:
+		callback = r.RedirectURI
+	case fault.KindOf(err) != fault.Invalid:
+		return err
+	}
+	want, err := url.Parse(callback)
+	if err != nil {
+		return fmt.Errorf("our own callback is no URL: %w", err)
+	}
+	if strings.EqualFold(u.Scheme, want.Scheme) && strings.EqualFold(u.Host, want.Host) && u.EscapedPath() == want.EscapedPath() {
+		return nil
+	}
+	return fault.New(fault.Invalid, "result_url_foreign", "The Result URL is not the address that this authorization returns to.").
+		On("result_url").Do("Paste the address of the page you land on after consent; it begins with " + callback + "?")
 }
 
 func malformed(detail string) *fault.Error {

@@ -65,6 +65,10 @@ func (c Client) Do(ctx context.Context, entry record.Entry, access secret.Text, 
 }
 
 func (c Client) request(ctx context.Context, entry record.Entry, access secret.Text, call Call) (*http.Request, error) {
+	if call.Op.Grantless != "" && call.Access.IsZero() {
+		return nil, fault.New(fault.Refused, "provider_refused", call.Op.ID+" takes the application's own token; no account's token opens it.").
+			Do("Read something else: this is not data of the account.")
+	}
 	base := call.Base
 	if base == "" {
 		base = c.Reader.BaseURL(entry)
@@ -159,5 +163,5 @@ func unanswered(ctx context.Context, err error) error {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		detail, cause = "The provider did not answer in time.", context.DeadlineExceeded
 	}
-	return fault.Wrap(err, fault.Unavailable, "provider_unavailable", detail).Do("Try again in a minute.")
+	return fault.Wrap(cause, fault.Unavailable, "provider_unavailable", detail).Do("Try again in a minute.")
 }

@@ -121,6 +121,22 @@ func TestClientRefusesBeforeCalling(t *testing.T) {
 	}
 }
 
+// An account's token has no business at an operation that takes the application's.
+func TestClientKeepsTheAccountsTokenFromGrantlessOperations(t *testing.T) {
+	t.Parallel()
+	var token string
+	client, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) { token = r.Header.Get("X-Token") })
+	call := read()
+	call.Op.Grantless = "scope"
+	if _, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), call); fault.CodeOf(err) != "provider_refused" || token != "" {
+		t.Errorf("got %v with %q", err, token)
+	}
+	call.Access = secret.New("own")
+	if _, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), call); err != nil || token != "own" {
+		t.Errorf("got %v with %q", err, token)
+	}
+}
+
 // A provider that says our token back must not make us say it on.
 func TestClientTakesTheTokenOutOfRefusals(t *testing.T) {
 	t.Parallel()

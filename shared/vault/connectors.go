@@ -95,15 +95,20 @@ func (v *Vault) UpdateConnector(ctx context.Context, before, after record.Connec
 	return after, changedMeanwhile()
 }
 
-// DeleteConnector removes a connector and its count on the entry, all or none.
+// DeleteConnector removes a connector and its count on the entry, all or none. Removing one that is gone is no error: it
+// may be our own success, which a deletion, alone among writes, leaves no id of.
 func (v *Vault) DeleteConnector(ctx context.Context, c record.Connector) error {
 	err := v.apply(ctx,
 		store.Op{Verb: store.Delete, Table: store.Records, Key: connectorKey(c.Tenant, c.ID), If: store.Exists()},
 		store.Op{Verb: store.Update, Table: store.Records, Key: entryKey(c.Tenant, c.Entry), If: store.Exists(),
 			Add: map[string]int64{attrConnectors: -1}})
 	var failed *store.ConditionFailed
-	if errors.As(err, &failed) {
-		return NotFound("connector", c.ID)
+	switch {
+	case !errors.As(err, &failed):
+		return err
+	case failed.Index == 0:
+		return nil
+	default:
+		return NotFound("vault entry", c.Entry)
 	}
-	return err
 }

@@ -72,8 +72,11 @@ func (v *Vault) BeginRequest(ctx context.Context, r record.Request) error {
 			Set: store.Attrs{attrOpenRequest: r.ID, store.AttrExpires: ends}}
 		err = v.apply(ctx, append([]store.Op{put, point}, supersede...)...)
 		var failed *store.ConditionFailed
-		if !errors.As(err, &failed) {
+		switch {
+		case !errors.As(err, &failed):
 			return err
+		case failed.Index == 0:
+			return nil // the id is fresh, so it was made by an earlier try of ours, and a newer request has superseded it since
 		}
 	}
 	return changedMeanwhile()

@@ -248,10 +248,9 @@ func TestOrdersShowUpTwoMinutesAfterTheyWerePlaced(t *testing.T) {
 func TestUpdatesShowUpInTheNextWindow(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
-	token := f.access(amazonsim.SellerEurope, "eu")
 	mark := f.clock.Now().Add(-2 * time.Minute)
 	f.clock.step(24 * time.Hour)
-	token = f.access(amazonsim.SellerEurope, "eu")
+	token := f.access(amazonsim.SellerEurope, "eu")
 	query := url.Values{"lastUpdatedAfter": {mark.Format(time.RFC3339)}, "includedData": {"FULFILLMENT"}}
 	page := decode[orderPage](t, f.get("eu/orders/2026-01-01/orders?"+query.Encode(), token))
 	older, shipped := 0, 0

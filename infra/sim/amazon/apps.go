@@ -113,7 +113,7 @@ func (s *Simulator) Apps(ctx context.Context) ([]App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing applications: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
 	var apps []App
 	for rows.Next() {
 		app, err := scanApp(rows.Scan)

@@ -27,7 +27,7 @@ func (s *Simulator) serveStorePage(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodGet:
-		s.renderPage(w, http.StatusOK, storePage, map[string]any{"App": app, "Accounts": options(s.sellersOnly())})
+		s.renderPage(w, storePage, map[string]any{"App": app, "Accounts": options(s.sellersOnly())})
 	case http.MethodPost:
 		r.Body = http.MaxBytesReader(w, r.Body, maxFormBody)
 		if err := r.ParseForm(); err != nil {
@@ -93,7 +93,7 @@ func (s *Simulator) startAppstore(w http.ResponseWriter, r *http.Request, app Ap
 		return
 	}
 	s.count(ctx, endpointConsent, "appstore", "started")
-	s.redirect(w, r, target)
+	s.redirect(w, target)
 }
 
 // serveAppstoreConfirm takes the browser back from the application and finishes the flow.
@@ -121,7 +121,7 @@ func (s *Simulator) serveAppstoreConfirm(w http.ResponseWriter, r *http.Request)
 		return
 	}
 	s.count(ctx, endpointConsent, "appstore", "confirmed")
-	s.redirect(w, r, target)
+	s.redirect(w, target)
 }
 
 func (s *Simulator) checkAppstoreReturn(ctx context.Context, id string, query url.Values) (App, string, error) {

@@ -82,7 +82,7 @@ func (s *Simulator) serveConsent(w http.ResponseWriter, r *http.Request) {
 	case values.Get("decision") == "cancel":
 		// Nothing comes back to the application on Cancel (Amazon facts 2.6).
 		s.count(r.Context(), endpointConsent, "decision", "cancelled")
-		s.renderPage(w, http.StatusOK, cancelledPage, app)
+		s.renderPage(w, cancelledPage, app)
 	default:
 		s.decideConsent(w, r, app, req, redirect, s.accountKey(values))
 	}
@@ -203,7 +203,7 @@ func (s *Simulator) decideConsent(w http.ResponseWriter, r *http.Request, app Ap
 		return
 	}
 	s.count(ctx, endpointConsent, "decision", "confirmed")
-	s.redirect(w, r, target)
+	s.redirect(w, target)
 }
 
 // signIn checks the chosen login. Any password works; only the primary user may authorize (Amazon facts 2.6).
@@ -269,12 +269,12 @@ func (s *Simulator) consentFailed(w http.ResponseWriter, r *http.Request, applic
 		return
 	}
 	s.count(r.Context(), endpointConsent, "error", known.code)
-	s.renderPage(w, http.StatusOK, errorPage, map[string]string{
+	s.renderPage(w, errorPage, map[string]string{
 		"ApplicationID": applicationID, "Code": known.code, "Text": known.text, "RequestID": s.uuid(),
 	})
 }
 
-func (s *Simulator) redirect(w http.ResponseWriter, r *http.Request, target string) {
+func (s *Simulator) redirect(w http.ResponseWriter, target string) {
 	pageHeaders(w)
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)

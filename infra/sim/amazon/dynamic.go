@@ -119,7 +119,7 @@ func (s *Simulator) listSandboxItems(ctx context.Context, c *call, _ *http.Reque
 	if err != nil {
 		return reply{}, fmt.Errorf("listing sandbox items: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
 	list := []map[string]any{}
 	for rows.Next() {
 		var sku, name string

@@ -157,7 +157,7 @@ func faults(ctx context.Context, q querier) ([]Fault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading switches: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
 	var list []Fault
 	for rows.Next() {
 		var id, remaining int64

@@ -1,7 +1,9 @@
 package amazonsim_test
 
 import (
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -57,7 +59,7 @@ func TestDropLosesTheAnswerAfterTheWork(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
 	f.fault(amazonsim.Fault{Name: amazonsim.FaultDrop, Endpoint: "token", Times: 1})
-	form := codeForm(f.code(amazonsim.SellerEurope, "eu"))
+	form := codeForm(f.code())
 	if _, err := f.trySend(http.MethodPost, f.base+"/auth/o2/token",
 		http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode()); err == nil {
 		t.Fatal("an answer came through")
@@ -138,7 +140,7 @@ func TestEmptyPagesGoOnAtTheSamePlace(t *testing.T) {
 func TestTheLogHoldsNoSecrets(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
-	code := f.code(amazonsim.SellerEurope, "eu")
+	code := f.code()
 	got := decode[tokens](t, f.post("/auth/o2/token", codeForm(code)))
 	f.get("eu"+participations+"?access_token=canary-in-query", got.Access)
 	f.clock.step(time.Second)
@@ -165,5 +167,35 @@ func TestEndpoints(t *testing.T) {
 	if production.Consent != f.base+"/apps/authorize/consent" || production.Token != f.base+"/auth/o2/token" ||
 		production.API["fe"] != f.base+"/fe" || sandbox.API["fe"] != f.base+"/sandbox/fe" || len(sandbox.API) != 3 {
 		t.Errorf("endpoints %+v, %+v", production, sandbox)
+	}
+}
+
+type exhausted struct{}
+
+func (exhausted) Read([]byte) (int, error) { return 0, errors.New("no randomness left") }
+
+func TestNothingIsIssuedWithoutRandomness(t *testing.T) {
+	t.Parallel()
+	state := filepath.Join(t.TempDir(), "sim.db")
+	openFront(t, state, newClock(), "") // makes the seeded state
+	f := &front{t: t, clock: newClock()}
+	sim, err := amazonsim.New(amazonsim.Config{StatePath: state, Random: exhausted{}, BaseURL: func() string { return f.base }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sim.Handler())
+	t.Cleanup(func() {
+		server.Close()
+		if err := sim.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f.base, f.client = server.URL, server.Client()
+	form := consentQuery()
+	form.Set("account", amazonsim.SellerEurope+"@eu")
+	wantStatus(t, f.post("/apps/authorize/consent", form), http.StatusInternalServerError)
+	grants, err := sim.Grants(t.Context())
+	if err != nil || len(grants) != 0 {
+		t.Errorf("grants %v, %v", grants, err)
 	}
 }

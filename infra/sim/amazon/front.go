@@ -82,19 +82,9 @@ func (s *Simulator) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
-			cause := recover()
 			s.log.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", recorder.status)
-			switch cause := cause.(type) {
-			case nil:
-			case error:
-				if errors.Is(cause, http.ErrAbortHandler) {
-					panic(cause)
-				}
-				s.internal(w, r, "serving a request", cause)
-			default:
-				s.internal(w, r, "serving a request", fmt.Errorf("%v", cause))
-			}
 		}()
+		defer func() { s.rescue(recorder, r, recover()) }()
 		ctx, err := s.withSwitches(r.Context())
 		if err != nil {
 			s.internal(recorder, r, "reading switches", err)
@@ -102,6 +92,21 @@ func (s *Simulator) observe(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(recorder, r.WithContext(ctx))
 	})
+}
+
+// rescue answers for a handler that panicked. The panic by which a switch closes the connection goes on.
+func (s *Simulator) rescue(w http.ResponseWriter, r *http.Request, cause any) {
+	if cause == nil {
+		return
+	}
+	err, isError := cause.(error)
+	if !isError {
+		err = fmt.Errorf("%v", cause)
+	}
+	if errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	s.internal(w, r, "serving a request", err)
 }
 
 // internal reports a failure of the simulator itself, as opposed to one that it simulates.

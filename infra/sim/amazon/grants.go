@@ -107,7 +107,7 @@ func (s *Simulator) Grants(ctx context.Context) ([]Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing grants: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
 	var grants []Grant
 	for rows.Next() {
 		g, err := scanGrant(rows.Scan)

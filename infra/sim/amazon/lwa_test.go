@@ -27,9 +27,9 @@ func wantTokenError(t *testing.T, a answer, status int, code string) {
 	}
 }
 
-func (f *front) code(seller, region string) string {
+func (f *front) code() string {
 	f.t.Helper()
-	return f.confirm(consentQuery(), seller+"@"+region).Query().Get("spapi_oauth_code")
+	return f.confirm(consentQuery(), amazonsim.SellerEurope+"@eu").Query().Get("spapi_oauth_code")
 }
 
 func codeForm(code string) url.Values {
@@ -42,7 +42,7 @@ func codeForm(code string) url.Values {
 func TestCodeExchange(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
-	form := codeForm(f.code(amazonsim.SellerEurope, "eu"))
+	form := codeForm(f.code())
 	a := f.post("/auth/o2/token", form)
 	wantStatus(t, a, http.StatusOK)
 	got := decode[tokens](t, a)
@@ -91,7 +91,7 @@ func TestCodeRefusals(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFront(t)
-			form := codeForm(f.code(amazonsim.SellerEurope, "eu"))
+			form := codeForm(f.code())
 			test.change(f, form)
 			a := f.post("/auth/o2/token", form)
 			if test.code == "" {
@@ -165,13 +165,12 @@ func TestSecretRotation(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
 	refresh := f.refreshToken(amazonsim.SellerEurope, "eu")
-	access := f.refresh(refresh).Access
 	fresh := decode[map[string]string](t, f.control(http.MethodPost, "/_sim/apps/"+amazonsim.SeededApplicationID+"/secrets", `{}`))["client_secret"]
 	renewed := refreshForm(refresh)
 	renewed.Set("client_secret", fresh)
 	wantStatus(t, f.post("/auth/o2/token", renewed), http.StatusOK)
 	f.clock.step(7*24*time.Hour - time.Second)
-	access = f.refresh(refresh).Access // the old secret still works
+	access := f.refresh(refresh).Access // the old secret still works
 	f.clock.step(time.Second)
 	wantTokenError(t, f.post("/auth/o2/token", refreshForm(refresh)), http.StatusUnauthorized, "invalid_client")
 	wantFailure(t, f.get("eu/sellers/v1/marketplaceParticipations", access), http.StatusForbidden, "Unauthorized",
@@ -219,7 +218,7 @@ func TestOneCodeIsSpentOnceByTwoProcesses(t *testing.T) {
 	t.Parallel()
 	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
 	fronts := []*front{openFront(t, state, at, ""), openFront(t, state, at, "")}
-	form := codeForm(fronts[0].code(amazonsim.SellerEurope, "eu"))
+	form := codeForm(fronts[0].code())
 	const racers = 20
 	statuses := make([]int, racers)
 	var wait sync.WaitGroup

@@ -38,8 +38,8 @@ func pageHeaders(w http.ResponseWriter) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
 }
 
-// renderPage writes a page, whole or not at all.
-func (s *Simulator) renderPage(w http.ResponseWriter, status int, p page, data any) {
+// renderPage writes a page, whole or not at all. Every page has status 200, those of errors too (Amazon facts 2.6).
+func (s *Simulator) renderPage(w http.ResponseWriter, p page, data any) {
 	var out bytes.Buffer
 	if err := p.body.ExecuteTemplate(&out, "frame.html", data); err != nil {
 		s.log.Error("rendering a page", "error", err)
@@ -48,7 +48,7 @@ func (s *Simulator) renderPage(w http.ResponseWriter, status int, p page, data a
 	}
 	pageHeaders(w)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	writeBody(w, status, out.Bytes())
+	writeBody(w, http.StatusOK, out.Bytes())
 }
 
 // accountOption is one line of the sign-in form.
@@ -82,7 +82,7 @@ func regionTitle(region string) string {
 // showConsent is the sign-in and the consent in one form whose defaults succeed.
 func (s *Simulator) showConsent(w http.ResponseWriter, r *http.Request, app App, req consentRequest) {
 	list := s.accounts(req.region)
-	s.renderPage(w, http.StatusOK, consentPage, map[string]any{
+	s.renderPage(w, consentPage, map[string]any{
 		"App": app, "Path": r.URL.Path, "Accounts": options(list), "Email": list[0].seller.Email,
 		"State": req.state, "RedirectURI": req.redirectURI, "Version": req.version,
 	})
@@ -104,7 +104,7 @@ func (s *Simulator) serveIndex(w http.ResponseWriter, r *http.Request) {
 	for _, region := range regionNames {
 		list = append(list, entry{"API sandbox, " + regionTitle(region), s.SandboxEndpoints().API[region]})
 	}
-	s.renderPage(w, http.StatusOK, indexPage, map[string]any{
+	s.renderPage(w, indexPage, map[string]any{
 		"Endpoints": list, "Apps": apps, "Sellers": slices.Clone(s.Sellers()),
 	})
 }

@@ -72,7 +72,7 @@ func (s *Simulator) createReport(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("encoding a report: %w", err)
 	}
-	id := strconv.Itoa(50_000_000_000 + int(roll(s.uuid()).below(9_999_999_999)))
+	id := strconv.Itoa(50_000_000_000 + roll(s.uuid()).below(9_999_999_999))
 	document := "amzn1.spdoc.1.4." + c.region + "." + s.uuid()
 	err = s.state.update(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO reports(id, owner, document_id, spec, created_at, outcome, cancelled_at)
@@ -288,7 +288,7 @@ func (s *Simulator) reportsOf(ctx context.Context, c *call) ([]report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing reports: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
 	for rows.Next() {
 		r, err := scanReport(rows.Scan)
 		if err != nil {

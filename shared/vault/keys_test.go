@@ -1,0 +1,145 @@
+package vault_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
+	"connectorvault/shared/vault"
+)
+
+func (r *rig) wantPrincipal(text secret.Text, want bool) record.Principal {
+	r.Helper()
+	p, ok, err := r.Authenticate(r.Context(), text)
+	r.ok(err)
+	if ok != want {
+		r.Fatalf("the key is accepted: %t; want %t", ok, want)
+	}
+	return p
+}
+
+func TestKeys(t *testing.T) {
+	each(t, func(r *rig) {
+		made, text, err := r.CreateKey(r.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, PersonalData: true, Label: "laptop"})
+		r.ok(err)
+		r.same(r.wantPrincipal(text, true), record.Principal{Tenant: tenant, ID: made.ID, Role: record.Owner, PersonalData: true})
+		read, err := r.Key(r.Context(), tenant, made.ID)
+		r.ok(err)
+		r.same(read, made)
+		_, err = r.Key(r.Context(), other, made.ID)
+		r.is(err, store.ErrNotFound)
+
+		_, second, err := r.CreateKey(r.Context(), record.APIKey{Tenant: tenant, Expires: r.clock.Now().Add(time.Hour)})
+		r.ok(err)
+		r.wantPrincipal(second, true)
+		r.ok(r.RevokeKey(r.Context(), tenant, made.ID))
+		r.wantPrincipal(text, false)
+		r.ok(r.RevokeKey(r.Context(), tenant, made.ID))
+		r.ok(r.RevokeKey(r.Context(), tenant, "key_none"))
+		r.wantPrincipal(second, true)
+		r.clock.Add(time.Hour - 1)
+		r.wantPrincipal(second, true)
+		r.clock.Add(1)
+		r.wantPrincipal(second, false)
+
+		page, err := r.Keys(r.Context(), tenant, "", 10)
+		r.ok(err)
+		if len(page.Items) != 2 {
+			r.Errorf("%d keys are listed", len(page.Items))
+		}
+		r.everyItem(func(_ store.Table, item store.Item) {
+			if strings.Contains(fmt.Sprint(item.Attrs), text.Reveal()[36:79]) {
+				r.Error("a key's secret part is stored")
+			}
+		})
+	})
+}
+
+func TestForeignKeysAreRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plain)
+	_, text, err := r.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner})
+	r.ok(err)
+	good := text.Reveal()
+	for i := range good { // any one character changed
+		with := "0"
+		if good[i] == '0' {
+			with = "1"
+		}
+		if _, ok, err := r.Authenticate(t.Context(), secret.New(good[:i]+with+good[i+1:])); ok || err != nil {
+			t.Errorf("a key with another character %d: %t, %v", i, ok, err)
+		}
+	}
+	for _, bad := range []string{"", "cvk_", "cvk_12345678", good[:len(good)-1], good + "0", " " + good, "Bearer " + good, good[4:]} {
+		if _, ok, err := r.Authenticate(t.Context(), secret.New(bad)); ok || err != nil {
+			t.Errorf("%d characters: %t, %v", len(bad), ok, err)
+		}
+	}
+	_, stranger, err := newRig(t, plain).CreateKey(t.Context(), record.APIKey{Tenant: tenant})
+	r.ok(err)
+	r.wantPrincipal(stranger, false)
+}
+
+func TestTenants(t *testing.T) {
+	each(t, func(r *rig) {
+		_, err := r.Tenant(r.Context(), tenant)
+		r.is(err, store.ErrNotFound)
+		made := record.Tenant{ID: tenant, Name: "Shop", CreatedAt: r.clock.Now()}
+		r.ok(r.CreateTenant(r.Context(), made))
+		r.ok(r.CreateTenant(r.Context(), record.Tenant{ID: tenant, Name: "Other"}))
+		read, err := r.Tenant(r.Context(), tenant)
+		r.ok(err)
+		r.same(read, made)
+	})
+}
+
+func TestApps(t *testing.T) {
+	each(t, func(r *rig) {
+		_, found, err := r.App(r.Context(), tenant, "amazon", record.Production)
+		r.ok(err)
+		r.same(found, false)
+		app := record.App{
+			Tenant: tenant, Provider: "amazon", APIEnvironment: record.Production, Fields: map[string]string{"application_id": "amzn1"},
+			Version: "v1", SecretExpires: r.clock.Now(), CreatedAt: r.clock.Now(), UpdatedAt: r.clock.Now(),
+		}
+		r.ok(r.PutApp(r.Context(), app))
+		sandbox := app
+		sandbox.APIEnvironment = record.Sandbox
+		r.ok(r.PutApp(r.Context(), sandbox))
+		app.Version = "v2"
+		r.ok(r.PutApp(r.Context(), app))
+		read, found, err := r.App(r.Context(), tenant, "amazon", record.Production)
+		r.ok(err)
+		r.same(found, true)
+		r.same(read, app)
+		all, err := r.Apps(r.Context(), tenant)
+		r.ok(err)
+		r.same(all, []record.App{app, sandbox})
+		_, found, err = r.App(r.Context(), other, "amazon", record.Production)
+		r.ok(err)
+		r.same(found, false)
+	})
+}
+
+func TestAppSecretsComeBack(t *testing.T) {
+	t.Parallel()
+	made := vault.AppSecrets{Version: "v1", Fields: map[string]secret.Text{"client_secret": secret.New(canary + `"\`)}}
+	text, err := made.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := vault.DecodeAppSecrets(text)
+	if err != nil || back.Version != "v1" || len(back.Fields) != 1 || !back.Fields["client_secret"].Equal(made.Fields["client_secret"]) {
+		t.Errorf("other secrets come back, or %v", err)
+	}
+	if printed := fmt.Sprintf("%+v %#v", back, back); strings.Contains(printed, canary) {
+		t.Error("printed secrets are shown")
+	}
+	if _, err := vault.DecodeAppSecrets(secret.New(`{"version": ` + canary)); err == nil || strings.Contains(err.Error(), canary) {
+		t.Errorf("the answer is %v", err)
+	}
+}
