@@ -116,8 +116,8 @@ func (s *Service) secretLife(d *provider.Descriptor, in Fields, app *record.App)
 		return err
 	}
 	if text == "" {
-		if d.AppSecretLife > 0 {
-			app.SecretExpires, app.ExpiryAssumed = s.Now().Add(d.AppSecretLife).UTC().Truncate(time.Second), true
+		if d.SecretLife > 0 {
+			app.SecretExpires, app.ExpiryAssumed = s.Now().Add(d.SecretLife).UTC().Truncate(time.Second), true
 		}
 		return nil
 	}

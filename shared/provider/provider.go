@@ -33,7 +33,6 @@ type Descriptor struct {
 	CodeLife          time.Duration // of an authorization code
 	AuthorizationLife time.Duration // of a consent; 0 = it does not end by itself
 	RefreshLife       time.Duration // of an unused refresh token; 0 = not limited
-	AppSecretLife     time.Duration // of the operator's client secret, where nobody says when it ends; 0 = it does not
 	SecretLife        time.Duration // of an app's client secret from the day it is made; 0 = it does not end by itself
 	Resources         []resource.Resource
 	Notes             []string // what a person should know before connecting, one sentence each

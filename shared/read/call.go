@@ -41,8 +41,11 @@ func (s *Service) call(ctx context.Context, t *target, call provider.Call) (prov
 		answer, verdict, err = client.Do(ctx, t.entry, t.access, call)
 	}
 	s.rates.learn(bucket.Name, answer.Rate)
-	if limited && fault.KindOf(err) == fault.RateLimited {
+	if limited && err != nil && fault.KindOf(err) == fault.RateLimited {
 		s.drain(ctx, bucket)
+		if problem := *fault.As(err); problem.RetryAfter == 0 { // Amazon, for one, does not say
+			return answer, problem.After(time.Duration(float64(time.Second) / bucket.Rate))
+		}
 	}
 	return answer, err
 }

@@ -288,16 +288,14 @@ func wholePersonal(name string, p record.Principal) *fault.Error {
 
 // within holds the caller's filters against what the connector is for.
 func (t *target) within(op resource.Operation, params url.Values, now time.Time) error {
-	allowed := t.connector.Settings["marketplaces"]
-	if len(allowed) == 0 {
+	if len(t.connector.Settings["marketplaces"]) == 0 {
 		return nil
 	}
-	resolve := t.resolver(now)
+	bounds := t.resolver(now)("$marketplaces")
 	for _, f := range op.Filters {
-		if !strings.HasPrefix(f.Default, "$marketplace") || !params.Has(f.Name) {
+		if !marketplaces(op, f) || !params.Has(f.Name) {
 			continue
 		}
-		bounds := resolve("$marketplaces")
 		for _, value := range strings.Split(strings.Join(params[f.Name], ","), ",") {
 			if !slices.Contains(bounds, value) {
 				return fault.New(fault.Forbidden, "forbidden", fmt.Sprintf("This connector is not for the marketplace %q.", clip(value))).
@@ -306,6 +304,16 @@ func (t *target) within(op resource.Operation, params url.Values, now time.Time)
 		}
 	}
 	return nil
+}
+
+// marketplaces reports whether a filter names marketplaces: its default does, itself or through the filter it copies.
+func marketplaces(op resource.Operation, f resource.Filter) bool {
+	copied, isCopy := strings.CutPrefix(f.Default, "=")
+	if !isCopy {
+		return strings.HasPrefix(f.Default, "$marketplace")
+	}
+	i := slices.IndexFunc(op.Filters, func(other resource.Filter) bool { return other.Name == copied })
+	return i >= 0 && strings.HasPrefix(op.Filters[i].Default, "$marketplace")
 }
 
 func clip(s string) string {

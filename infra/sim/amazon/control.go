@@ -13,7 +13,17 @@ import (
 // controlPrefix is where a test steers the simulator. Nothing below it exists at Amazon.
 const controlPrefix = "/_sim/"
 
-// controlHandler serves the switches, the portal and the counters as JSON.
+// controlHandler serves the switches, the portal and the counters as JSON. Lists are {"items": […]}.
+//
+//	GET, POST, DELETE  faults                        switches: a [Fault] or an array; DELETE takes ?name=
+//	POST               rates                         {"unlimited": true|false} and {"refill": true}
+//	GET, POST          apps                          applications: an [App]; the answer alone shows its secret
+//	POST               apps/{application}/secrets    a further client secret
+//	POST               self-authorizations           a [SelfAuthorization]; the answer has the refresh token
+//	GET                grants                        authorizations, without tokens
+//	POST               revocations                   a [SelfAuthorization] as a filter
+//	GET                sellers                       selling partners
+//	GET, DELETE        calls                         counters: [CallCount]
 func (s *Simulator) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_sim/faults", control(func(r *http.Request) (any, error) { return listed(s.Faults(r.Context())) }))

@@ -23,6 +23,7 @@ const (
 	FaultHTML400         = "html_400"         // 400 with an HTML body, as broken requests get (Amazon facts 5.1)
 	FaultSlow            = "slow"             // waits delay_ms of real time, at most 30 s, then goes on
 	FaultHold            = "hold"             // waits until the switch is deleted, at most 30 s, then goes on
+	FaultReset           = "reset"            // closes the connection before anything is done
 	FaultDrop            = "drop"             // does the work, then closes the connection without an answer
 	FaultEmptyBody       = "empty_body"       // does the work, then answers with an empty body
 	FaultTruncated       = "truncated"        // does the work, then answers with half of the body
@@ -45,7 +46,7 @@ const (
 func knownFaults() []string {
 	return []string{
 		FaultRevokedGrant, FaultSecretExpired, FaultMissingRole, FaultWrongRegion, FaultTokenExpired, FaultThrottled,
-		FaultError500, FaultError503, FaultHTML400, FaultSlow, FaultHold, FaultDrop, FaultEmptyBody, FaultTruncated,
+		FaultError500, FaultError503, FaultHTML400, FaultSlow, FaultHold, FaultReset, FaultDrop, FaultEmptyBody, FaultTruncated,
 		FaultEmptyPages, FaultReportCancelled, FaultReportFatal, FaultDocumentExpired, FaultMislabelledGzip,
 		FaultConsentLimit, FaultStrictApps, FaultNoThrottling, FaultGarbled, FaultStatus, FaultNoPersonalData,
 	}

@@ -72,6 +72,39 @@ func TestDropLosesTheAnswerAfterTheWork(t *testing.T) {
 	}
 }
 
+func TestResetDoesNoWork(t *testing.T) {
+	t.Parallel()
+	f := newFront(t)
+	f.fault(amazonsim.Fault{Name: amazonsim.FaultReset, Endpoint: "token", Operation: "authorization_code", Times: 1})
+	form := codeForm(f.code())
+	if _, err := f.trySend(http.MethodPost, f.base+"/auth/o2/token",
+		http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode()); err == nil {
+		t.Fatal("an answer came through")
+	}
+	wantStatus(t, f.post("/auth/o2/token", form), http.StatusOK)
+}
+
+func TestFaultsOfDocuments(t *testing.T) {
+	t.Parallel()
+	f := newFront(t)
+	token := f.access(amazonsim.SellerEurope, "eu")
+	address := f.document(token, f.finishedReport(token, "GET_AFN_INVENTORY_DATA", ""), "").URL
+	whole := f.download(address)
+	for name, want := range map[string]int{
+		amazonsim.FaultError503: http.StatusServiceUnavailable, amazonsim.FaultDocumentExpired: http.StatusForbidden,
+		amazonsim.FaultTruncated: http.StatusOK,
+	} {
+		f.fault(amazonsim.Fault{Name: name, Endpoint: "documents", Times: 1})
+		a := f.download(address)
+		if a.status != want || a.body == whole.body || (want != http.StatusOK && !strings.Contains(a.body, "<Error>")) {
+			t.Errorf("%s: %d %.100q", name, a.status, a.body)
+		}
+	}
+	if again := f.download(address); again.body != whole.body {
+		t.Error("the document changed")
+	}
+}
+
 func TestHeldRequestGoesOnUnderTheSwitchesOfItsRelease(t *testing.T) {
 	t.Parallel()
 	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()

@@ -81,10 +81,8 @@ func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 func (s *Simulator) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
-		defer func() {
-			s.log.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", recorder.status)
-		}()
-		defer func() { s.rescue(recorder, r, recover()) }()
+		defer s.logRequest(recorder, r)
+		defer s.rescue(recorder, r)
 		ctx, err := s.withSwitches(r.Context())
 		if err != nil {
 			s.internal(recorder, r, "reading switches", err)
@@ -94,8 +92,14 @@ func (s *Simulator) observe(next http.Handler) http.Handler {
 	})
 }
 
-// rescue answers for a handler that panicked. The panic by which a switch closes the connection goes on.
-func (s *Simulator) rescue(w http.ResponseWriter, r *http.Request, cause any) {
+func (s *Simulator) logRequest(w *statusRecorder, r *http.Request) {
+	s.log.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", w.status)
+}
+
+// rescue answers for a handler that panicked; it must be deferred itself. The panic by which a switch closes the
+// connection goes on.
+func (s *Simulator) rescue(w http.ResponseWriter, r *http.Request) {
+	cause := recover()
 	if cause == nil {
 		return
 	}

@@ -18,7 +18,7 @@ func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where s
 		s.internal(w, r, "reading switches", err)
 		return true
 	}
-	for _, name := range []string{FaultHTML400, FaultError500, FaultError503, FaultThrottled, FaultStatus} {
+	for _, name := range []string{FaultReset, FaultHTML400, FaultError500, FaultError503, FaultThrottled, FaultStatus} {
 		f, on, err := s.fire(ctx, name, where)
 		if err != nil {
 			s.internal(w, r, "reading switches", err)
@@ -80,21 +80,22 @@ func (s *Simulator) answerFault(w http.ResponseWriter, endpoint string, f Fault)
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 	}
-	name := f.Name
-	if name == FaultStatus {
+	switch {
+	case f.Name == FaultReset:
+		panic(http.ErrAbortHandler) // net/http closes the connection without writing anything
+	case f.Name == FaultStatus:
 		writeBody(w, f.Status, nil)
-		return
-	}
-	if name == FaultHTML400 {
+	case f.Name == FaultHTML400:
 		w.Header().Set("Content-Type", "text/html")
 		writeBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
-		return
+	case endpoint == endpointToken:
+		s.writeTokenError(w, tokenFaultAnswer(f.Name))
+	case endpoint == endpointDocuments:
+		failure := apiFaultAnswer(f.Name)
+		s.writeStoreError(w, failure.status, failure.code, failure.message)
+	default:
+		s.writeReply(w, apiFaultAnswer(f.Name).reply())
 	}
-	if endpoint == endpointToken {
-		s.writeTokenError(w, tokenFaultAnswer(name))
-		return
-	}
-	s.writeReply(w, apiFaultAnswer(name).reply())
 }
 
 // tokenFaultAnswer uses the codes of Amazon's helper; their statuses are unverified (Amazon facts 3.3).

@@ -95,7 +95,8 @@ func TestALostTransactionIsCarriedOutOnce(t *testing.T) {
 	})
 }
 
-// DynamoDB does not create an item for an Update that only removes; the promise does.
+// DynamoDB does not create an item for an Update that only removes; the promise does. Both engines are more generous than
+// DynamoDB, so here they only show that what makes it so there (TestUpdateText) is never seen.
 func TestAnUpdateThatOnlyRemovesCreates(t *testing.T) {
 	dynamotest.Each(t, func(t *testing.T, e dynamotest.Engine) {
 		s := e.Store(t)

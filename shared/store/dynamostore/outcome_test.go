@@ -1,8 +1,8 @@
 package dynamostore_test
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -131,6 +131,8 @@ func TestOutcomes(t *testing.T) {
 		{"adding is repeated when it was turned away", []store.Op{add}, []answer{refusal("ThrottlingException"), ok}, done, 2},
 		{"together: a condition", pair, []answer{cancelled("None", "ConditionalCheckFailed")}, condition, 1},
 		{"together: a condition decides", pair, []answer{cancelled("TransactionConflict", "ConditionalCheckFailed")}, condition, 1},
+		{"together: a condition decides, whatever comes after", pair, []answer{cancelled("ConditionalCheckFailed", "ValidationError")}, condition, 1},
+		{"together: an earlier one at work for good", pair, []answer{refusal("TransactionInProgressException")}, unknown, 8},
 		{"together: colliding for a moment", pair, []answer{cancelled("TransactionConflict", "None"), ok}, done, 2},
 		{"together: colliding for good", pair, []answer{cancelled("None", "TransactionConflict")}, busy, 8},
 		{"together: throttled for good", pair, []answer{cancelled("ThrottlingError", "ProvisionedThroughputExceeded")}, busy, 8},
@@ -224,7 +226,7 @@ func TestPausesGrowAndAreBounded(t *testing.T) {
 	t.Parallel()
 	var pauses []time.Duration
 	s, _ := play(refusal("ThrottlingException"))
-	s.Rand = constant(0xff)
+	s.Rand = constant(1500 * time.Millisecond) // over the longest bound, under twice of it
 	s.Wait = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
 	if err := s.Apply(t.Context(), put); !errors.Is(err, store.ErrBusy) {
 		t.Fatal(err)
@@ -241,11 +243,11 @@ func TestPausesGrowAndAreBounded(t *testing.T) {
 	}
 }
 
-// constant is a source that always gives one byte.
-type constant byte
+// constant is a source of randomness that draws one number again and again.
+type constant uint64
 
 func (c constant) Read(b []byte) (int, error) {
-	return copy(b, bytes.Repeat([]byte{byte(c)}, len(b))), nil
+	return copy(b, binary.BigEndian.AppendUint64(nil, uint64(c))), nil
 }
 
 func TestThrottledReadsAreBusy(t *testing.T) {
@@ -295,6 +297,15 @@ func TestGetManyAsksForWhatIsLeft(t *testing.T) {
 	}
 	if !reflect.DeepEqual(asked, []int{3, 2, 2, 1}) {
 		t.Errorf("asked for %v keys; the first time each one once, then those left", asked)
+	}
+
+	var one []answer
+	for left := 12; left >= 0; left-- {
+		one = append(one, batch("x", strings.Split("abcdefghijkl", "")[:left]...))
+	}
+	s, _ = play(one...)
+	if items, err := s.GetMany(t.Context(), store.Records, keys); err != nil || len(items) != 13 {
+		t.Errorf("answers of one item each: %d items, %v", len(items), err)
 	}
 
 	s, played = play(batch("", "a", "b", "c"))
