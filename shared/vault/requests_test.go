@@ -320,7 +320,10 @@ func TestAuthorizeEndsItsRequest(t *testing.T) {
 		r.wantTokens(e, 1)
 
 		second := r.entry("second")
+		taken := r.begin(r.entry("third"), record.ResultURL)
+		r.ok(r.claim(taken, "a"))
 		for name, req := range map[string]record.Request{
+			"taken and not exchanged": taken, "done before": req,
 			"not exchanged": r.begin(second, record.ResultURL), "another's code": r.withCode(r.exchanged(second), "code-2"), "unknown": r.newRequest(second, record.ResultURL),
 		} {
 			if err := r.Authorize(r.Context(), nil, r.firstOf(second), &req); !errors.Is(err, vault.ErrClaimed) {

@@ -34,7 +34,8 @@ var (
 type consentRequest struct {
 	applicationID, state, redirectURI, version string
 	hasState                                   bool
-	region                                     string // "" unless the regional path was used
+	region                                     string // whose accounts are offered first; "" unless the path or a hint says it
+	vendor                                     bool   // vendors' accounts are offered first
 }
 
 // parseConsent reads the parameters from the query on GET and from the form's hidden fields on POST.
@@ -52,6 +53,12 @@ func parseConsent(values url.Values, path string) (consentRequest, error) {
 			return req, errMalformedURL
 		}
 	}
+	// Amazon has a host for each marketplace and for vendors. Here one address stands for all, and these two are the hints
+	// in place of the host.
+	if region := values.Get("region"); validRegion(region) {
+		req.region = region
+	}
+	req.vendor = values.Get("account_type") == "vendor"
 	if region, _, ok := splitRegion(path); ok {
 		req.region = region
 	}

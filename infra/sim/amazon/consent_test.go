@@ -243,3 +243,19 @@ func TestStateAbsentStartsTheAppstoreFlow(t *testing.T) {
 		t.Fatalf("login address %v", target)
 	}
 }
+
+func TestRegionalConsentPathOffersItsRegionFirst(t *testing.T) {
+	t.Parallel()
+	f := newFront(t)
+	for region, first := range map[string]string{"na": amazonsim.SellerNorthAmerica, "eu": amazonsim.SellerEurope, "fe": amazonsim.SellerFarEast} {
+		a := f.send(http.MethodGet, f.base+"/"+region+"/apps/authorize/consent?"+consentQuery().Encode(), nil, "")
+		_, list, _ := strings.Cut(a.body, "<option value=\"")
+		if !strings.HasPrefix(list, first+"@"+region+"\"") || !strings.Contains(a.body, `action="/`+region+`/apps/authorize/consent"`) {
+			t.Errorf("%s: first account %.40s", region, list)
+		}
+	}
+	landed := f.confirm(consentQuery(), amazonsim.SellerNorthAmerica+"@na").Query()
+	if landed.Get("selling_partner_id") != amazonsim.SellerNorthAmerica {
+		t.Error("the seller may choose an account of any region")
+	}
+}

@@ -82,10 +82,20 @@ func regionTitle(region string) string {
 // showConsent is the sign-in and the consent in one form whose defaults succeed.
 func (s *Simulator) showConsent(w http.ResponseWriter, r *http.Request, app App, req consentRequest) {
 	list := s.accounts(req.region)
+	if req.vendor {
+		slices.SortStableFunc(list, func(a, b account) int { return vendorsFirst(a) - vendorsFirst(b) })
+	}
 	s.renderPage(w, consentPage, map[string]any{
 		"App": app, "Path": r.URL.Path, "Accounts": options(list), "Email": list[0].seller.Email,
 		"State": req.state, "RedirectURI": req.redirectURI, "Version": req.version,
 	})
+}
+
+func vendorsFirst(a account) int {
+	if a.seller.Vendor && a.primary {
+		return 0
+	}
+	return 1
 }
 
 // serveIndex says what is here.

@@ -13,6 +13,9 @@
 // All lifetimes follow the configured clock. Data is computed from the seller id and the clock rather than
 // stored, so that two processes always agree on it.
 //
+// The API's sandbox has addresses of its own beside those of production. With a folder of Amazon's models it answers
+// from their examples, as the hosted static sandbox does; without one, from the same seeded data.
+//
 // "Amazon facts" in comments are the numbered sections of the project's fact sheet on SP-API.
 package amazonsim
 

@@ -33,6 +33,11 @@ func (a *Adapter) ConsentURL(c provider.Consent) (string, error) {
 	if c.App.Draft {
 		query.Set("version", "beta")
 	}
+	if a.endpoints.Consent != "" {
+		// One address stands in for the hosts of 23 marketplaces, so what the host would have said is said in the query.
+		query.Set("region", a.home(c.Entry).Region)
+		query.Set("account_type", c.Entry.Settings[settingAccountType])
+	}
 	address, err := oauth.Query(base, query)
 	if err != nil {
 		return "", fault.New(fault.Internal, "internal_error", "The address of Amazon's consent page cannot be formed.")

@@ -1,6 +1,7 @@
 package amazon_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,15 +27,18 @@ func TestConsentURL(t *testing.T) {
 		adapter  *amazon.Adapter
 		settings map[string]string
 		draft    bool
-		want     string // up to the query
+		want     string     // up to the query
+		hints    url.Values // in place of a host
 	}{
-		"Germany":              {plain, map[string]string{"marketplace": "DE"}, true, "https://sellercentral-europe.amazon.com/apps/authorize/consent"},
-		"Britain":              {plain, map[string]string{"marketplace": "UK"}, false, "https://sellercentral-europe.amazon.com/apps/authorize/consent"},
-		"Sweden":               {plain, map[string]string{"marketplace": "SE"}, false, "https://sellercentral.amazon.se/apps/authorize/consent"},
-		"only a region":        {plain, map[string]string{"region": "fe"}, false, "https://sellercentral.amazon.co.jp/apps/authorize/consent"},
-		"vendor":               {plain, map[string]string{"marketplace": "DE", "account_type": "vendor"}, false, "https://vendorcentral.amazon.de/apps/authorize/consent"},
-		"override":             {override("http://127.0.0.1:9/"), map[string]string{"marketplace": "DE"}, true, "http://127.0.0.1:9/apps/authorize/consent"},
-		"override with a path": {override("http://127.0.0.1:9/eu/consent"), map[string]string{"marketplace": "IE", "account_type": "vendor"}, false, "http://127.0.0.1:9/eu/consent"},
+		"Germany":       {plain, map[string]string{"marketplace": "DE"}, true, "https://sellercentral-europe.amazon.com/apps/authorize/consent", nil},
+		"Britain":       {plain, map[string]string{"marketplace": "UK"}, false, "https://sellercentral-europe.amazon.com/apps/authorize/consent", nil},
+		"Sweden":        {plain, map[string]string{"marketplace": "SE"}, false, "https://sellercentral.amazon.se/apps/authorize/consent", nil},
+		"only a region": {plain, map[string]string{"region": "fe"}, false, "https://sellercentral.amazon.co.jp/apps/authorize/consent", nil},
+		"vendor":        {plain, map[string]string{"marketplace": "DE", "account_type": "vendor"}, false, "https://vendorcentral.amazon.de/apps/authorize/consent", nil},
+		"override": {override("http://127.0.0.1:9/"), map[string]string{"marketplace": "DE"}, true, "http://127.0.0.1:9/apps/authorize/consent",
+			url.Values{"region": {"eu"}, "account_type": {"seller"}}},
+		"override with a path": {override("http://127.0.0.1:9/eu/consent"), map[string]string{"marketplace": "IE", "account_type": "vendor"}, false, "http://127.0.0.1:9/eu/consent",
+			url.Values{"region": {"eu"}, "account_type": {"vendor"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -53,6 +57,7 @@ func TestConsentURL(t *testing.T) {
 			if test.draft {
 				want.Set("version", "beta")
 			}
+			maps.Copy(want, test.hints)
 			if query != want.Encode() {
 				t.Errorf("asked %s, want %s", query, want.Encode())
 			}

@@ -27,7 +27,8 @@ type write struct {
 //
 //   - *[store.ConditionFailed]: nothing is written by the attempt that was answered. If an attempt before it lost its
 //     answer, that one may have written, and Old then shows its work.
-//   - [store.ErrBusy]: nothing is written by any attempt. DynamoDB throttled, or other writes kept colliding, each time.
+//   - [store.ErrBusy]: nothing is written by any attempt. Each time DynamoDB throttled, other writes collided, or no
+//     connection was made.
 //   - an error of the checks before sending, or a refusal by the only attempt there was (status 4xx, such as
 //     ValidationException or AccessDeniedException): nothing is written.
 //   - any other error, a context's end among them: it is not known. The answer was lost, or DynamoDB failed half-way.
@@ -82,6 +83,9 @@ func verdict(err, doubt error) error {
 	}
 	return fmt.Errorf("writing: %w", err)
 }
+
+// returnOld makes a failed condition carry the item that stood in the way.
+const returnOld = types.ReturnValuesOnConditionCheckFailureAllOld
 
 // once switches the SDK's own retries off.
 func once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }

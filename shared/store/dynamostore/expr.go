@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"connectorvault/shared/store"
 )
 
@@ -196,6 +194,3 @@ func (e *expression) clause(b *strings.Builder, keyword string, attrs []string, 
 		separator = ", "
 	}
 }
-
-// returnOld makes a failed condition carry the item that stood in the way.
-const returnOld = types.ReturnValuesOnConditionCheckFailureAllOld

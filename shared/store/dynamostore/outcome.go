@@ -3,6 +3,7 @@ package dynamostore
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,7 +20,7 @@ type outcome int
 const (
 	written   outcome = iota
 	condition         // a condition did not hold; this attempt wrote nothing
-	busy              // turned away before anything was done; this attempt wrote nothing, and another may succeed
+	busy              // turned away, or not reached, before anything was done; this attempt wrote nothing, and another may succeed
 	refused           // a bad or forbidden request; this attempt wrote nothing, nor would another
 	doubtful          // no answer, or one that does not say; this attempt may have written
 )
@@ -31,6 +32,7 @@ func outcomeOf(err error) outcome {
 		cancelled *types.TransactionCanceledException
 		api       smithy.APIError
 		answer    *smithyhttp.ResponseError
+		network   *net.OpError
 	)
 	switch {
 	case err == nil:
@@ -39,6 +41,8 @@ func outcomeOf(err error) outcome {
 		return condition
 	case errors.As(err, &cancelled):
 		return outcomeOfCancelled(cancelled)
+	case errors.As(err, &network) && network.Op == "dial":
+		return busy // nobody was reached
 	case !errors.As(err, &api):
 		return doubtful
 	case isBusy(api.ErrorCode()):

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,7 +31,7 @@ type script struct {
 }
 
 type answer struct {
-	status int // 0 = the connection breaks
+	status int // or breaks, or unreached
 	body   string
 }
 
@@ -48,16 +50,26 @@ func (s *script) Do(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	if a.status == 0 {
-		return nil, errors.New("connection reset by peer")
+	switch a.status {
+	case breaks:
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	case unreached:
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	return &http.Response{StatusCode: a.status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
 		Body: io.NopCloser(strings.NewReader(a.body)), Request: r}, nil
 }
 
+// What takes the place of a status where there is no answer.
+const (
+	breaks    = -1 // the connection, after the request was sent
+	unreached = -2 // nothing was sent
+)
+
 var (
 	ok       = answer{200, `{}`}
-	broken   = answer{}
+	broken   = answer{breaks, ""}
+	offline  = answer{unreached, ""}
 	cut      = answer{200, `{"Attri`}
 	internal = answer{500, `{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"x"}`}
 	failed   = answer{400, `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"x","Item":{"pk":{"S":"p"},"sk":{"S":"s"},"n":{"N":"7"}}}`}
@@ -126,6 +138,8 @@ func TestOutcomes(t *testing.T) {
 		{"our own success in the way", []store.Op{put}, []answer{broken, failed}, condition, 2},
 		{"throttled after a doubt is not nothing written", []store.Op{put}, []answer{broken, refusal("ThrottlingException")}, unknown, 8},
 		{"refused after a doubt", []store.Op{put}, []answer{internal, refusal("AccessDeniedException")}, unknown, 2},
+		{"nobody reached for a moment", []store.Op{add}, []answer{offline, ok}, done, 2},
+		{"nobody reached for good", pair, []answer{offline}, busy, 8},
 		{"adding is not repeated in doubt", []store.Op{add}, []answer{broken}, unknown, 1},
 		{"nor when the answer was cut", []store.Op{add}, []answer{cut}, unknown, 1},
 		{"adding is repeated when it was turned away", []store.Op{add}, []answer{refusal("ThrottlingException"), ok}, done, 2},

@@ -369,11 +369,13 @@ func (r *recorder) Do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	var in struct{ KmsKeyId string } //nolint:revive // the service's spelling
+	var in struct {
+		Key string `json:"KmsKeyId"`
+	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, err
 	}
-	*r.keys = append(*r.keys, in.KmsKeyId)
+	*r.keys = append(*r.keys, in.Key)
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	return r.next.Do(req)
 }

@@ -30,18 +30,17 @@ type Options struct {
 
 // The service's quotas (fact sheet aws 2.1).
 const (
-	MaxVersions    = 100            // versions of a secret, unless more are young
-	Young          = 24 * time.Hour // a version younger than this is never removed
-	WritesASecond  = 50             // PutSecretValue and its kin, together, over the whole account; also creations, and deletions
-	maxValue       = 64 << 10       // bytes
-	maxList        = 100            // names a page
-	minToken       = 32             // characters of a version id
-	maxToken       = 64
-	labelCurrent   = "AWSCURRENT"
-	labelPrevious  = "AWSPREVIOUS"
-	targetPrefix   = "secretsmanager."
-	contentType    = "application/x-amz-json-1.1"
-	sincePrecision = float64(time.Second)
+	MaxVersions   = 100            // versions of a secret, unless more are young
+	Young         = 24 * time.Hour // a version younger than this is never removed
+	WritesASecond = 50             // PutSecretValue and its kin, together, over the whole account; also creations, and deletions
+	maxValue      = 64 << 10       // bytes
+	maxList       = 100            // names a page
+	minToken      = 32             // characters of a version id
+	maxToken      = 64
+	labelCurrent  = "AWSCURRENT"
+	labelPrevious = "AWSPREVIOUS"
+	targetPrefix  = "secretsmanager."
+	contentType   = "application/x-amz-json-1.1"
 )
 
 // Fake is a Secrets Manager of one account. It is safe for concurrent use.

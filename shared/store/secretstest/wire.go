@@ -99,4 +99,4 @@ func arn(name string) string {
 	return "arn:aws:secretsmanager:us-east-1:123456789012:secret:" + name + "-AbCdEf"
 }
 
-func epoch(t time.Time) float64 { return float64(t.UnixNano()) / sincePrecision }
+func epoch(t time.Time) float64 { return float64(t.UnixNano()) / float64(time.Second) }
