@@ -401,3 +401,15 @@ func TestRateIsShared(t *testing.T) {
 		t.Errorf("429 says %s, Retry-After %q", refused.body, refused.header.Get("Retry-After"))
 	}
 }
+
+// Operations that concern no account are asked with the application's own token, had once.
+func TestOperationsOfTheApplication(t *testing.T) {
+	t.Parallel()
+	v, _, base := reader(t)
+	for range 3 {
+		v.must(200, "GET", base+"/get-destinations", nil)
+	}
+	if n := v.posts("client_credentials"); n != 1 {
+		t.Errorf("%d tokens were asked for, want 1", n)
+	}
+}

@@ -193,7 +193,7 @@ func TestLifetimes(t *testing.T) {
 }
 
 // refused calls an endpoint and holds what comes back to the rules of every failure.
-func refused(t *testing.T, ctx context.Context, c oauth.Client) *oauth.Failure {
+func refused(ctx context.Context, t *testing.T, c oauth.Client) *oauth.Failure {
 	t.Helper()
 	tokens, err := c.Refresh(ctx, secret.New(oldToken))
 	var failure *oauth.Failure
@@ -227,7 +227,7 @@ func TestDefiniteRefusals(t *testing.T) {
 				w.Header().Set("x-amzn-RequestId", "req-1")
 				saysJSON(status, `{"error":"`+code+`","error_description":"canary description","error_uri":"https://canary"}`)(w, r)
 			})
-			f := refused(t, t.Context(), e.client(oauth.InParams))
+			f := refused(t.Context(), t, e.client(oauth.InParams))
 			if f.Outcome != outcome || f.Code != code || f.Status != status || f.Spent || f.RequestID != "req-1" {
 				t.Errorf("%d %s: %+v; want %s, not spent", status, code, f, outcome)
 			}
@@ -267,7 +267,7 @@ func TestIndefiniteAnswers(t *testing.T) {
 		"body shorter than stated": shortBody,
 	} {
 		e := newEndpoint(t, answer)
-		f := refused(t, t.Context(), e.client(oauth.InHeader))
+		f := refused(t.Context(), t, e.client(oauth.InHeader))
 		if f.Outcome != oauth.Transient || !f.Spent {
 			t.Errorf("%s: %+v; want transient and perhaps spent", name, f)
 		}
@@ -294,7 +294,7 @@ func TestRateLimits(t *testing.T) {
 				w.Header().Set("X-Request-Id", "req-2")
 				saysJSON(429, body)(w, r)
 			})
-			f := refused(t, t.Context(), e.client(oauth.InParams))
+			f := refused(t.Context(), t, e.client(oauth.InParams))
 			if f.Outcome != oauth.RateLimited || f.Spent || f.RetryAfter != want || f.Status != 429 || f.RequestID != "req-2" {
 				t.Errorf("Retry-After %q with %s: %+v; want %v", header, body, f, want)
 			}
@@ -310,7 +310,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		e := newEndpoint(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, status) })
 		c := e.client(oauth.InParams)
 		c.HTTP.CheckRedirect = nil // whatever the client says
-		f := refused(t, t.Context(), c)
+		f := refused(t.Context(), t, c)
 		if f.Outcome != oauth.Transient || !f.Spent || f.Status != status {
 			t.Errorf("%d: %+v; want transient and perhaps spent", status, f)
 		}
@@ -338,7 +338,7 @@ func hangUp(t *testing.T) http.HandlerFunc {
 func TestResetIsPerhapsSpent(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t, hangUp(t))
-	f := refused(t, t.Context(), e.client(oauth.InParams))
+	f := refused(t.Context(), t, e.client(oauth.InParams))
 	if f.Outcome != oauth.Transient || !f.Spent || f.Status != 0 {
 		t.Errorf("%+v; want transient, perhaps spent, no status", f)
 	}
@@ -356,7 +356,7 @@ func TestNothingIsRepeatedOnAKeptConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.answer = hangUp(t)
-	f := refused(t, t.Context(), c)
+	f := refused(t.Context(), t, c)
 	if f.Outcome != oauth.Transient || !f.Spent {
 		t.Errorf("%+v; want transient and perhaps spent", f)
 	}
@@ -372,7 +372,7 @@ func TestCancelledAfterSending(t *testing.T) {
 	over := make(chan struct{})
 	e := newEndpoint(t, func(http.ResponseWriter, *http.Request) { cancel(); <-over })
 	defer close(over)
-	f := refused(t, ctx, e.client(oauth.InParams))
+	f := refused(ctx, t, e.client(oauth.InParams))
 	if f.Outcome != oauth.Transient || !f.Spent || !errors.Is(f, context.Canceled) {
 		t.Errorf("%+v; want transient, perhaps spent, because of the context", f)
 	}
@@ -383,7 +383,7 @@ func TestCancelledBeforeSending(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	e := newEndpoint(t, saysJSON(200, `{"access_token":"a"}`))
-	f := refused(t, ctx, e.client(oauth.InParams))
+	f := refused(ctx, t, e.client(oauth.InParams))
 	if f.Outcome != oauth.Transient || f.Spent || len(e.posts()) != 0 {
 		t.Errorf("%+v and %d requests; want transient, not spent, none", f, len(e.posts()))
 	}
@@ -397,7 +397,7 @@ func TestClientTimeout(t *testing.T) {
 	defer close(over)
 	c := e.client(oauth.InParams)
 	c.HTTP.Timeout = 200 * time.Millisecond
-	f := refused(t, t.Context(), c)
+	f := refused(t.Context(), t, c)
 	if f.Outcome != oauth.Transient || f.Spent != (len(e.posts()) == 1) {
 		t.Errorf("%+v after %d requests", f, len(e.posts()))
 	}
@@ -427,7 +427,7 @@ func TestUnreachableIsNotSpent(t *testing.T) {
 		"other":       {e.URL, "the connection broke", failing(errors.New("canary"))},
 	} {
 		c := oauth.Client{HTTP: &http.Client{Transport: test.transport}, TokenURL: test.url + "/canary", ID: clientID, Secret: secret.New(clientSecret)}
-		f := refused(t, t.Context(), c)
+		f := refused(t.Context(), t, c)
 		if f.Outcome != oauth.Transient || f.Spent || f.Status != 0 || !strings.Contains(f.Error(), test.says) {
 			t.Errorf("%s: %v, spent %t; want transient, not spent, %q", name, f, f.Spent, test.says)
 		}

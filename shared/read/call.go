@@ -21,6 +21,9 @@ func (s *Service) call(ctx context.Context, t *target, call provider.Call) (prov
 	if err != nil {
 		return provider.Answer{}, err
 	}
+	if call, err = s.withGrant(ctx, t, call); err != nil {
+		return provider.Answer{}, err
+	}
 	bucket, limited := s.bucket(t, call.Op)
 	if limited {
 		wait, err := s.Vault.Take(ctx, bucket)

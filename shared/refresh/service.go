@@ -72,7 +72,7 @@ func New(cfg Config) *Service {
 // Do carries out one call. Its work is detached from ctx's cancellation, so a caller that leaves changes nothing;
 // ctx's deadline still bounds what is begun. Equal calls that run at once are one.
 func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
-	key := fmt.Sprintf("%s|%s|%s|%s|%d|%t|%s", call.Op, call.Tenant, call.Entry, call.Request, call.FailedGeneration, call.Force,
+	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%t|%s", call.Op, call.Tenant, call.Entry, call.Request, call.Scope, call.FailedGeneration, call.Force,
 		call.Code.Fingerprint()+call.RefreshToken.Fingerprint())
 	result := s.flight.DoChan(key, func() (any, error) {
 		s.running.Add(1)
@@ -120,6 +120,8 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 		return s.forget(ctx, call)
 	case tokens.Due:
 		return s.due(ctx, call)
+	case tokens.Grant:
+		return s.grant(ctx, call)
 	case tokens.Rescue:
 		return s.rescued(ctx, call)
 	default:

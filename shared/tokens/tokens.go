@@ -26,6 +26,7 @@ const (
 	Adopt    Op = "adopt"    // put a refresh token in force that an owner brings
 	Forget   Op = "forget"   // remove an entry and its tokens
 	Due      Op = "due"      // do what the schedule noted for an entry
+	Grant    Op = "grant"    // make sure that a token of the application's own is kept
 	Rescue   Op = "rescue"   // store a sealed answer that the table had refused
 )
 
@@ -43,6 +44,8 @@ type Call struct {
 	Claims       map[string]string // Complete, Adopt: what is said of the account besides
 	RefreshToken secret.Text       // Adopt
 	Principal    string            // Adopt: who brings it
+
+	Scope string // Grant
 
 	Rescued json.RawMessage // Rescue: the sealed answer
 }
@@ -91,6 +94,7 @@ type wire struct {
 	Claims           map[string]string `json:"claims,omitempty"`
 	RefreshToken     string            `json:"refresh_token,omitempty"`
 	Principal        string            `json:"principal,omitempty"`
+	Scope            string            `json:"scope,omitempty"`
 	Rescued          json.RawMessage   `json:"rescued,omitempty"`
 }
 
@@ -98,7 +102,7 @@ type wire struct {
 func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
-		Principal: c.Principal, Rescued: c.Rescued})
+		Principal: c.Principal, Scope: c.Scope, Rescued: c.Rescued})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
 	}
@@ -113,7 +117,7 @@ func Decode(b []byte) (Call, error) {
 	}
 	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
 		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
-		Principal: w.Principal, Rescued: w.Rescued}, nil
+		Principal: w.Principal, Scope: w.Scope, Rescued: w.Rescued}, nil
 }
 
 // Err returns the answer's fault as an error; nil when there is none. (A nil *fault.Error in an error is not nil.)

@@ -21,6 +21,7 @@ import (
 // Config is what the demo needs.
 type Config struct {
 	Program string    // the local program
+	Env     []string  // added to its environment
 	Data    string    // folder to use and keep; "" = a temporary one
 	Out     io.Writer // what a person reads
 	Log     io.Writer // the program's own messages
@@ -100,7 +101,7 @@ type object = map[string]any
 func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.Out, format+"\n", args...) }
 
 func (d *demo) start(ctx context.Context) (err error) {
-	d.server, err = startServer(ctx, d.Program, d.Data, d.Log)
+	d.server, err = startServer(ctx, d.Config)
 	if err == nil {
 		d.say("The bundle runs at %s, with a simulated Amazon beside it.", d.server.ready.URL)
 	}

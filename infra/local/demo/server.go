@@ -30,14 +30,15 @@ type ready struct {
 // startTime is how long a machine may take to start the program.
 const startTime = 30 * time.Second
 
-func startServer(ctx context.Context, program, data string, log io.Writer) (*server, error) {
-	file := filepath.Join(data, "demo-ready.json")
+func startServer(ctx context.Context, cfg Config) (*server, error) {
+	file := filepath.Join(cfg.Data, "demo-ready.json")
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	// Not CommandContext: on Ctrl-C the program is asked to stop, not killed.
-	command := exec.Command(program, "--listen", "127.0.0.1:0", "--data", data, "--ready-file", file, "--clock") //nolint:gosec // our own program
-	command.Stderr = log
+	command := exec.Command(cfg.Program, "--listen", "127.0.0.1:0", "--data", cfg.Data, "--ready-file", file, "--clock") //nolint:gosec // our own program
+	command.Env = append(os.Environ(), cfg.Env...)
+	command.Stderr = cfg.Log
 	if err := command.Start(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,52 @@
+package refresh
+
+import (
+	"context"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
+)
+
+// grantMargin is how much life a kept token of an application's own must have to be used.
+const grantMargin = time.Minute
+
+// grant makes sure that a token of the application's own is kept, for a scope. Nothing is spent by asking, so two who
+// ask at once both get one, and the later is kept.
+func (s *Service) grant(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	entry, err := s.Vault.Entry(ctx, call.Tenant, call.Entry)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	adapter, source, err := s.adapter(entry)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	app, err := s.app(ctx, entry, adapter.Descriptor(), false)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	kept, found, err := s.Vault.KeptGrant(ctx, app.App, call.Scope)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	if found && !call.Force && s.Now().Add(grantMargin).Before(kept.Expires) {
+		return tokens.Answer{Outcome: tokens.AlreadyFresh, Expires: kept.Expires}, nil
+	}
+	if err := s.enoughTime(ctx, false); err != nil {
+		return tokens.Answer{}, err
+	}
+	asked, cancel := context.WithTimeout(ctx, s.PostTimeout)
+	defer cancel()
+	issued, err := source.TokenClient(entry, app).ClientCredentials(asked, call.Scope)
+	if err != nil {
+		return tokens.Answer{}, adoptFault(err)
+	}
+	set := vault.TokenSet{Access: issued.Access, Lifetime: lifetime(issued), Expires: s.Now().Add(lifetime(issued)).UTC()}
+	if err := s.Vault.KeepGrant(ctx, app.App, call.Scope, set); err != nil {
+		return tokens.Answer{}, fault.Wrap(err, fault.Unavailable, "store_unavailable", "The vault's store does not answer now.").
+			Do("Try again in a moment.").After(2 * time.Second)
+	}
+	return tokens.Answer{Outcome: tokens.Success, Expires: set.Expires}, nil
+}
