@@ -35,11 +35,20 @@ func (s *secrets) plant(what, value string) string {
 
 func (s *secrets) saw(where string, b []byte) { s.answered[where] = append(s.answered[where], b...) }
 
-// forms are the ways in which a secret can hide.
+// forms are the ways in which a secret can hide. Within base64 of something longer it looks in three ways, after where it
+// begins; its ends, which its neighbours change, are left out. A mark that is short is looked for as it is.
 func forms(value string) [][]byte {
-	return [][]byte{[]byte(value), []byte(url.QueryEscape(value)), []byte(url.PathEscape(value)),
-		[]byte(base64.StdEncoding.EncodeToString([]byte(value))), []byte(base64.RawURLEncoding.EncodeToString([]byte(value))),
-		[]byte(hex.EncodeToString([]byte(value)))}
+	out := [][]byte{[]byte(value), []byte(url.QueryEscape(value)), []byte(url.PathEscape(value)), []byte(hex.EncodeToString([]byte(value)))}
+	if len(value) < 12 {
+		return out[:1]
+	}
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		for offset := range 3 {
+			whole := encoding.EncodeToString(append(make([]byte, offset), value...))
+			out = append(out, []byte(whole[4:len(whole)-4]))
+		}
+	}
+	return out
 }
 
 func (s *secrets) check() {

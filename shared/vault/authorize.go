@@ -43,6 +43,8 @@ func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c reco
 		return err
 	case failed.Index == 0:
 		return ErrEntryGone
+	case failed.Index == 1 && failed.Old.String(attrCommit) == c.Commit:
+		return nil // an earlier try of ours, whose answer was lost
 	case failed.Index == 1:
 		return ErrOvertaken
 	default:

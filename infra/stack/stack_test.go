@@ -1,0 +1,472 @@
+package stack_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"connectorvault/infra/stack"
+	"connectorvault/shared/boot"
+	"connectorvault/shared/route"
+	"connectorvault/shared/store"
+	"connectorvault/shared/store/dynamostore"
+)
+
+const root = "../.."
+
+func load(t *testing.T) *stack.Template {
+	t.Helper()
+	return loadFile(t, "template.yaml")
+}
+
+func loadFile(t *testing.T, name string) *stack.Template {
+	t.Helper()
+	template, err := stack.Load(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return template
+}
+
+func functions(t *testing.T) map[string]stack.Function {
+	t.Helper()
+	out, err := load(t).Functions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestRoutesAreThoseOfTheTable(t *testing.T) {
+	t.Parallel()
+	got, err := load(t).Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]stack.Route{}
+	for _, r := range route.Table() {
+		want[r.Key()] = stack.Route{Key: r.Key(), Folder: string(r.Function), Open: r.Open}
+	}
+	for key, w := range want {
+		if got[key] != w {
+			t.Errorf("%s: the template has %+v, the table %+v", key, got[key], w)
+		}
+	}
+	for key := range got {
+		if _, ok := want[key]; !ok {
+			t.Errorf("the template has %s, the table does not", key)
+		}
+	}
+}
+
+// The gateway lets each function be invoked for its own paths alone.
+func TestPermissionsCoverTheRoutes(t *testing.T) {
+	t.Parallel()
+	template := load(t)
+	allowed := map[string][]string{} // function → path patterns
+	for id, r := range template.Of("AWS::Lambda::Permission") {
+		var in struct{ FunctionName, Principal, SourceArn string }
+		if err := r.Decode(&in); err != nil || in.Principal != "apigateway.amazonaws.com" || in.SourceArn == "" {
+			t.Errorf("%s lets in more than the API: %+v %v", id, in, err)
+		}
+		if _, path, ok := strings.Cut(in.SourceArn, ":Api/*/*"); ok {
+			allowed[in.FunctionName] = append(allowed[in.FunctionName], strings.TrimSuffix(path, "*"))
+		}
+	}
+	all := functions(t)
+	for _, r := range route.Table() {
+		patterns := allowed[all[string(r.Function)].ID]
+		if !slices.ContainsFunc(patterns, func(p string) bool { return strings.HasPrefix(r.Path, p) }) {
+			t.Errorf("%s may not be invoked for %s", r.Function, r.Path)
+		}
+	}
+}
+
+var tableIDs = map[store.Table]string{store.Records: "RecordsTable", store.Credentials: "CredentialsTable",
+	store.Requests: "RequestsTable", store.Transient: "TransientTable"}
+
+func TestTablesAreThoseOfTheDriver(t *testing.T) {
+	t.Parallel()
+	template := load(t)
+	if got := len(template.Of("AWS::DynamoDB::Table")); got != len(store.Tables()) {
+		t.Errorf("the template has %d tables, the store %d", got, len(store.Tables()))
+	}
+	for _, want := range dynamostore.Definitions(tableIDs) {
+		id := *want.TableName
+		got := &dynamodb.CreateTableInput{}
+		if err := template.Resources[id].Decode(got); err != nil {
+			t.Fatal(err)
+		}
+		// The template also asks for what the test engines have no use for.
+		got.TableName, got.SSESpecification, got.DeletionProtectionEnabled = want.TableName, nil, nil
+		if !reflect.DeepEqual(sorted(got), sorted(want)) {
+			t.Errorf("%s differs from the driver's definition:\n%+v\n%+v", id, got, want)
+		}
+	}
+}
+
+func sorted(in *dynamodb.CreateTableInput) *dynamodb.CreateTableInput {
+	slices.SortFunc(in.AttributeDefinitions, func(a, b types.AttributeDefinition) int { return strings.Compare(*a.AttributeName, *b.AttributeName) })
+	return in
+}
+
+func TestTablesExpireAsTheDriverSays(t *testing.T) {
+	t.Parallel()
+	template := load(t)
+	expires := map[string]string{}
+	for _, call := range dynamostore.Expiries(tableIDs) {
+		expires[*call.TableName] = *call.TimeToLiveSpecification.AttributeName
+	}
+	for _, id := range tableIDs {
+		var in struct {
+			TimeToLiveSpecification *types.TimeToLiveSpecification
+		}
+		if err := template.Resources[id].Decode(&in); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if in.TimeToLiveSpecification != nil && aws.ToBool(in.TimeToLiveSpecification.Enabled) {
+			got = *in.TimeToLiveSpecification.AttributeName
+		}
+		if got != expires[id] {
+			t.Errorf("%s expires by %q, the driver says %q", id, got, expires[id])
+		}
+	}
+}
+
+func TestWhatCannotBeMadeAnewIsKept(t *testing.T) {
+	t.Parallel()
+	template := load(t)
+	for _, id := range []string{"RecordsTable", "CredentialsTable"} {
+		var in struct {
+			DeletionProtectionEnabled        bool
+			PointInTimeRecoverySpecification struct{ PointInTimeRecoveryEnabled bool }
+		}
+		if err := template.Resources[id].Decode(&in); err != nil {
+			t.Fatal(err)
+		}
+		if !in.DeletionProtectionEnabled || !in.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled || template.Resources[id].Deletion != "Retain" {
+			t.Errorf("%s can be lost: %+v, %s", id, in, template.Resources[id].Deletion)
+		}
+	}
+	for _, id := range []string{"RescueQueue", "RescueDeadLetters"} {
+		if template.Resources[id].Deletion != "Retain" {
+			t.Errorf("%s goes with the stack, and a living token with it", id)
+		}
+	}
+	for id, r := range template.Of("AWS::DynamoDB::Table") {
+		if on, _ := r.Properties["SSESpecification"].(map[string]any)["SSEEnabled"].(bool); !on {
+			t.Errorf("%s is not encrypted", id)
+		}
+	}
+}
+
+func TestEveryFunctionIsBuiltAndDescribed(t *testing.T) {
+	t.Parallel()
+	all := functions(t)
+	folders, err := filepath.Glob(filepath.Join(root, "functions", "*", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, path := range folders {
+		have = append(have, filepath.Base(filepath.Dir(path)))
+	}
+	if want := slices.Sorted(maps.Keys(all)); !slices.Equal(have, want) {
+		t.Errorf("functions/ has %v, the template %v", have, want)
+	}
+	timeouts := map[string]int{"refresh": 60, "authorizer": 5}
+	roles, logs := map[string]string{}, map[string]string{}
+	template := load(t)
+	for name, f := range all {
+		want := timeouts[name]
+		if want == 0 {
+			want = 29 // the gateway gives up after 30
+		}
+		if f.Timeout != want || f.Handler != "bootstrap" || f.Runtime != "provided.al2023" || !slices.Equal(f.Architectures, []string{"arm64"}) {
+			t.Errorf("%s: %+v", name, f)
+		}
+		if template.Resources[f.ID].Metadata["BuildMethod"] != "go1.x" {
+			t.Errorf("%s has no build method", name)
+		}
+		if other, taken := roles[f.Role.ID]; taken {
+			t.Errorf("%s and %s share a role", name, other)
+		}
+		if other, taken := logs[f.LogGroup]; taken || f.LogGroup == "" {
+			t.Errorf("%s has no log group, or shares %s's", name, other)
+		}
+		if retention := template.Resources[f.LogGroup].Properties["RetentionInDays"]; retention == nil {
+			t.Errorf("the logs of %s are kept for ever", name)
+		}
+		roles[f.Role.ID], logs[f.LogGroup] = name, name
+	}
+}
+
+// The functions of package boot by name; what a main names is what its function needs.
+var needs = map[string]boot.Need{"PublicURL": boot.PublicURL, "TokenService": boot.TokenService, "Queues": boot.Queues}
+
+func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
+	t.Parallel()
+	for name, f := range functions(t) {
+		starts, named := bootCall(t, name)
+		asked := map[string]bool{}
+		if starts == "MustVault" {
+			asked = map[string]bool{"CV_LOG_LEVEL": true, "CV_TABLE_RECORDS": true}
+		} else {
+			var list []boot.Need
+			for _, need := range named {
+				if needs[need] == nil {
+					t.Fatalf("%s: this test knows no boot.%s", name, need)
+				}
+				list = append(list, needs[need])
+			}
+			_, err := boot.Load(func(variable string) (string, bool) {
+				asked[variable] = true
+				return value(f, variable)
+			}, list...)
+			if err != nil {
+				t.Errorf("%s does not start with what the template gives it: %v", name, err)
+			}
+		}
+		for variable := range f.Environment {
+			if !asked[variable] {
+				t.Errorf("%s gets %s, which it never reads", name, variable)
+			}
+		}
+	}
+}
+
+// value is a variable as the function would find it once deployed.
+func value(f stack.Function, variable string) (string, bool) {
+	switch {
+	case variable == "CV_PUBLIC_URL" && f.Environment[variable] == "Api.ApiEndpoint":
+		return "https://abcdef1234.execute-api.eu-central-1.amazonaws.com", true
+	case strings.HasPrefix(variable, "AWS_"):
+		return "set-by-lambda", true
+	default:
+		v, ok := f.Environment[variable]
+		return v, ok
+	}
+}
+
+// bootCall finds what a function's main calls of package boot, and what it passes.
+func bootCall(t *testing.T, name string) (function string, arguments []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "functions", name, "main.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofBoot := func(e ast.Expr) string {
+		if s, ok := e.(*ast.SelectorExpr); ok {
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "boot" {
+				return s.Sel.Name
+			}
+		}
+		return ""
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || ofBoot(call.Fun) == "" {
+			return true
+		}
+		function = ofBoot(call.Fun)
+		for _, argument := range call.Args {
+			arguments = append(arguments, ofBoot(argument))
+		}
+		return true
+	})
+	if function == "" {
+		t.Fatalf("functions/%s starts without package boot", name)
+	}
+	return function, arguments
+}
+
+// Only the token service may touch what can lose or show an account.
+func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
+	t.Parallel()
+	app := stack.SecretARN(stack.StackName + "/t_1000000000000000/app/amazon/production")
+	ring := stack.SecretARN(stack.StackName + "/t_1000000000000000/keyring")
+	for name, f := range functions(t) {
+		may := func(action, resource string) bool { return f.Role.Allows(action, resource) }
+		only := func(right bool, what string, allowed ...string) {
+			if right != slices.Contains(allowed, name) {
+				t.Errorf("%s: %s = %t", name, what, right)
+			}
+		}
+		only(may("secretsmanager:GetSecretValue", app), "reads client secrets", "refresh")
+		only(may("secretsmanager:PutSecretValue", app), "writes client secrets", "admin")
+		only(may("secretsmanager:GetSecretValue", ring), "opens tokens", "refresh", "read", "admin")
+		only(may("secretsmanager:PutSecretValue", ring), "changes keyrings")
+		only(may("dynamodb:UpdateItem", "CredentialsTable.Arn"), "changes credentials", "refresh")
+		only(may("sqs:SendMessage", "RescueQueue.Arn"), "sends to rescue", "refresh")
+		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read")
+		for _, g := range f.Role.Grants() {
+			action, resource, _ := strings.Cut(g, " ")
+			if strings.Contains(action, "*") || resource == "*" || action == "dynamodb:Scan" {
+				t.Errorf("%s may %s: wider than any need", name, g)
+			}
+			if other := stack.SecretARN("other-vault/t_1000000000000000/keyring"); may("secretsmanager:GetSecretValue", other) {
+				t.Errorf("%s reads another stack's secrets", name)
+			}
+		}
+	}
+}
+
+func TestQueuesOutlastTheFunction(t *testing.T) {
+	t.Parallel()
+	template := load(t)
+	timeout := functions(t)["refresh"].Timeout
+	for queue, dead := range map[string]string{"DueQueue": "DueDeadLetters", "RescueQueue": "RescueDeadLetters"} {
+		var in struct {
+			VisibilityTimeout, MessageRetentionPeriod int
+			SqsManagedSseEnabled                      bool
+			RedrivePolicy                             struct {
+				DeadLetterTargetArn string `json:"deadLetterTargetArn"`
+				MaxReceiveCount     int    `json:"maxReceiveCount"`
+			}
+		}
+		if err := template.Resources[queue].Decode(&in); err != nil {
+			t.Fatal(err)
+		}
+		if in.VisibilityTimeout <= timeout {
+			t.Errorf("%s shows a message again while it is worked on", queue)
+		}
+		if in.RedrivePolicy.DeadLetterTargetArn != dead+".Arn" || !in.SqsManagedSseEnabled {
+			t.Errorf("%s: %+v", queue, in)
+		}
+		if in.MessageRetentionPeriod <= in.VisibilityTimeout*in.RedrivePolicy.MaxReceiveCount {
+			t.Errorf("%s drops messages before they are set aside", queue)
+		}
+	}
+	events, _ := template.Resources["RefreshFunction"].Properties["Events"].(map[string]any)
+	for _, name := range []string{"Due", "Rescue"} {
+		properties, _ := events[name].(map[string]any)["Properties"].(map[string]any)
+		if !reflect.DeepEqual(properties["FunctionResponseTypes"], []any{"ReportBatchItemFailures"}) {
+			t.Errorf("%s repeats whole batches", name)
+		}
+	}
+}
+
+// The access log must never have what travels in paths and queries.
+func TestAccessLogHasNoPath(t *testing.T) {
+	t.Parallel()
+	settings, _ := load(t).Resources["Stage"].Properties["AccessLogSettings"].(map[string]any)
+	format, _ := settings["Format"].(string)
+	if !strings.Contains(format, "$context.routeKey") {
+		t.Errorf("the access log has no route: %s", format)
+	}
+	for _, forbidden := range []string{"$context.path", "$context.http.path", "querystring", "$context.requestOverride", "authorization", "cookie"} {
+		if strings.Contains(strings.ToLower(format), strings.ToLower(forbidden)) {
+			t.Errorf("the access log has %s", forbidden)
+		}
+	}
+}
+
+// A key that was revoked works on for as long as the authorizer's answer is kept.
+func TestRevocationIsFeltWithinAMinute(t *testing.T) {
+	t.Parallel()
+	properties := load(t).Resources["Authorizer"].Properties
+	if ttl, _ := properties["AuthorizerResultTtlInSeconds"].(int); ttl < 1 || ttl > 60 {
+		t.Errorf("answers are kept for %d s", ttl)
+	}
+	if !reflect.DeepEqual(properties["IdentitySource"], []any{"$request.header.Authorization"}) {
+		t.Errorf("answers are kept by %v", properties["IdentitySource"])
+	}
+}
+
+func TestEveryAlarmIsExplained(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, r := range loadFile(t, "infra/observability.yaml").Of("AWS::CloudWatch::Alarm") {
+		name, _ := r.Properties["AlarmName"].(string)
+		short := name[strings.LastIndex(name, " ")+1:]
+		if short+"Alarm" != id {
+			t.Errorf("%s calls itself %q", id, name)
+		}
+		for _, function := range []string{"Admin", "Callback", "Validate", "Read", "Refresh", "Authorizer"} {
+			for _, kind := range []string{"Errors", "Throttles", "Slow"} {
+				if short == function+kind {
+					short = "…" + kind
+				}
+			}
+		}
+		for _, table := range []string{"Records", "Credentials", "Requests", "Transient"} {
+			for _, kind := range []string{"Throttled", "Failing"} {
+				if short == table+kind {
+					short = "…" + kind
+				}
+			}
+		}
+		if !strings.Contains(string(text), "`"+short+"`") {
+			t.Errorf("docs/operations.md does not say what %s means", short)
+		}
+		if actions, _ := r.Properties["AlarmActions"].([]any); len(actions) == 0 {
+			t.Errorf("nobody hears of %s", short)
+		}
+	}
+}
+
+// Filters of logs look for messages of the program. A message that is reworded would silence its alarm.
+func TestFiltersLookForMessagesThatExist(t *testing.T) {
+	t.Parallel()
+	source := literals(t)
+	phrase := regexp.MustCompile(`\$\.(msg|outcome) = "([^"]+)"`)
+	checked := 0
+	for id, r := range loadFile(t, "infra/observability.yaml").Of("AWS::Logs::MetricFilter") {
+		pattern, _ := r.Properties["FilterPattern"].(string)
+		for _, found := range phrase.FindAllStringSubmatch(pattern, -1) {
+			checked++
+			if !source[found[2]] {
+				t.Errorf("%s looks for %q, which nothing logs", id, found[2])
+			}
+		}
+	}
+	if checked < 5 {
+		t.Errorf("only %d phrases were found in the filters", checked)
+	}
+}
+
+// literals are the string literals of shared.
+func literals(t *testing.T) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	err := filepath.WalkDir(filepath.Join(root, "shared"), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if text, err := strconv.Unquote(lit.Value); err == nil {
+					out[text] = true
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
