@@ -17,8 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
-
 	admin "connectorvault/functions/admin/handler"
 	authorizer "connectorvault/functions/authorizer/handler"
 	callback "connectorvault/functions/callback/handler"
@@ -110,7 +108,7 @@ type program struct {
 	url     string
 	bundle  *bundle.Bundle
 	tokens  *refresh.Service
-	service lambda.Handler // the token service's function
+	service gateway.Function // the token service's function
 	gateway *gateway.Gateway
 	nudges  sync.WaitGroup
 }
@@ -135,17 +133,16 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error
 		return err
 	}
 	p.tokens = b.Refresh()
-	p.service = lambda.NewHandler(token.New(p.tokens, p.logger).Handle)
-	function := func(handle any) gateway.Function { return lambda.NewHandler(handle).Invoke }
+	p.service = gateway.JSON(token.New(p.tokens, p.logger).Handle)
 	p.gateway = gateway.New(gateway.Config{
 		Functions: map[route.Function]gateway.Function{
-			route.Admin: function(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.url,
+			route.Admin: gateway.JSON(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.url,
 				Logger: p.logger, Now: p.clock.Now}).Handle),
-			route.Callback: function(callback.New(callback.Config{Authorize: b.Authorize(), PublicURL: p.url, Logger: p.logger, Now: p.clock.Now}).Handle),
-			route.Validate: function(validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: p.logger, Now: p.clock.Now}).Handle),
-			route.Read:     function(read.New(read.Config{Read: b.Read(), Logger: p.logger, Now: p.clock.Now}).Handle),
+			route.Callback: gateway.JSON(callback.New(callback.Config{Authorize: b.Authorize(), PublicURL: p.url, Logger: p.logger, Now: p.clock.Now}).Handle),
+			route.Validate: gateway.JSON(validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: p.logger, Now: p.clock.Now}).Handle),
+			route.Read:     gateway.JSON(read.New(read.Config{Read: b.Read(), Logger: p.logger, Now: p.clock.Now}).Handle),
 		},
-		Authorizer: function(authorizer.New(b.Vault, p.logger).Handle),
+		Authorizer: gateway.JSON(authorizer.New(b.Vault, p.logger).Handle),
 		Now:        p.clock.Now, Random: rand.Reader, Logger: p.logger,
 	})
 	return nil
@@ -168,7 +165,7 @@ func (p *program) invoke(ctx context.Context, call tokens.Call) (tokens.Answer, 
 		defer p.nudges.Done()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTime)
 		defer cancel()
-		reply, err := p.service.Invoke(ctx, payload)
+		reply, err := p.service(ctx, payload)
 		done <- result{reply, err}
 	}()
 	select {
@@ -205,7 +202,7 @@ func (p *program) run(ctx context.Context, o options, listener net.Listener, own
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service.Invoke, Now: p.clock.Now, Logger: p.logger}).Run(background)
+		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Now: p.clock.Now, Logger: p.logger}).Run(background)
 	})
 	working.Go(func() { p.housekeep(background, owner) })
 

@@ -272,7 +272,9 @@ func (t *Template) role(id string) (Role, error) {
 
 // Allows reports whether the role may do action on resource, as IAM matches them.
 func (r Role) Allows(action, resource string) bool {
-	fits := func(value string) func(string) bool { return func(pattern string) bool { return match(pattern, value) } }
+	fits := func(value string) func(string) bool {
+		return func(pattern string) bool { return match(pattern, value) }
+	}
 	return slices.ContainsFunc(r.grants, func(g grant) bool {
 		return slices.ContainsFunc(g.actions, fits(action)) && slices.ContainsFunc(g.resources, fits(resource))
 	})
