@@ -67,6 +67,7 @@ type Config struct {
 type Gateway struct {
 	Config
 	running sync.WaitGroup
+	known   identities
 }
 
 // New returns a Gateway.
@@ -123,6 +124,9 @@ func (g *Gateway) Identify(ctx context.Context, header http.Header) (identity ma
 	if header.Get("Authorization") == "" {
 		return nil, http.StatusUnauthorized
 	}
+	if identity, ok := g.known.get(header.Get("Authorization")); ok {
+		return identity, http.StatusOK
+	}
 	payload, err := json.Marshal(events.APIGatewayV2CustomAuthorizerV2Request{Version: "2.0", Type: "REQUEST",
 		Headers: map[string]string{"authorization": header.Get("Authorization")}, IdentitySource: []string{header.Get("Authorization")}})
 	if err != nil {
@@ -141,6 +145,7 @@ func (g *Gateway) Identify(ctx context.Context, header http.Header) (identity ma
 	if !answer.IsAuthorized {
 		return nil, http.StatusForbidden
 	}
+	g.known.put(header.Get("Authorization"), answer.Context)
 	return answer.Context, http.StatusOK
 }
 
