@@ -273,7 +273,7 @@ func (t *Template) role(id string) (Role, error) {
 // Allows reports whether the role may do action on resource, as IAM matches them.
 func (r Role) Allows(action, resource string) bool {
 	fits := func(value string) func(string) bool {
-		return func(pattern string) bool { return match(pattern, value) }
+		return func(pattern string) bool { return Matches(pattern, value) }
 	}
 	return slices.ContainsFunc(r.grants, func(g grant) bool {
 		return slices.ContainsFunc(g.actions, fits(action)) && slices.ContainsFunc(g.resources, fits(resource))
@@ -294,7 +294,8 @@ func (r Role) Grants() []string {
 	return out
 }
 
-func match(pattern, value string) bool {
+// Matches reports whether a pattern of IAM covers a value.
+func Matches(pattern, value string) bool {
 	quoted := regexp.QuoteMeta(pattern)
 	quoted = strings.ReplaceAll(strings.ReplaceAll(quoted, `\*`, ".*"), `\?`, ".")
 	return regexp.MustCompile("^" + quoted + "$").MatchString(value)

@@ -83,6 +83,9 @@ func (s *Service) checkConnector(ctx context.Context, entry record.Entry, c *rec
 	if err != nil {
 		return err
 	}
+	if err := knownSettings(adapter.Descriptor(), c); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
 		if len(c.Settings[name]) > maxSettings {
 			return invalid("settings."+clip(name), fmt.Sprintf("More than %d values were given.", maxSettings)).Do("Leave the setting out to mean all.")
@@ -96,7 +99,7 @@ func (s *Service) checkConnector(ctx context.Context, entry record.Entry, c *rec
 	}
 	checker, ok := adapter.(provider.ConnectorChecker)
 	if !ok {
-		return onlyResources(c)
+		return nil
 	}
 	credential, found, err := s.Vault.Credential(ctx, entry.Tenant, entry.ID)
 	if err != nil {
@@ -122,10 +125,12 @@ func checkResources(d *provider.Descriptor, c *record.Connector) error {
 	return nil
 }
 
-func onlyResources(c *record.Connector) error {
+// knownSettings refuses settings that the provider's connectors do not have.
+func knownSettings(d *provider.Descriptor, c *record.Connector) error {
+	known := append([]string{"resources"}, d.Settings...)
 	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
-		if name != "resources" {
-			return invalid("settings."+clip(name), fmt.Sprintf("There is no setting %q.", clip(name))).Do("Use resources.")
+		if !slices.Contains(known, name) {
+			return invalid("settings."+clip(name), fmt.Sprintf("There is no setting %q.", clip(name))).Do("Use " + strings.Join(known, " or ") + ".")
 		}
 	}
 	return nil

@@ -21,10 +21,11 @@ import (
 
 // Descriptor is everything about a provider that is data.
 type Descriptor struct {
-	Name      string  // "amazon": in routes, records and metrics
-	Title     string  // "Amazon Seller Central"
-	AppFields []Field // of the operator's OAuth application; empty = there is none
-	Fields    []Field // of a vault entry
+	Name      string   // "amazon": in routes, records and metrics
+	Title     string   // "Amazon Seller Central"
+	AppFields []Field  // of the operator's OAuth application; empty = there is none
+	Fields    []Field  // of a vault entry
+	Settings  []string // of a connector, beside "resources"
 	Regions   []Region
 	Modes     []record.Mode // doors to authorization
 	// Rotates says that a refresh token is spent by use. It decides whether an intent left open by a dead owner means a possibly lost token.

@@ -92,6 +92,7 @@ func describe(p places) provider.Descriptor {
 		CodeLife:          codeLife,
 		AuthorizationLife: authorizationLife,
 		SecretLife:        clientSecretLife,
+		Settings:          []string{connectorMarketplaces},
 		Resources:         resources(),
 		Notes: []string{
 			"One authorization covers every marketplace of one region; an account in two regions is two vault entries.",

@@ -1,0 +1,342 @@
+package events_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	admin "connectorvault/functions/admin/handler"
+	authorizer "connectorvault/functions/authorizer/handler"
+	callback "connectorvault/functions/callback/handler"
+	read "connectorvault/functions/read/handler"
+	token "connectorvault/functions/refresh/handler"
+	validate "connectorvault/functions/validate/handler"
+	"connectorvault/infra/stack"
+	"connectorvault/shared/authorize"
+	"connectorvault/shared/bundle"
+	"connectorvault/shared/lambdahttp"
+	"connectorvault/shared/provider/amazon"
+	"connectorvault/shared/provider/catalog"
+	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/store/sqlitestore"
+	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
+)
+
+// What the samples name.
+const (
+	tenant    = "t_1000000000000000"
+	keyID     = "key_1000000000000001"
+	connector = "con_1000000000000001"
+	seller    = "A1EXAMPLESELLER"
+	publicURL = "https://vault.example.com"
+	code      = "EXAMPLE-code"
+
+	connected   = "ve_1000000000000001" // authorized, and due
+	waiting     = "ve_1000000000000002" // never authorized
+	invited     = "ve_1000000000000003" // has a start link
+	travelling  = "ve_1000000000000004" // its browser is at the provider
+	pasting     = "ve_1000000000000005" // begun for a pasted Result URL
+	interrupted = "ve_1000000000000006" // its code is being exchanged
+)
+
+// The secret parts of the samples' values. 43 characters, as the real ones, and plainly none of them.
+const (
+	secretOfKey     = "EXAMPLE-api-key-no-real-secret-AAAAAAAAAAAA"
+	secretOfStart   = "EXAMPLE-start-handle-no-real-secret-AAAAAAA"
+	secretOfBrowser = "EXAMPLE-browser-state-no-real-secret-AAAAAA"
+	secretOfPasted  = "EXAMPLE-result-url-state-no-real-secret-AAA"
+	secretOfCookie  = "EXAMPLE-browser-cookie-no-real-secret-AAAAA"
+	secretOfVisit   = "EXAMPLE-appstore-handle-no-real-secret-AAAA"
+)
+
+// What must never come out of any function.
+const (
+	canaryAccess  = "Atza|CANARY-access-token"
+	canaryRefresh = "Atzr|CANARY-refresh-token"
+	canaryClient  = "amzn1.oa2-cs.v1.CANARY-client-secret"
+)
+
+// noon is when everything happens.
+var noon = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
+
+func now() time.Time { return noon }
+
+// world is the bundle as the template deploys it, every function behind its own role, on one embedded store.
+type world struct {
+	functions map[string]lambda.Handler
+	routes    map[string]map[string]lambdahttp.Handler // function → what it answers
+	vault     *vault.Vault                             // past every role, for the test itself
+	log       *syncBuffer
+	rescued   []tokens.Call
+	enqueued  []tokens.Call
+	queues    sync.Mutex
+}
+
+func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage) *world {
+	t.Helper()
+	ctx := t.Context()
+	provider := httptest.NewServer(providerStub())
+	t.Cleanup(provider.Close)
+	items, queue, err := sqlitestore.OpenFolder(ctx, sqlitestore.FolderConfig{Path: t.TempDir(), Now: now, Random: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(items.Close(), queue.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{functions: map[string]lambda.Handler{}, routes: map[string]map[string]lambdahttp.Handler{}, log: &syncBuffer{}}
+	logger := slog.New(slog.NewJSONHandler(w.log, nil))
+	providers := catalog.New(catalog.Options{Amazon: amazon.Endpoints{Token: provider.URL, // no function calls a consent page
+		API: map[string]string{"na": provider.URL, "eu": provider.URL, "fe": provider.URL}}})
+
+	seeding := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: providers, Now: now, Random: rand.Reader, Logger: logger})
+	seed(t, seeding)
+	w.vault = seeding.Vault
+
+	parts := func(folder string) bundle.Parts {
+		g := &guard{under: items, function: deployed[folder], used: used}
+		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, Now: now, Random: rand.Reader, Logger: logger}
+		if g.function.Environment["CV_PUBLIC_URL"] != "" {
+			p.PublicURL = publicURL
+		}
+		if g.function.Environment["CV_REFRESH_FUNCTION"] != "" {
+			p.Invoke = func(ctx context.Context, call tokens.Call) (tokens.Answer, error) { return w.invoke(ctx, g, call) }
+			p.Nudge = func(ctx context.Context, call tokens.Call) error { _, err := w.invoke(ctx, g, call); return err }
+		}
+		p.Rescue = func(_ context.Context, call tokens.Call) error { return w.send(g, "RescueQueue", &w.rescued, call) }
+		p.Enqueue = func(_ context.Context, calls []tokens.Call) error {
+			return w.send(g, "DueQueue", &w.enqueued, calls...)
+		}
+		return p
+	}
+	w.assemble(parts, logger)
+	return w
+}
+
+// assemble makes the functions as their mains do.
+func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Logger) {
+	b := bundle.New(parts("admin"))
+	a := admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: b.PublicURL, Logger: logger, Now: now})
+	w.functions["admin"], w.routes["admin"] = lambda.NewHandler(a.Handle), a.Routes()
+
+	b = bundle.New(parts("callback"))
+	c := callback.New(callback.Config{Authorize: b.Authorize(), PublicURL: b.PublicURL, Logger: logger, Now: now})
+	w.functions["callback"], w.routes["callback"] = lambda.NewHandler(c.Handle), c.Routes()
+
+	b = bundle.New(parts("validate"))
+	v := validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: logger, Now: now})
+	w.functions["validate"], w.routes["validate"] = lambda.NewHandler(v.Handle), v.Routes()
+
+	r := read.New(read.Config{Read: bundle.New(parts("read")).Read(), Logger: logger, Now: now})
+	w.functions["read"], w.routes["read"] = lambda.NewHandler(r.Handle), r.Routes()
+
+	w.functions["refresh"] = lambda.NewHandler(token.New(bundle.New(parts("refresh")).Refresh(), logger).Handle)
+
+	// The authorizer is given a vault and nothing else.
+	p := parts("authorizer")
+	w.functions["authorizer"] = lambda.NewHandler(authorizer.New(vault.New(vault.Config{Items: p.Items, Now: now, Random: p.Random}), logger).Handle)
+}
+
+// invoke calls the token service over bytes, if the caller's role lets it.
+func (w *world) invoke(ctx context.Context, g *guard, call tokens.Call) (tokens.Answer, error) {
+	if err := g.may("lambda:InvokeFunction", g.function.Environment["CV_REFRESH_FUNCTION"]+".Arn"); err != nil {
+		return tokens.Answer{}, err
+	}
+	payload, err := tokens.Encode(call)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	reply, err := w.functions["refresh"].Invoke(ctx, payload)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	return tokens.DecodeReply(reply)
+}
+
+func (w *world) send(g *guard, queue string, into *[]tokens.Call, calls ...tokens.Call) error {
+	if err := g.may("sqs:SendMessage", queue+".Arn"); err != nil {
+		return err
+	}
+	w.queues.Lock()
+	defer w.queues.Unlock()
+	*into = append(*into, calls...)
+	return nil
+}
+
+// seed makes what the samples speak of.
+func seed(t *testing.T, b *bundle.Bundle) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := b.Vault
+	must(v.CreateTenant(ctx, record.Tenant{ID: tenant, Name: "Example Trading", CreatedAt: noon}))
+	must(b.Keyring.Create(ctx, tenant))
+	seedKey(t, b)
+
+	app := record.App{Tenant: tenant, Provider: amazon.Name, APIEnvironment: record.Production, Version: "v_1000000000000001", CreatedAt: noon, UpdatedAt: noon,
+		Fields: map[string]string{"application_id": "amzn1.sp.solution.11111111-2222-3333-4444-555555555555",
+			"client_id": "amzn1.application-oa2-client.00000000000000000000000000000000"}}
+	text, err := vault.AppSecrets{Version: app.Version, Fields: map[string]secret.Text{"client_secret": secret.New(canaryClient)}}.Encode()
+	must(err)
+	must(b.Secrets.PutSecret(ctx, vault.AppSecret(tenant, amazon.Name, record.Production), text))
+	must(v.PutApp(ctx, app))
+
+	for id, alias := range map[string]string{connected: "US store", waiting: "second", invited: "third", travelling: "fourth", pasting: "fifth", interrupted: "sixth"} {
+		_, err := v.CreateEntry(ctx, record.Entry{Tenant: tenant, ID: id, Provider: amazon.Name, Alias: alias, Environment: "production",
+			APIEnvironment: record.Production, Settings: map[string]string{"marketplace": "US", "region": "na", "account_type": "seller"},
+			CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon, Revision: 1}, nil)
+		must(err)
+	}
+	seedCredential(t, v)
+	seedRequests(t, v)
+	if _, err := v.CreateConnector(ctx, record.Connector{Tenant: tenant, ID: connector, Name: "Orders for the warehouse", Entry: connected,
+		Provider: amazon.Name, Settings: map[string][]string{}, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon, Revision: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// seedKey makes the samples' API key: its id and its secret are drawn from a source that holds just those.
+func seedKey(t *testing.T, b *bundle.Bundle) {
+	t.Helper()
+	secretBits, err := base64.RawURLEncoding.DecodeString(secretOfKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := []byte{0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x01} // 1000000000000001 in base 32
+	drawing := *b.Vault
+	drawing.Random = io.MultiReader(bytes.NewReader(append(id, secretBits...)), rand.Reader)
+	key, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "example"})
+	if err != nil || key.ID != keyID {
+		t.Fatalf("the key is %s: %v", key.ID, err)
+	}
+}
+
+// seedCredential authorizes an entry. Its token lives for 50 minutes yet, and the schedule is to look at it now.
+func seedCredential(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	ctx := t.Context()
+	c := record.Credential{Tenant: tenant, Entry: connected, Provider: amazon.Name, Status: record.Active, Generation: 1, Lifetime: time.Hour,
+		Expires: noon.Add(50 * time.Minute), Refreshed: noon.Add(-10 * time.Minute), Authorized: noon.Add(-10 * time.Minute),
+		AuthorizationExpires: noon.AddDate(1, 0, 0), DueAt: noon.Add(-time.Second), Commit: "commit_1000000000000000",
+		Account: &record.Account{ID: seller, Name: "Example Trading", Identity: record.Verified,
+			Members: []record.Member{{Kind: "marketplace", ID: "ATVPDKIKX0DER", Country: "US", Active: true}}}}
+	var err error
+	c.Sealed, err = v.SealTokens(ctx, c, 1, vault.TokenSet{Access: secret.New(canaryAccess), Refresh: secret.New(canaryRefresh)})
+	if err == nil {
+		err = v.Authorize(ctx, nil, c, nil)
+	}
+	if err == nil {
+		err = v.NoteUse(ctx, tenant, connected, 1) // it is read, so it is kept warm
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// seedRequests makes the authorization requests that the samples go on with, and a visit of the provider's store.
+func seedRequests(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	hash := func(text string) string { return secret.New(text).Fingerprint() }
+	request := func(n, entry string, mode record.Mode, stage record.Stage) record.Request {
+		return record.Request{Tenant: tenant, ID: "ar_" + n, Entry: entry, Provider: amazon.Name, Principal: keyID, Mode: mode, Stage: stage,
+			RedirectURI: authorize.RedirectURI(publicURL, amazon.Name), CreatedAt: noon, Expires: noon.Add(authorize.RequestLife)}
+	}
+	start := request("1000000000000001", invited, record.Browser, record.Open)
+	start.HandleHash = hash(secretOfStart)
+	away := request("1000000000000002", travelling, record.Browser, record.Started)
+	away.StateHash, away.CookieHash = hash(secretOfBrowser), hash(secretOfCookie)
+	pasted := request("1000000000000003", pasting, record.ResultURL, record.Open)
+	pasted.StateHash = hash(secretOfPasted)
+	spent := request("1000000000000006", interrupted, record.ResultURL, record.Open)
+	ctx := t.Context()
+	for _, r := range []record.Request{start, away, pasted, spent} {
+		if err := v.BeginRequest(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spent.CodeHash = hash(code)
+	visit := request("1000000000000004", "", record.Appstore, record.Open)
+	visit.Tenant, visit.HandleHash, visit.CookieHash = authorize.Outside, hash(secretOfVisit), hash(secretOfCookie)
+	visit.Callback, visit.CallbackState = "https://sellercentral.amazon.com/apps/authorize/confirm/amzn1.sp.solution.11111111-2222-3333-4444-555555555555", "EXAMPLE-amazon-state"
+	if err := errors.Join(v.ClaimRequest(ctx, spent, "claim_1000000000000000", noon.Add(time.Minute)), v.ParkRequest(ctx, visit)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// providerStub answers for Amazon as far as the samples go. What it hands out are canaries.
+func providerStub() http.Handler {
+	mux := http.NewServeMux()
+	answer := func(pattern string, status int, body string) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("X-Amzn-Requestid", "EXAMPLE-request")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, strings.ReplaceAll(body, "{self}", "http://"+r.Host))
+		})
+	}
+	answer("POST /auth/o2/token", 200, fmt.Sprintf(`{"access_token": %q, "refresh_token": %q, "token_type": "bearer", "expires_in": 3600}`, canaryAccess, canaryRefresh))
+	answer("GET /sellers/v1/marketplaceParticipations", 200, `{"payload": [{"marketplace": {"id": "ATVPDKIKX0DER", "countryCode": "US"},
+		"participation": {"isParticipating": true}, "storeName": "Example Trading"}]}`)
+	answer("GET /orders/2026-01-01/orders", 200, `{"orders": [{"orderId": "111-0000000-0000001", "buyer": {"buyerName": "PERSON"}}], "pagination": {}}`)
+	answer("GET /orders/2026-01-01/orders/{id}", 200, `{"order": {"orderId": "111-0000000-0000001", "buyer": {"buyerName": "PERSON"}}}`)
+	answer("POST /reports/2021-06-30/reports", 202, `{"reportId": "50001"}`)
+	answer("GET /reports/2021-06-30/reports/50001", 200, `{"reportId": "50001", "reportType": "GET_MERCHANT_LISTINGS_ALL_DATA",
+		"processingStatus": "DONE", "reportDocumentId": "amzn1.spdoc.1"}`)
+	answer("GET /reports/2021-06-30/documents/amzn1.spdoc.1", 200, `{"reportDocumentId": "amzn1.spdoc.1", "url": "{self}/document?signature=CANARY-presigned"}`)
+	answer("GET /", 200, `{}`)
+	mux.HandleFunc("GET /document", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/tab-separated-values")
+		_, _ = io.WriteString(w, "sku\tquantity\nEXAMPLE-1\t3\n")
+	})
+	return mux
+}
+
+// syncBuffer is a log that several functions write to.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func compact(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Compact(&out, text); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
