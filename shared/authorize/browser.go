@@ -146,14 +146,15 @@ func (s *Service) Return(ctx context.Context, providerName string, query url.Val
 	if err != nil {
 		return Returned{}, err
 	}
-	if r.Mode == record.ResultURL {
-		return Returned{Entry: entry, Mode: r.Mode}, nil
-	}
-	if !matches(r.CookieHash, cookie) {
+	pasting := r.Mode == record.ResultURL
+	if !pasting && !matches(r.CookieHash, cookie) {
 		return Returned{}, otherBrowser()
 	}
-	if callback.Denied != "" {
+	if callback.Denied != "" { // also when pasting: there is nothing to copy
 		return Returned{}, onPage(denied(r, callback))
+	}
+	if pasting {
+		return Returned{Entry: entry, Mode: r.Mode}, nil
 	}
 	if err := s.complete(ctx, r, callback); err != nil {
 		return Returned{}, onPage(err)

@@ -318,7 +318,7 @@ func marketplaces(op resource.Operation, f resource.Filter) bool {
 
 func clip(s string) string {
 	if len(s) > 40 {
-		return s[:40] + "…"
+		return strings.ToValidUTF8(s[:40], "") + "…"
 	}
 	return s
 }

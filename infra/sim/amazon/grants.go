@@ -2,7 +2,10 @@ package amazonsim
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -32,8 +35,6 @@ type Grant struct {
 	AuthorizedAt  time.Time `json:"authorized_at"`
 	ExpiresAt     time.Time `json:"expires_at"`
 	Revoked       bool      `json:"revoked"`
-
-	refreshToken string
 }
 
 // alive says whether the grant still yields tokens.
@@ -71,7 +72,10 @@ func (s *Simulator) SelfAuthorize(ctx context.Context, want SelfAuthorization) (
 			}
 		}
 		g, err := s.insertGrant(ctx, tx, want.ApplicationID, want.SellerID, want.Region, "self")
-		token = g.refreshToken
+		if err != nil {
+			return err
+		}
+		token, err = refreshTokenOf(ctx, tx, g)
 		return err
 	})
 	return token, err
@@ -123,23 +127,41 @@ func (s *Simulator) insertGrant(ctx context.Context, tx *sql.Tx, applicationID, 
 	now := s.now()
 	g := Grant{
 		ID: s.uuid(), ApplicationID: applicationID, SellerID: sellerID, Region: region, Kind: kind,
-		AuthorizedAt: now, ExpiresAt: now.Add(grantLife), refreshToken: s.opaque("Atzr|", 261),
+		AuthorizedAt: now, ExpiresAt: now.Add(grantLife),
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO grants(id, application_id, seller, region, kind, refresh_token, authorized_at, expires_at, revoked_at)
+	refresh, err := refreshTokenOf(ctx, tx, g)
+	if err != nil {
+		return Grant{}, err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO grants(id, application_id, seller, region, kind, refresh_token, authorized_at, expires_at, revoked_at)
 		VALUES(?, ?, ?, ?, ?, ?, ?, ?, 0)`,
-		g.ID, applicationID, sellerID, region, kind, g.refreshToken, now.UnixMilli(), g.ExpiresAt.UnixMilli())
+		g.ID, applicationID, sellerID, region, kind, digest(refresh), now.UnixMilli(), g.ExpiresAt.UnixMilli())
 	if err != nil {
 		return Grant{}, fmt.Errorf("storing grant: %w", err)
 	}
 	return g, nil
 }
 
-const selectGrant = `SELECT id, application_id, seller, region, kind, refresh_token, authorized_at, expires_at, revoked_at FROM grants`
+// refreshTokenOf makes the refresh token of a grant, the same one every time. Amazon gives it out again with every
+// answer, so it must be known; derived, it need not lie readable among the state.
+func refreshTokenOf(ctx context.Context, q querier, g Grant) (string, error) {
+	key, err := metaValue(ctx, q, metaSigningKey)
+	if err != nil {
+		return "", err
+	}
+	stream, err := hkdf.Key(sha256.New, []byte(key), []byte(g.ID), "refresh token", 261)
+	if err != nil {
+		return "", fmt.Errorf("deriving a refresh token: %w", err)
+	}
+	return "Atzr|" + base64.RawURLEncoding.EncodeToString(stream), nil
+}
+
+const selectGrant = `SELECT id, application_id, seller, region, kind, authorized_at, expires_at, revoked_at FROM grants`
 
 func scanGrant(scan func(...any) error) (Grant, error) {
 	var g Grant
 	var authorized, expires, revoked int64
-	err := scan(&g.ID, &g.ApplicationID, &g.SellerID, &g.Region, &g.Kind, &g.refreshToken, &authorized, &expires, &revoked)
+	err := scan(&g.ID, &g.ApplicationID, &g.SellerID, &g.Region, &g.Kind, &authorized, &expires, &revoked)
 	if err != nil {
 		return Grant{}, fmt.Errorf("reading grant: %w", err)
 	}
@@ -160,7 +182,7 @@ func grantByID(ctx context.Context, q querier, id string) (Grant, bool, error) {
 }
 
 func grantByRefreshToken(ctx context.Context, q querier, token string) (Grant, bool, error) {
-	return foundGrant(scanGrant(q.QueryRowContext(ctx, selectGrant+` WHERE refresh_token = ?`, token).Scan))
+	return foundGrant(scanGrant(q.QueryRowContext(ctx, selectGrant+` WHERE refresh_token = ?`, digest(token)).Scan))
 }
 
 // issueCode makes the spapi_oauth_code of a grant, bound to the redirect URI that carries it (Amazon facts 9.5.2).

@@ -87,7 +87,11 @@ func (s *Simulator) exchangeCode(ctx context.Context, tx *sql.Tx, form url.Value
 	if err != nil {
 		return tokenSet{}, err
 	}
-	return s.mint(ctx, tx, form, token{kind: kindAccess, grantID: g.ID, applicationID: g.ApplicationID}, g.refreshToken)
+	refresh, err := refreshTokenOf(ctx, tx, g)
+	if err != nil {
+		return tokenSet{}, err
+	}
+	return s.mint(ctx, tx, form, token{kind: kindAccess, grantID: g.ID, applicationID: g.ApplicationID}, refresh)
 }
 
 // refreshTokens gives a new access token and the same refresh token (Amazon facts 3.2).
@@ -103,7 +107,7 @@ func (s *Simulator) refreshTokens(ctx context.Context, tx *sql.Tx, form url.Valu
 	if err := s.authenticate(ctx, tx, form, owner, found && g.alive(s.now()), "refresh_token"); err != nil {
 		return tokenSet{}, err
 	}
-	return s.mint(ctx, tx, form, token{kind: kindAccess, grantID: g.ID, applicationID: g.ApplicationID}, g.refreshToken)
+	return s.mint(ctx, tx, form, token{kind: kindAccess, grantID: g.ID, applicationID: g.ApplicationID}, form.Get("refresh_token"))
 }
 
 func (s *Simulator) clientCredentials(ctx context.Context, tx *sql.Tx, form url.Values) (tokenSet, error) {
