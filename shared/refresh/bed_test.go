@@ -452,10 +452,11 @@ func (i items) Apply(ctx context.Context, ops ...store.Op) error {
 	if i.p.dead.Load() {
 		return i.p.die()
 	}
-	apply := func() error { return i.p.store.Apply(ctx, ops...) }
 	if i.p.faults.apply == nil {
-		return apply()
+		return i.p.store.Apply(ctx, ops...)
 	}
+	// A fault that holds a write up decides itself whether it arrives all the same.
+	apply := func() error { return i.p.store.Apply(context.WithoutCancel(ctx), ops...) }
 	return i.p.faults.apply(ctx, writeName(ops), apply)
 }
 

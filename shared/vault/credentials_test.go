@@ -118,7 +118,11 @@ func TestAuthorizeNeedsItsEntryAndGeneration(t *testing.T) {
 		r.is(r.Authorize(r.Context(), nil, r.firstOf(r.newEntry("none")), nil), vault.ErrEntryGone)
 		e := r.entry("shop")
 		first := r.authorized(e)
-		r.is(r.Authorize(r.Context(), nil, r.firstOf(e), nil), vault.ErrOvertaken)
+		another := r.firstOf(e)
+		another.Commit = "another"
+		r.is(r.Authorize(r.Context(), nil, another, nil), vault.ErrOvertaken)
+		r.same(r.credential(e), first)
+		r.ok(r.Authorize(r.Context(), nil, first, nil)) // the same write again is known as its own
 		r.same(r.credential(e), first)
 
 		leased := r.acquire(first, "a")
@@ -134,6 +138,7 @@ func TestAuthorizeNeedsItsEntryAndGeneration(t *testing.T) {
 		second.Fence = 1
 		r.same(r.credential(e), second) // cause, intent, lease and failure are gone
 		r.wantTokens(e, 2)
+		second.Commit = "another"
 		r.is(r.Authorize(r.Context(), &before, second, nil), vault.ErrOvertaken)
 	})
 }

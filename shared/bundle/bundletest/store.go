@@ -129,3 +129,8 @@ func Fields(pairs ...any) admin.Fields {
 	}
 	return out
 }
+
+// Settings is a change of a connector's settings: one setting with its values.
+func Settings(name string, values ...string) admin.ConnectorInput {
+	return admin.ConnectorInput{Settings: map[string][]string{name: values}}
+}
