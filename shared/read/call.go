@@ -14,6 +14,10 @@ import (
 	"connectorvault/shared/vault"
 )
 
+// maxAnswer is the most of a provider's answer that an answer of ours can carry: base64 makes 5.6 MB of it, and a
+// Lambda's is at most 6 MB. More is refused in words that help, rather than by the gateway without any.
+const maxAnswer = 4 << 20
+
 // call makes one call of the provider: in the account's rate, with a living token, and once more with a fresh one
 // when the provider refuses the token.
 func (s *Service) call(ctx context.Context, t *target, call provider.Call) (provider.Answer, error) {
@@ -35,7 +39,7 @@ func (s *Service) call(ctx context.Context, t *target, call provider.Call) (prov
 		}
 	}
 	s.noteUse(ctx, t)
-	client := provider.Client{HTTP: s.HTTP, Reader: t.reader, Now: s.Now}
+	client := provider.Client{HTTP: s.HTTP, Reader: t.reader, Now: s.Now, MaxBody: maxAnswer}
 	answer, verdict, err := client.Do(ctx, t.entry, t.access, call)
 	if err != nil && verdict.TokenRejected && call.Access.IsZero() {
 		if t, err = s.replaced(ctx, t, verdict); err != nil {

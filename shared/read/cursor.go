@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ func (s *Service) cursor(ctx context.Context, pl plan, next url.Values) (string,
 	}
 	sealed, err := s.Vault.Sealer.Seal(ctx, s.binding(pl), plain)
 	if err != nil {
-		return "", err
+		return "", keysUnavailable(err)
 	}
 	text := base64.RawURLEncoding.EncodeToString(sealed)
 	if len(text) <= maxCursor {
@@ -98,8 +99,11 @@ func (s *Service) position(ctx context.Context, pl plan) (position, error) {
 		return at, err
 	}
 	plain, err := s.Vault.Sealer.Open(ctx, s.binding(pl), sealed)
-	if err != nil {
+	switch {
+	case errors.Is(err, seal.ErrSealed), errors.Is(err, seal.ErrUnknownKey):
 		return at, invalidCursor("The cursor does not belong to this connector, or was changed.")
+	case err != nil: // whoever holds a good one must not be told to begin again
+		return at, keysUnavailable(err)
 	}
 	if err := json.Unmarshal(plain, &at); err != nil {
 		return at, invalidCursor("The cursor cannot be read.")

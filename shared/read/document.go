@@ -53,7 +53,7 @@ func ParseRange(header string) (Span, error) {
 	if err != nil || to < from {
 		return Span{}, bad
 	}
-	return Span{From: from, Length: to - from + 1, Given: true}, nil
+	return Span{From: from, Length: min(to-from, MaxRange-1) + 1, Given: true}, nil
 }
 
 // Part is a part of a document.
@@ -66,10 +66,15 @@ type Part struct {
 }
 
 // ErrBeyond means that a range begins after the document's end.
-type ErrBeyond struct{ Total int64 }
+type ErrBeyond struct{ Total int64 } // -1 = not known where that is
 
 // Error implements error.
-func (e *ErrBeyond) Error() string { return fmt.Sprintf("the document ends at byte %d", e.Total) }
+func (e *ErrBeyond) Error() string {
+	if e.Total < 0 {
+		return "the document ends before the range"
+	}
+	return fmt.Sprintf("the document ends at byte %d", e.Total)
+}
 
 // place is where a document lies, as it is kept sealed between the parts of one reading.
 type place struct {
@@ -247,7 +252,7 @@ func cut(ctx context.Context, body io.Reader, from, skip, length int64) (Part, e
 }
 
 // plainBytes decompresses what is gzip. The provider's word for it is checked against the bytes: a document that says
-// gzip and is not has been seen, and so has the opposite.
+// gzip and is not has been seen. What does not say so is left as it is: the document itself may be a .gz file.
 func plainBytes(body io.Reader, said bool) (io.Reader, error) {
 	buffered := bufio.NewReader(body)
 	if !said {
@@ -262,8 +267,8 @@ func plainBytes(body io.Reader, said bool) (io.Reader, error) {
 func totalOf(r *http.Response) int64 {
 	_, total, _ := strings.Cut(r.Header.Get("Content-Range"), "/")
 	n, err := strconv.ParseInt(total, 10, 64)
-	if err != nil {
-		return 0
+	if err != nil || n < 0 {
+		return -1
 	}
 	return n
 }

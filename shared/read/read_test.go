@@ -260,8 +260,10 @@ func TestAStoreThatIsDownIsNotTheCursorsFault(t *testing.T) {
 	b := newBench(t)
 	b.pages("/orders", "orders", 3)
 	next := *b.read(b.Owner, b.query("orders")).Next
-	b.Clock.Add(25 * time.Minute) // the keys are forgotten by now, the token lives
 	b.Secrets.Down(true)
+	b.Clock.Add(19*time.Minute + 58*time.Second) // old keys serve a second life
+	b.read(b.Owner, b.query("orders"))
+	b.Clock.Add(3 * time.Second) // and now are forgotten, while the connector and its token are not
 	_, err := b.Read.Read(b.Context(), b.Owner, b.query("orders", cursor(next)))
 	if problem := b.Fault(err, fault.Unavailable, "store_unavailable"); problem.RetryAfter == 0 {
 		t.Error("nobody is told to try again")
@@ -508,7 +510,8 @@ func TestTheRateThatTheProviderSaysIsKept(t *testing.T) {
 		t.Errorf("the page says %+v", page.Meta)
 	}
 	b.read(b.Owner, b.query("scarce"))
-	b.Clock.Add(2 * time.Second) // two tokens at the stated rate, a fifth of one at the real one
+	b.Clock.Add(2 * time.Second) // two more at the stated rate; at the real one, what is left of the burst
+	b.read(b.Owner, b.query("scarce"))
 	problem := b.fails(b.Owner, b.query("scarce"), fault.RateLimited, "rate_limited")
 	if problem.RetryAfter <= time.Second {
 		t.Errorf("the wait is %s", problem.RetryAfter)
@@ -583,10 +586,11 @@ func TestAReaderDoesNotTakeTheTargetOfAnOlderLook(t *testing.T) {
 	go func() { _, err := b.Read.Read(b.Context(), b.Owner, b.query("orders")); first <- err }()
 	<-asked
 	b.Clock.Add(6 * time.Second)
-	var hold sync.Once
+	var held atomic.Bool
 	b.Store.AfterGet(func(table store.Table, _ store.Key) {
-		if table == store.Credentials {
-			hold.Do(func() { looked <- true; <-goOn })
+		if table == store.Credentials && held.CompareAndSwap(false, true) {
+			looked <- true
+			<-goOn
 		}
 	})
 	go func() { _, err := b.Read.Read(b.Context(), b.Owner, b.query("orders")); second <- err }()
@@ -723,8 +727,13 @@ func TestALookOutlivesTheReaderWhoBeganIt(t *testing.T) {
 	b.Upstream.Body("/orders", `{"orders":[]}`)
 	ctx, leave := context.WithCancel(b.Context())
 	looking, goOn := make(chan bool, 1), make(chan bool)
-	var once sync.Once
-	b.Store.AfterGet(func(store.Table, store.Key) { once.Do(func() { looking <- true; <-goOn }) })
+	var held atomic.Bool
+	b.Store.AfterGet(func(store.Table, store.Key) {
+		if held.CompareAndSwap(false, true) {
+			looking <- true
+			<-goOn
+		}
+	})
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := b.Read.Read(ctx, b.Owner, b.query("orders")); first <- err }()
 	<-looking

@@ -70,6 +70,10 @@ func (s *Service) Run(ctx context.Context, p record.Principal, q Query) ([]byte,
 			}
 			out.WriteByte('\n')
 		}
+		if out.Len() > StreamBytes && last.Meta.Pages > 0 { // it was larger than the one before: it begins the next run
+			out.Truncate(before)
+			break
+		}
 		last.Meta.Pages++
 		last.Meta.Items += len(page.Items)
 		last.Meta.RequestID, last.Meta.FetchedAt, last.Meta.Omitted = page.Meta.RequestID, page.Meta.FetchedAt, page.Meta.Omitted

@@ -142,11 +142,15 @@ func (s *Service) open(ctx context.Context, t *target) error {
 	}
 	set, err := s.Vault.OpenTokens(ctx, t.credential)
 	if err != nil {
-		return fault.Wrap(err, fault.Unavailable, "store_unavailable", "The vault's keys cannot be read now.").
-			Do("Try again in a moment.").After(2 * time.Second)
+		return keysUnavailable(err)
 	}
 	t.access = set.Access
 	return nil
+}
+
+func keysUnavailable(cause error) *fault.Error {
+	return fault.Wrap(cause, fault.Unavailable, "store_unavailable", "The vault's keys cannot be read now.").
+		Do("Try again in a moment.").After(2 * time.Second)
 }
 
 // alive returns t with an access token that lives. One with little life left is used, and its successor is asked for
@@ -194,6 +198,7 @@ func (s *Service) again(ctx context.Context, t *target) (*target, error) {
 		return s.loadEntry(ctx, entry)
 	}
 	s.targets.drop(key)
+	s.flight.Forget(key) // a look that began earlier may have seen what is being replaced
 	return s.target(ctx, t.entry.Tenant, t.connector.ID)
 }
 

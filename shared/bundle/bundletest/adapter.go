@@ -80,8 +80,8 @@ func newAdapter(u *Upstream) *Adapter {
 			{Name: "client_secret", Label: "Client secret", Required: true, Secret: true}},
 		Fields: []provider.Field{{Name: "region", Label: "Region"}, {Name: "marketplace", Label: "Marketplace"},
 			{Name: "account_type", Label: "Account type"}, {Name: "memo", Label: "Memo"}},
-		Regions:   []provider.Region{{Code: "eu", Title: "Europe", Marketplaces: []provider.Marketplace{{ID: "M1", Country: "DE", Name: "DE"}, {ID: "M2", Country: "FR", Name: "FR"}}}, {Code: "na", Title: "America", Marketplaces: []provider.Marketplace{{ID: "M9", Country: "US", Name: "US"}}}},
-		Resources: resources(), Notes: []string{"It exists nowhere."}}}
+		Regions:  []provider.Region{{Code: "eu", Title: "Europe", Marketplaces: []provider.Marketplace{{ID: "M1", Country: "DE", Name: "DE"}, {ID: "M2", Country: "FR", Name: "FR"}}}, {Code: "na", Title: "America", Marketplaces: []provider.Marketplace{{ID: "M9", Country: "US", Name: "US"}}}},
+		Settings: []string{"marketplaces"}, Resources: resources(), Notes: []string{"It exists nowhere."}}}
 }
 
 func resources() []resource.Resource {
