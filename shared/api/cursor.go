@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"strings"
+	"unicode/utf8"
 
 	"connectorvault/shared/fault"
 )
@@ -17,7 +18,7 @@ func DecodeCursor(cursor, prefix string) (string, error) {
 		return "", nil
 	}
 	after, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || !strings.HasPrefix(string(after), prefix) || len(after) > 200 {
+	if err != nil || !strings.HasPrefix(string(after), prefix) || len(after) > 200 || !utf8.Valid(after) {
 		return "", fault.New(fault.Invalid, "invalid_cursor", "The cursor is not one of this list.").
 			On("cursor").Do("Begin again without a cursor.")
 	}

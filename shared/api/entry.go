@@ -8,7 +8,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"connectorvault/shared/record"
@@ -63,6 +65,17 @@ func EntryOf(s vault.EntryState, now time.Time) Entry {
 	return e
 }
 
+// own are the names of an entry's own members, also of those that are left out when they are empty.
+var own = func() map[string]bool {
+	names := map[string]bool{}
+	for i, t := 0, reflect.TypeFor[Entry](); i < t.NumField(); i++ {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "" {
+			names[name] = true
+		}
+	}
+	return names
+}()
+
 // MarshalJSON implements json.Marshaler: the provider's fields go in among the others.
 func (e Entry) MarshalJSON() ([]byte, error) {
 	type plain Entry
@@ -70,13 +83,9 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var own map[string]json.RawMessage
-	if err := json.Unmarshal(body, &own); err != nil {
-		return nil, err
-	}
 	out := bytes.NewBuffer(body[:len(body)-1])
 	for _, name := range slices.Sorted(maps.Keys(e.fields)) {
-		if _, taken := own[name]; taken {
+		if own[name] {
 			continue // a provider's field never stands in for one of ours
 		}
 		pair, err := json.Marshal(map[string]string{name: e.fields[name]})

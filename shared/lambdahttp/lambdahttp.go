@@ -17,6 +17,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,10 @@ import (
 
 // MaxBody is the most that a request's body may have. Nothing that people or programs send us is larger.
 const MaxBody = 256 << 10
+
+// maxText is how large a body may be to stand in an event as text. There every quote is escaped, which can double what
+// is mostly quotes, and an event has at most 6 MB; base64 never makes more of it than a third.
+const maxText = 1 << 20
 
 // Request is a request as handlers see it.
 type Request struct {
@@ -68,6 +73,9 @@ func (r *Request) Decode(v any) error {
 	if !utf8.Valid(r.Body) {
 		return badBody("The body is not UTF-8.")
 	}
+	if bytes.TrimSpace(r.Body)[0] != '{' { // a null would decode into anything, and say nothing
+		return badBody("The body is not a JSON object.")
+	}
 	decoder := json.NewDecoder(bytes.NewReader(r.Body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(v); err != nil {
@@ -84,13 +92,31 @@ func decodeFault(err error) error {
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) && wrongType.Field != "" {
 		return fault.New(fault.Invalid, "invalid_field", wrongType.Field+" is a JSON "+word(wrongType.Value)+", which it cannot be.").
-			On(wrongType.Field).Do("Send it as a " + wrongType.Type.String() + ".")
+			On(wrongType.Field).Do("Send it as " + shape(wrongType.Type) + ".")
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(name) < 80 {
 		name = strings.Trim(name, `"`)
 		return fault.New(fault.Invalid, "invalid_field", "There is no field \""+name+"\" here.").On(name).Do("Leave it out, or check its spelling.")
 	}
 	return badBody("The body is not a JSON object that can be read.")
+}
+
+// shape says in words of JSON what a member takes.
+func shape(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list, each element of it " + shape(t.Elem())
+	case reflect.Map:
+		return "an object, each member of it " + shape(t.Elem())
+	case reflect.Struct:
+		return "an object"
+	default:
+		return "a number"
+	}
 }
 
 func word(value string) string {
@@ -151,9 +177,10 @@ func (m *Mux) dispatch(ctx context.Context, r *Request) (Response, error) {
 	if !ok {
 		return Response{}, fault.New(fault.NotFound, "not_found", "There is no such route.").Do("Check the method and the path.")
 	}
-	// The gateway has asked the authorizer before it calls us. Should it ever not have, nobody is nobody.
-	if _, path, _ := strings.Cut(r.Route, " "); strings.HasPrefix(path, "/v1/") && r.Principal.Tenant == "" {
-		return Response{}, fault.New(fault.Forbidden, "forbidden", "The request comes from nobody we know.").Do("Send a key of this vault.")
+	// The gateway has asked the authorizer before it calls us. Should it ever not have, nobody is nobody; and a role
+	// that we do not know, such as a newer release's, has no rights.
+	if _, path, _ := strings.Cut(r.Route, " "); strings.HasPrefix(path, "/v1/") && (r.Principal.Tenant == "" || r.Principal.Role != record.Owner) {
+		return Response{}, fault.New(fault.Forbidden, "forbidden", "The request comes from nobody who may do this.").Do("Send an owner's key of this vault.")
 	}
 	return m.safely(ctx, handler, r)
 }
@@ -269,7 +296,7 @@ func eventOf(r Response) events.APIGatewayV2HTTPResponse {
 			out.Headers[name] = value
 		}
 	}
-	if r.Binary {
+	if r.Binary || len(r.Body) > maxText {
 		out.Body, out.IsBase64Encoded = base64.StdEncoding.EncodeToString(r.Body), true
 	}
 	return out

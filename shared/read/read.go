@@ -228,9 +228,7 @@ func (s *Service) page(ctx context.Context, pl plan) (page Page, next url.Values
 	}
 	page = Page{Items: items, Meta: s.meta(pl, answer)}
 	if !pl.personal {
-		for i := range page.Items {
-			page.Items[i] = resource.Strip(pl.op, page.Items[i])
-		}
+		resource.StripPage(pl.op, page.Items)
 	}
 	if token != "" && pl.op.Paging.Param != "" {
 		next = resource.NextParams(pl.op, pl.params, token)

@@ -59,6 +59,7 @@ type bed struct {
 	entry  record.Entry
 	logs   *logbook
 	over   chan struct{} // closed when the test ends: whoever died may go
+	end    func()        // closes over, once
 }
 
 // clock is moved by hand.
@@ -164,6 +165,7 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 func (b *bed) open() {
 	b.Helper()
 	b.logs, b.over = &logbook{}, make(chan struct{})
+	b.end = sync.OnceFunc(func() { close(b.over) })
 	s, err := sqlitestore.Open(b.Context(), sqlitestore.Config{Path: filepath.Join(b.TempDir(), "vault.db"), Now: b.now, MasterKey: make([]byte, sqlitestore.KeySize)})
 	b.ok(err)
 	b.store = s
@@ -337,13 +339,6 @@ func (b *bed) process(f faults) *process { return b.tuned(f, func(*refresh.Confi
 func (b *bed) tuned(f faults, tune func(*refresh.Config)) *process {
 	b.Helper()
 	p := &process{bed: b, faults: f, died: make(chan struct{})}
-	b.Cleanup(sync.OnceFunc(func() {
-		select {
-		case <-b.over:
-		default:
-			close(b.over)
-		}
-	}))
 	line := &http.Transport{DialContext: b.dial}
 	b.Cleanup(line.CloseIdleConnections)
 	client := &http.Client{Transport: trips{p, line}}
@@ -360,6 +355,10 @@ func (b *bed) tuned(f faults, tune func(*refresh.Config)) *process {
 	}
 	tune(&cfg)
 	p.Service = refresh.New(cfg)
+	b.Cleanup(func() {
+		b.end()
+		_ = p.Drain(context.WithoutCancel(b.Context()))
+	})
 	return p
 }
 

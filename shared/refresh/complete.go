@@ -116,16 +116,14 @@ func (s *Service) exchange(ctx context.Context, r record.Request, code secret.Te
 	if err := s.enoughTime(ctx, false); err != nil {
 		return tokens.Answer{}, err
 	}
-	until := s.Now().Add(s.budget(false) + time.Second)
+	// The claim outlives a rescue too: a code that is offered again may cost the tokens that are on their way.
+	until := s.Now().Add(s.budget(true) + time.Second)
 	if err := s.Vault.ClaimRequest(ctx, r, owner, until); err != nil {
 		return tokens.Answer{}, err
 	}
-	issued, err := s.spend(ctx, source.TokenClient(entry, app), r, code, verifier)
-	if rejectedClient(err) != nil {
-		if fresh, changed := s.changedApp(ctx, entry, adapter.Descriptor(), app); changed {
-			issued, err = s.spend(ctx, source.TokenClient(entry, fresh), r, code, verifier)
-		}
-	}
+	issued, err := s.spend(ctx, until, client{entry, adapter.Descriptor(), source, app}, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
+		return c.Exchange(ctx, code, r.RedirectURI, verifier)
+	})
 	if err != nil {
 		return tokens.Answer{}, s.notExchanged(ctx, r, owner, err)
 	}
@@ -133,12 +131,6 @@ func (s *Service) exchange(ctx context.Context, r record.Request, code secret.Te
 		return tokens.Answer{}, err
 	}
 	return s.activate(ctx, r, entry, adapter, owner, issued)
-}
-
-func (s *Service) spend(ctx context.Context, client oauth.Client, r record.Request, code, verifier secret.Text) (oauth.Tokens, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.PostTimeout)
-	defer cancel()
-	return client.Exchange(ctx, code, r.RedirectURI, verifier)
 }
 
 // notExchanged ends the request when its code is worth nothing any more, and gives the claim back otherwise.
@@ -151,8 +143,7 @@ func (s *Service) notExchanged(ctx context.Context, r record.Request, owner stri
 		"outcome", string(refusal.Outcome), "status", refusal.Status, "code", refusal.Code, "request_id", refusal.RequestID)
 	problem := exchangeFault(r, refusal)
 	if refusal.Outcome == oauth.Revoked {
-		s.end(ctx, r, problem)
-		return problem
+		return s.end(ctx, r, owner, problem)
 	}
 	if err := s.Vault.ReleaseRequest(ctx, r, owner); err != nil {
 		s.Logger.WarnContext(ctx, "a claim was not given back and will run out", "tenant", r.Tenant, "entry", r.Entry, "error", err.Error())
@@ -160,15 +151,20 @@ func (s *Service) notExchanged(ctx context.Context, r record.Request, owner stri
 	return problem
 }
 
-// end keeps the answer that the request gives from now on. Should it not be kept, the next one finds it out anew.
-func (s *Service) end(ctx context.Context, r record.Request, problem *fault.Error) {
+// end keeps the answer that the request gives from now on, and returns it. Should it not be kept, the next one finds it
+// out anew. vault.ErrClaimed when the request is somebody else's by now: then what became of it is the answer.
+func (s *Service) end(ctx context.Context, r record.Request, owner string, problem *fault.Error) error {
 	answer, err := json.Marshal(problem)
 	if err == nil {
-		err = s.Vault.FailRequest(ctx, r, answer)
+		err = s.Vault.FailRequest(ctx, r, owner, answer)
 	}
-	if err != nil && !errors.Is(err, vault.ErrClaimed) {
+	if errors.Is(err, vault.ErrClaimed) {
+		return err
+	}
+	if err != nil {
 		s.Logger.WarnContext(ctx, "the end of an authorization request was not kept", "tenant", r.Tenant, "entry", r.Entry, "error", err.Error())
 	}
+	return problem
 }
 
 // rescuedExchange is a sealed answer to an exchange on its way through the rescue queue.
@@ -186,7 +182,7 @@ func (s *Service) keepExchanged(ctx context.Context, r record.Request, owner str
 		return fmt.Errorf("sealing exchanged tokens: %w", err)
 	}
 	until := s.Now().Add(identifyBudget + s.StoreBudget)
-	err = s.persist(ctx, func(ctx context.Context) error { return s.Vault.SaveExchanged(ctx, r, owner, until, sealed) }, vault.ErrClaimed)
+	err = s.persist(ctx, s.StoreBudget*3/4, func(ctx context.Context) error { return s.Vault.SaveExchanged(ctx, r, owner, until, sealed) }, vault.ErrClaimed)
 	if err == nil || errors.Is(err, vault.ErrClaimed) {
 		return err
 	}
@@ -204,7 +200,9 @@ func (s *Service) rescuedRequest(ctx context.Context, call tokens.Call) (tokens.
 		return tokens.Answer{}, errors.New("a rescued answer cannot be read")
 	}
 	r := record.Request{Tenant: call.Tenant, ID: call.Request, CodeHash: in.CodeHash}
-	err := s.Vault.SaveExchanged(ctx, r, "rescue", s.Now(), in.Sealed)
+	err := s.persist(ctx, rescuePatience(ctx), func(ctx context.Context) error {
+		return s.Vault.SaveExchanged(ctx, r, "rescue", s.Now(), in.Sealed)
+	}, vault.ErrClaimed)
 	if errors.Is(err, vault.ErrClaimed) {
 		return tokens.Answer{Outcome: tokens.LostRace}, nil
 	}
@@ -246,8 +244,7 @@ func (s *Service) activateUntil(ctx context.Context, r record.Request, entry rec
 	}
 	problem := fault.As(err)
 	if problem.Kind == fault.Conflict || problem.Kind == fault.Invalid {
-		s.end(ctx, r, problem)
-		return answer, problem
+		return answer, s.end(ctx, r, owner, problem)
 	}
 	if releaseErr := s.Vault.ReleaseExchanged(ctx, r, owner); releaseErr != nil {
 		s.Logger.WarnContext(ctx, "a claim was not given back and will run out", "tenant", r.Tenant, "entry", r.Entry, "error", releaseErr.Error())
@@ -364,12 +361,10 @@ func (s *Service) adopt(ctx context.Context, call tokens.Call) (tokens.Answer, e
 	if err := s.enoughTime(ctx, false); err != nil {
 		return tokens.Answer{}, err
 	}
-	issued, err := s.post(ctx, source.TokenClient(entry, app), call.RefreshToken)
-	if rejectedClient(err) != nil {
-		if fresh, changed := s.changedApp(ctx, entry, adapter.Descriptor(), app); changed {
-			issued, err = s.post(ctx, source.TokenClient(entry, fresh), call.RefreshToken)
-		}
-	}
+	until := s.Now().Add(s.budget(false) + time.Second)
+	issued, err := s.spend(ctx, until, client{entry, adapter.Descriptor(), source, app}, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
+		return c.Refresh(ctx, call.RefreshToken)
+	})
 	if err != nil {
 		return tokens.Answer{}, adoptFault(err)
 	}

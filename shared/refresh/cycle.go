@@ -120,13 +120,8 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 		}
 	}
 	started := s.Now()
-	issued, err := s.post(ctx, source.TokenClient(entry, app), set.Refresh) // step 3
-	if failure := rejectedClient(err); failure != nil {
-		// The secret may have been changed since it was cached. A client that is refused has spent nothing.
-		if fresh, changed := s.changedApp(ctx, entry, adapter.Descriptor(), app); changed {
-			issued, err = s.post(ctx, source.TokenClient(entry, fresh), set.Refresh)
-		}
-	}
+	issued, err := s.spend(ctx, leased.Lease.Until, client{entry, adapter.Descriptor(), source, app}, // step 3
+		func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) { return c.Refresh(ctx, set.Refresh) })
 	if err != nil {
 		return s.failed(ctx, leased, adapter.Descriptor(), prior, err)
 	}
@@ -169,40 +164,59 @@ func (s *Service) holdOff(ctx context.Context, leased record.Credential) (moved 
 		return false, answer, unavailable(err)
 	}
 	now, found, err := s.Vault.Credential(ctx, leased.Tenant, leased.Entry)
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, answer, err
-	}
-	if !found || now.Generation != leased.Generation {
+	case !found:
+		return true, answer, vault.NotFound("vault entry", leased.Entry)
+	case now.Generation != leased.Generation:
 		return true, in(now, tokens.LostRace), nil
+	default:
+		return false, answer, nil
 	}
-	return false, answer, nil
 }
 
-// post is the one call that spends the token. Its deadline ends well before the lease does.
-func (s *Service) post(ctx context.Context, client oauth.Client, refresh secret.Text) (oauth.Tokens, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.PostTimeout)
+// client is who posts for an entry.
+type client struct {
+	entry      record.Entry
+	descriptor *provider.Descriptor
+	source     provider.TokenSource
+	app        provider.AppCredentials
+}
+
+// spend makes the one POST that spends a token or a code. Its time ends before until, when the lease or claim does,
+// with enough left to make the answer durable, however long taking the lease took: whoever comes next must not find
+// the token still on its way.
+//
+// A client that is refused has spent nothing, and its secret may have been changed since it was cached. Then there is
+// a second POST, in what is left of the same time.
+func (s *Service) spend(ctx context.Context, until time.Time, as client, post func(context.Context, oauth.Client) (oauth.Tokens, error)) (oauth.Tokens, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(s.PostTimeout, until.Sub(s.Now())-s.StoreBudget))
 	defer cancel()
-	return client.Refresh(ctx, refresh)
+	deadline, _ := ctx.Deadline()
+	issued, err := post(ctx, as.source.TokenClient(as.entry, as.app))
+	if !rejectedClient(err) || time.Until(deadline) < s.PostTimeout/2 {
+		return issued, err
+	}
+	if fresh, changed := s.changedApp(ctx, as); changed {
+		return post(ctx, as.source.TokenClient(as.entry, fresh))
+	}
+	return issued, err
 }
 
-func rejectedClient(err error) *oauth.Failure {
+func rejectedClient(err error) bool {
 	var failure *oauth.Failure
-	if errors.As(err, &failure) && failure.Outcome == oauth.Misconfigured && failure.Code == "invalid_client" {
-		return failure
-	}
-	return nil
+	return errors.As(err, &failure) && failure.Outcome == oauth.Misconfigured && failure.Code == "invalid_client"
 }
 
-func (s *Service) changedApp(ctx context.Context, entry record.Entry, d *provider.Descriptor, used provider.AppCredentials) (provider.AppCredentials, bool) {
-	if s.enoughTime(ctx, false) != nil {
-		return used, false
-	}
-	fresh, err := s.app(ctx, entry, d, true)
+// changedApp reads the application anew and reports whether its secrets are others than those that were used.
+func (s *Service) changedApp(ctx context.Context, used client) (provider.AppCredentials, bool) {
+	fresh, err := s.app(ctx, used.entry, used.descriptor, true)
 	if err != nil {
-		return used, false
+		return used.app, false
 	}
 	for name, value := range fresh.Secrets {
-		if !value.Equal(used.Secrets[name]) {
+		if !value.Equal(used.app.Secrets[name]) {
 			return fresh, true
 		}
 	}

@@ -283,7 +283,10 @@ func says(status int, kind, body string, headers ...string) behaviour {
 // after is slow, then answers as told.
 func after(d time.Duration, then behaviour) behaviour {
 	return func(w http.ResponseWriter, r *http.Request, serve func(http.ResponseWriter)) {
-		time.Sleep(d)
+		select {
+		case <-time.After(d):
+		case <-r.Context().Done(): // nobody waits; it is done all the same
+		}
 		then(w, r, serve)
 	}
 }

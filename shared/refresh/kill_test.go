@@ -334,3 +334,21 @@ func TestLateFailureIsFenced(t *testing.T) {
 		b.wantForce(2)
 	})
 }
+
+// TestDeletedWhileHoldingOff: the entry goes while its successor waits for the dead owner's answer.
+func TestDeletedWhileHoldingOff(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		owner, next := b.process(faults{}), b.process(faults{})
+		owner.diesBefore(wCommit)
+		owner.dies(b.refreshCall())
+		b.pass(leaseLife)
+		ended := make(chan heard, 1)
+		go func() { ended <- next.hear(b.Context(), b.refreshCall()) }()
+		b.pass(time.Second)
+		_, err := b.process(faults{}).do(tokens.Call{Op: tokens.Forget, Tenant: tenant, Entry: b.entry.ID})
+		b.ok(err)
+		b.wantFault((<-ended).err, fault.NotFound, "not_found")
+		b.wantPosts(1)
+	})
+}

@@ -59,7 +59,7 @@ func lifetime(issued oauth.Tokens) time.Duration {
 
 // store tries the one conditional write until it is decided or the budget is spent.
 func (s *Service) store(ctx context.Context, c record.Credential, next vault.NewSet) (stored record.Credential, err error) {
-	err = s.persist(ctx, func(ctx context.Context) error {
+	err = s.persist(ctx, s.StoreBudget*3/4, func(ctx context.Context) error { // the rest of the budget is the rescue queue's
 		stored, err = s.Vault.Commit(ctx, c, next)
 		return err
 	}, vault.ErrOvertaken)
@@ -67,9 +67,8 @@ func (s *Service) store(ctx context.Context, c record.Credential, next vault.New
 }
 
 // persist repeats a write that must not be lost, until it is carried out, decided otherwise, or the budget is spent.
-// The rest of the budget is the rescue queue's.
-func (s *Service) persist(ctx context.Context, write func(context.Context) error, decided error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StoreBudget*3/4)
+func (s *Service) persist(ctx context.Context, budget time.Duration, write func(context.Context) error, decided error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := write(ctx)
@@ -108,11 +107,24 @@ func (s *Service) sendToRescue(ctx context.Context, call tokens.Call, cause erro
 	if err := s.Rescue(ctx, call); err != nil {
 		s.Logger.ErrorContext(ctx, "a fresh token set could be neither stored nor rescued", "tenant", call.Tenant, "entry", call.Entry,
 			"error", errors.Join(cause, err).Error())
-		return fmt.Errorf("rescuing a sealed answer: %w", err)
+		// Whatever kind of trouble the queue had, to the caller it is not "kept safe".
+		return fault.Wrap(err, fault.Internal, "internal_error", "A fresh token could not be kept.").
+			Do("Try again; if it stays, give the operator the request id.")
 	}
 	s.Logger.WarnContext(ctx, "a fresh token set went to rescue", "tenant", call.Tenant, "entry", call.Entry)
 	return fault.Wrap(cause, fault.Unavailable, "store_unavailable", "The vault's store does not answer now; the fresh token is kept safe.").
 		Do("Try again in a moment.").After(s.RescueInterval)
+}
+
+// rescuePatience is how long a rescued answer is tried for: as long as the call may last. A store that comes back finds
+// the answer waiting, before anybody takes the lease and offers the spent token again.
+func rescuePatience(ctx context.Context) time.Duration {
+	const longest, left = 50 * time.Second, 3 * time.Second
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return longest
+	}
+	return min(longest, time.Until(deadline)-left)
 }
 
 // rescued applies a sealed answer that comes back from the rescue queue, under the condition it always had.
@@ -124,21 +136,24 @@ func (s *Service) rescued(ctx context.Context, call tokens.Call) (tokens.Answer,
 	if err := json.Unmarshal(call.Rescued, &in); err != nil {
 		return tokens.Answer{}, errors.New("a rescued answer cannot be read")
 	}
-	c, found, err := s.Vault.Credential(ctx, call.Tenant, call.Entry)
-	if err != nil {
-		return tokens.Answer{}, err
-	}
-	if !found || c.Generation != in.Generation {
-		return tokens.Answer{Outcome: tokens.LostRace, Generation: c.Generation}, nil
-	}
-	stored, err := s.Vault.Commit(ctx, c, in.Set)
+	var stored record.Credential
+	err := s.persist(ctx, rescuePatience(ctx), func(ctx context.Context) error {
+		c, found, err := s.Vault.Credential(ctx, call.Tenant, call.Entry)
+		if err == nil && (!found || c.Generation != in.Generation) {
+			return vault.ErrOvertaken
+		}
+		if err == nil {
+			stored, err = s.Vault.Commit(ctx, c, in.Set)
+		}
+		return err
+	}, vault.ErrOvertaken)
 	if errors.Is(err, vault.ErrOvertaken) {
 		return tokens.Answer{Outcome: tokens.LostRace}, nil
 	}
 	if err != nil {
 		return tokens.Answer{}, err
 	}
-	s.Logger.InfoContext(ctx, "a rescued token set is in force", "tenant", c.Tenant, "entry", c.Entry, "generation", stored.Generation)
+	s.Logger.InfoContext(ctx, "a rescued token set is in force", "tenant", call.Tenant, "entry", call.Entry, "generation", stored.Generation)
 	return tokens.Answer{Outcome: tokens.Success, Generation: stored.Generation, Expires: stored.Expires}, nil
 }
 
@@ -168,18 +183,21 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 		}
 	}
 	note := s.note(leased, refusal)
+	// What a dead owner left open stays open until an answer is about the token: a provider that is busy, or refuses
+	// our application, has said nothing of it.
+	open := prior != nil && prior.Generation == leased.Generation
 	status, why := leased.Status, record.Cause("")
 	if refusal.Outcome == oauth.Revoked {
 		status, why = record.Reauth, record.Revoked
-		if d.Rotates && prior != nil && prior.Generation == leased.Generation {
+		if d.Rotates && open {
 			why, note.Outcome = record.RotationUnknown, string(tokens.RotationUnknown)
 		}
 	}
-	err := s.Vault.Fail(ctx, leased, note, status, why, refusal.Spent && d.Rotates)
-	s.logFailure(ctx, leased, note, cause)
+	err := s.Vault.Fail(ctx, leased, note, status, why, d.Rotates && status == record.Active && (refusal.Spent || open))
 	if errors.Is(err, vault.ErrFenced) {
-		return s.overtaken(ctx, leased)
+		return tokens.Answer{}, vault.ErrHeld // the entry is somebody else's by now: wait for what comes of it
 	}
+	s.logFailure(ctx, leased, note, cause)
 	answer := tokens.Answer{Outcome: tokens.Outcome(note.Outcome), Generation: leased.Generation, Expires: leased.Expires,
 		Fault: failureFault(note, note.RetryAt.Sub(s.Now()))}
 	if status == record.Reauth {

@@ -50,7 +50,7 @@ var endings = []struct {
 	{"200 that is no JSON", says(200, "text/html", "<h1>welcome "+canary+"</h1>"), tokens.Transient, 200, "", true, time.Second},
 	{"200 without a token", says(200, "application/json", `{"refresh_token":"`+canary+`"}`), tokens.Transient, 200, "", true, time.Second},
 	{"200 with nothing", says(200, "application/json", ""), tokens.Transient, 200, "", true, time.Second},
-	{"200 with an error in it", refuses(200, "invalid_grant"), tokens.Transient, 200, "", true, time.Second},
+	{"200 with an error in it", refuses(200, "invalid_grant"), tokens.Transient, 200, "invalid_grant", true, time.Second},
 	{"200 that breaks off", says(200, "application/json", `{"access_token":"`+canary, "Content-Length", "500"), tokens.Transient, 200, "", true, time.Second},
 	{"a broken connection", breaks, tokens.Transient, 0, "", true, time.Second},
 	{"no answer", hangs, tokens.Transient, 0, "", true, time.Second},

@@ -8,8 +8,8 @@ import (
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
-	"connectorvault/shared/tokens"
 	"connectorvault/shared/store"
+	"connectorvault/shared/tokens"
 )
 
 // refused is a bed whose process bought a token set that its store did not take.
@@ -354,17 +354,5 @@ func TestUnreadableRescue(t *testing.T) {
 				b.secretFree("an error", err.Error())
 			}
 		}
-		// A sealed set of another generation never opens, whatever the message says of it.
-		_, living := refusedElsewhere(b)
-		if _, err := p.do(living); err != nil {
-			b.Error(err)
-		}
 	})
 }
-
-func refusedElsewhere(b *bed) (*process, tokens.Call) {
-	p := b.process(faults{apply: refuse(wCommit)})
-	p.wantOutcome(p.refresh(), tokens.Transient)
-	return p, p.rescues()[0]
-}
-

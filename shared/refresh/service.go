@@ -9,6 +9,7 @@ package refresh
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -51,7 +52,7 @@ type Config struct {
 type Service struct {
 	Config
 	flight  singleflight.Group
-	running sync.WaitGroup
+	running tally
 	apps    appCache
 }
 
@@ -72,11 +73,11 @@ func New(cfg Config) *Service {
 // Do carries out one call. Its work is detached from ctx's cancellation, so a caller that leaves changes nothing;
 // ctx's deadline still bounds what is begun. Equal calls that run at once are one.
 func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
-	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%t|%s", call.Op, call.Tenant, call.Entry, call.Request, call.Scope, call.FailedGeneration, call.Force,
-		call.Code.Fingerprint()+call.RefreshToken.Fingerprint())
-	result := s.flight.DoChan(key, func() (any, error) {
-		s.running.Add(1)
-		defer s.running.Done()
+	// Everything that tells two calls apart is in the key: of two rescued answers for one entry, one may be the living token.
+	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%t|%s|%x", call.Op, call.Tenant, call.Entry, call.Request, call.Scope, call.FailedGeneration, call.Force,
+		call.Code.Fingerprint()+call.RefreshToken.Fingerprint(), sha256.Sum256(call.Rescued))
+	s.running.begin() // before the work is handed over, so that a Drain never comes between
+	flight := s.flight.DoChan(key, func() (any, error) {
 		detached := context.WithoutCancel(ctx)
 		if deadline, ok := ctx.Deadline(); ok {
 			var cancel context.CancelFunc
@@ -85,6 +86,11 @@ func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, erro
 		}
 		return s.dispatch(detached, call)
 	})
+	result := make(chan singleflight.Result, 1)
+	go func() {
+		defer s.running.end()
+		result <- <-flight
+	}()
 	select {
 	case r := <-result:
 		if r.Err != nil {
@@ -98,10 +104,8 @@ func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, erro
 
 // Drain waits until every call that has begun is finished, or ctx ends. It is called on shutdown.
 func (s *Service) Drain(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() { s.running.Wait(); close(done) }()
 	select {
-	case <-done:
+	case <-s.running.none():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -127,6 +131,44 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 	default:
 		return tokens.Answer{}, fmt.Errorf("the token service knows no operation %q", call.Op)
 	}
+}
+
+// tally counts what is going on. It is no sync.WaitGroup because calls may begin while a shutdown waits for none to be
+// left, and a WaitGroup must not be raised from zero meanwhile.
+type tally struct {
+	mu    sync.Mutex
+	n     int           // guarded by mu
+	empty chan struct{} // guarded by mu; closed when n falls to zero; nil while nobody waits
+}
+
+func (t *tally) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.n++
+}
+
+func (t *tally) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n--; t.n == 0 && t.empty != nil {
+		close(t.empty)
+		t.empty = nil
+	}
+}
+
+// none returns a channel that is closed once nothing is going on.
+func (t *tally) none() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == 0 {
+		at := make(chan struct{})
+		close(at)
+		return at
+	}
+	if t.empty == nil {
+		t.empty = make(chan struct{})
+	}
+	return t.empty
 }
 
 // adapter finds the entry's adapter and its token endpoint's capability.

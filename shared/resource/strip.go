@@ -19,10 +19,30 @@ func Strip(op Operation, item json.RawMessage) json.RawMessage {
 	if !json.Valid(item) {
 		return json.RawMessage("null")
 	}
-	rules := make([]rule, 0, len(op.Personal))
-	for _, path := range op.Personal {
-		rules = append(rules, strings.Split(path, "."))
+	return stripValid(item, op.rules())
+}
+
+// StripPage is Strip for the items of a page. Page has checked the answer that they came in, so they are not checked
+// again: a page is most of what a read costs us.
+func StripPage(op Operation, items []json.RawMessage) {
+	if len(op.Personal) == 0 {
+		return
 	}
+	rules := op.rules()
+	for i := range items {
+		items[i] = stripValid(items[i], rules)
+	}
+}
+
+func (op Operation) rules() []rule {
+	rules := make([]rule, len(op.Personal))
+	for i, path := range op.Personal {
+		rules[i] = strings.Split(path, ".")
+	}
+	return rules
+}
+
+func stripValid(item json.RawMessage, rules []rule) json.RawMessage {
 	kept, changed := strip(gjson.ParseBytes(item), rules)
 	if !changed {
 		return item

@@ -226,10 +226,11 @@ func (v *Vault) ReleaseExchanged(ctx context.Context, r record.Request, owner st
 		Set: store.Attrs{}, Remove: []string{attrClaimedBy, attrClaimedUntil}})
 }
 
-// FailRequest ends a request for good, with the answer to give from now on.
-func (v *Vault) FailRequest(ctx context.Context, r record.Request, answer json.RawMessage) error {
+// FailRequest ends a request for good, with the answer to give from now on. Only its claimant can: another one may have
+// kept tokens in it since, and a failure must not take them away.
+func (v *Vault) FailRequest(ctx context.Context, r record.Request, owner string, answer json.RawMessage) error {
 	return v.moveRequest(ctx, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
-		If: store.All(store.Equal(attrCodeHash, r.CodeHash),
+		If: store.All(store.Equal(attrCodeHash, r.CodeHash), store.Equal(attrClaimedBy, owner),
 			store.Any(store.Equal(attrStage, string(record.Taken)), store.Equal(attrStage, string(record.Exchanged)))),
 		Set:    store.Attrs{attrStage: string(record.Failed), attrFailure: string(answer)},
 		Remove: []string{attrSealed, attrClaimedBy, attrClaimedUntil}})

@@ -278,8 +278,9 @@ func TestFailedRequestKeepsItsAnswer(t *testing.T) {
 	each(t, func(r *rig) {
 		answer := json.RawMessage(`{"code":"consent_denied"}`)
 		req := r.exchanged(r.entry("shop"))
-		r.is(r.FailRequest(r.Context(), r.withCode(req, "code-2"), answer), vault.ErrClaimed)
-		r.ok(r.FailRequest(r.Context(), req, answer))
+		r.is(r.FailRequest(r.Context(), r.withCode(req, "code-2"), "a", answer), vault.ErrClaimed)
+		r.is(r.FailRequest(r.Context(), req, "b", answer), vault.ErrClaimed)
+		r.ok(r.FailRequest(r.Context(), req, "a", answer))
 		read := r.request(req)
 		if read.Stage != record.Failed || string(read.Failure) != string(answer) || len(read.Sealed) != 0 || read.ClaimedBy != "" {
 			r.Errorf("the request is %+v", read)
@@ -287,7 +288,7 @@ func TestFailedRequestKeepsItsAnswer(t *testing.T) {
 		r.is(r.claim(req, "a"), vault.ErrClaimed)
 		r.is(r.SaveExchanged(r.Context(), req, "a", r.clock.Now(), []byte("x")), vault.ErrClaimed)
 		open := r.begin(r.entry("open"), record.ResultURL)
-		r.is(r.FailRequest(r.Context(), open, answer), vault.ErrClaimed)
+		r.is(r.FailRequest(r.Context(), open, "a", answer), vault.ErrClaimed)
 	})
 }
 

@@ -67,7 +67,7 @@ func (h *Handler) read(ctx context.Context, r *lambdahttp.Request) (lambdahttp.R
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	return lambdahttp.JSON(http.StatusOK, page)
+	return pageOf(http.StatusOK, page)
 }
 
 func (h *Handler) create(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
@@ -82,7 +82,12 @@ func (h *Handler) create(ctx context.Context, r *lambdahttp.Request) (lambdahttp
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	return lambdahttp.JSON(http.StatusCreated, page)
+	return pageOf(http.StatusCreated, page)
+}
+
+func pageOf(status int, page read.Page) (lambdahttp.Response, error) {
+	body, err := page.Encode()
+	return lambdahttp.Response{Status: status, Body: body, Header: http.Header{"Content-Type": {"application/json"}}}, err
 }
 
 // document answers with a part of a document's bytes (RFC 9110, 14).
@@ -101,8 +106,11 @@ func (h *Handler) document(ctx context.Context, r *lambdahttp.Request) (lambdaht
 	part, err := h.Read.Document(ctx, r.Principal, q, span)
 	var beyond *read.ErrBeyond
 	if errors.As(err, &beyond) {
-		return lambdahttp.Response{Status: http.StatusRequestedRangeNotSatisfiable,
-			Header: http.Header{"Content-Range": {fmt.Sprintf("bytes */%d", beyond.Total)}}}, nil
+		out := lambdahttp.Response{Status: http.StatusRequestedRangeNotSatisfiable, Header: http.Header{}}
+		if beyond.Total >= 0 {
+			out.Header.Set("Content-Range", fmt.Sprintf("bytes */%d", beyond.Total))
+		}
+		return out, nil
 	}
 	if err != nil {
 		return lambdahttp.Response{}, err
@@ -113,7 +121,7 @@ func (h *Handler) document(ctx context.Context, r *lambdahttp.Request) (lambdaht
 func partOf(part read.Part, span read.Span) lambdahttp.Response {
 	out := lambdahttp.Response{Status: http.StatusOK, Body: part.Bytes, Binary: true, Header: http.Header{
 		"Content-Type": {part.ContentType}, "Accept-Ranges": {"bytes"}, "Content-Disposition": {"attachment"}}}
-	if part.Whole && !span.Given {
+	if part.Whole && (!span.Given || len(part.Bytes) == 0) { // no range of nothing can be written down
 		return out
 	}
 	out.Status = http.StatusPartialContent

@@ -1,0 +1,302 @@
+package refresh_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/record"
+	"connectorvault/shared/refresh"
+	"connectorvault/shared/store"
+	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
+)
+
+func (p *process) due() tokens.Answer {
+	p.Helper()
+	got, err := p.do(tokens.Call{Op: tokens.Due, Tenant: tenant, Entry: p.entry.ID})
+	p.ok(err)
+	return got
+}
+
+// TestKeepsWarmWhatIsRead: an entry that was read in this token's life gets its next one before the old one ends.
+func TestKeepsWarmWhatIsRead(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		p := b.process(faults{})
+		p.wantOutcome(p.refresh(), tokens.Success)
+		for generation := int64(2); generation < 6; generation++ {
+			b.ok(b.vault.NoteUse(b.Context(), tenant, b.entry.ID, generation))
+			c := b.credential()
+			p.wantOutcome(p.due(), tokens.AlreadyFresh) // the index may run ahead
+			b.pass(c.DueAt.Sub(b.now()))
+			p.wantOutcome(p.due(), tokens.Success)
+			if enough := refresh.Margin(c.Lifetime, 5*time.Minute); !b.now().Add(enough).Before(c.Expires) {
+				b.Errorf("the entry was refreshed %s before its token's end: a reader had to wait", c.Expires.Sub(b.now()))
+			}
+			b.wantForce(generation + 1)
+		}
+		b.wantPosts(5)
+	})
+}
+
+// TestLetsTheUnusedSleep, and keeps their refresh token alive: at half its life, every time.
+func TestLetsTheUnusedSleep(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		p := b.process(faults{})
+		p.wantOutcome(p.refresh(), tokens.Success)
+		const half = 31 * 24 * time.Hour / 2
+		for n := range 3 {
+			refreshed := b.credential().Refreshed
+			b.pass(b.credential().DueAt.Sub(b.now()))
+			p.wantOutcome(p.due(), tokens.AlreadyFresh)
+			c := b.credential()
+			if got := c.DueAt.Sub(refreshed); got < half-time.Second || got > half {
+				b.Fatalf("the schedule looks again %s after the last refresh; want %s", got, half)
+			}
+			b.pass(c.DueAt.Sub(b.now()) + time.Second)
+			p.wantOutcome(p.due(), tokens.Success)
+			b.wantPosts(n + 2)
+			b.wantForce(int64(n) + 3)
+		}
+	})
+}
+
+// TestUnusedTokensThatDoNotDieSleepForGood.
+func TestUnusedTokensThatDoNotDieSleepForGood(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		p := b.process(faults{})
+		a, _ := p.Provider("fake")
+		a.Descriptor().RefreshLife = 0
+		p.wantOutcome(p.due(), tokens.AlreadyFresh)
+		if c := b.credential(); !c.DueAt.IsZero() {
+			b.Errorf("the schedule looks again at %s", c.DueAt)
+		}
+		b.wantPosts(0)
+		p.wantOutcome(p.refresh(), tokens.Success) // a reader wakes it
+		if b.credential().DueAt.IsZero() {
+			b.Error("the schedule does not look after a refresh")
+		}
+	})
+}
+
+// TestDueLetsBe what is disabled, gone, or waits for a person.
+func TestDueLetsBe(t *testing.T) {
+	bubble(t, func(b *bed) {
+		p := b.process(faults{})
+		p.wantOutcome(p.due(), tokens.AlreadyFresh) // never authorized
+		b.authorized()
+		off := b.entry
+		before, err := b.vault.Entry(b.Context(), tenant, b.entry.ID)
+		b.ok(err)
+		off.Disabled = true
+		_, err = b.vault.UpdateEntry(b.Context(), before, off)
+		b.ok(err)
+		p.wantOutcome(p.due(), tokens.AlreadyFresh)
+		if !b.credential().DueAt.IsZero() {
+			b.Error("a disabled entry stays due")
+		}
+		b.wantPosts(0)
+	})
+}
+
+// TestDueHonoursBackoff: the schedule does not ask again before a failure's pause is over, and then it does.
+func TestDueHonoursBackoff(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		b.ok(b.vault.NoteUse(b.Context(), tenant, b.entry.ID, 1))
+		p := b.process(faults{})
+		b.issuer.next(says(429, "text/plain", "", "Retry-After", "60"))
+		p.wantOutcome(p.due(), tokens.RateLimited)
+		for range 5 {
+			b.pass(10 * time.Second)
+			p.due()
+		}
+		b.wantPosts(1)
+		b.pass(11 * time.Second)
+		p.wantOutcome(p.due(), tokens.Success)
+		b.wantForce(2)
+	})
+}
+
+// TestRaceOfDueAndReaders: the schedule and a crowd of readers together make one call.
+func TestRaceOfDueAndReaders(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		b.ok(b.vault.NoteUse(b.Context(), tenant, b.entry.ID, 1))
+		one, two := b.process(faults{}), b.process(faults{})
+		b.issuer.next(after(2*time.Second, normally))
+		for _, h := range together(40, func(n int) heard {
+			if n%2 == 0 {
+				return one.hear(b.Context(), tokens.Call{Op: tokens.Due, Tenant: tenant, Entry: b.entry.ID})
+			}
+			return two.hear(b.Context(), b.refreshCall())
+		}) {
+			b.ok(h.err)
+			if h.answer.Generation != 2 {
+				b.Errorf("an answer is %+v", h.answer)
+			}
+		}
+		b.wantPosts(1)
+	})
+}
+
+// shards is a due index of a test's own.
+type shards struct {
+	mu     sync.Mutex
+	due    map[string][]store.Due
+	broken map[string]error
+	reads  int // guarded by mu
+}
+
+func (s *shards) Due(_ context.Context, shard string, _ int64, limit int, cursor string) ([]store.Due, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	if err := s.broken[shard]; err != nil {
+		return nil, "", err
+	}
+	from := 0
+	_, _ = fmt.Sscanf(cursor, "%d", &from)
+	all := s.due[shard]
+	to := min(from+limit, len(all))
+	next := ""
+	if to < len(all) {
+		next = fmt.Sprint(to)
+	}
+	return all[from:to], next, nil
+}
+
+// TestSweep finds everything that is due, page by page, and one shard's trouble keeps no other from its turn.
+func TestSweep(t *testing.T) {
+	bubble(t, func(b *bed) {
+		index := &shards{due: map[string][]store.Due{}, broken: map[string]error{vault.DueShard(3): errRefused}}
+		want := 0
+		for n := range vault.DueShards {
+			for i := range n * 40 { // up to 600 in a shard: seven pages
+				index.due[vault.DueShard(n)] = append(index.due[vault.DueShard(n)],
+					store.Due{Key: store.Key{Partition: fmt.Sprintf("%s#ve_%d_%d", tenant, n, i), Sort: "credential"}})
+			}
+			if n != 3 {
+				want += n * 40
+			}
+		}
+		p := b.tuned(faults{}, func(cfg *refresh.Config) {
+			cfg.Vault = vault.New(vault.Config{Items: b.store, Due: index, Now: b.now})
+		})
+		found, err := p.Sweep(b.Context())
+		b.wantFault(err, fault.Unavailable, "store_unavailable")
+		seen := map[string]bool{}
+		for _, page := range p.queued {
+			if len(page) == 0 || len(page) > 100 {
+				b.Errorf("a page of %d calls was passed on", len(page))
+			}
+			for _, call := range page {
+				if call.Op != tokens.Due || call.Tenant != tenant || seen[call.Entry] {
+					b.Fatalf("passed on was %+v", call)
+				}
+				seen[call.Entry] = true
+			}
+		}
+		if found != want || len(seen) != want {
+			b.Errorf("%d were found and %d passed on; want %d", found, len(seen), want)
+		}
+		index.broken = nil
+		if found, err = p.Sweep(b.Context()); err != nil || found != want+120 {
+			b.Errorf("with every shard well %d were found (%v); want %d", found, err, want+120)
+		}
+	})
+}
+
+// TestSweepWhenTheQueueRefuses: what was not passed on is due at the next look.
+func TestSweepWhenTheQueueRefuses(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		p := b.tuned(faults{}, func(cfg *refresh.Config) {
+			cfg.Enqueue = func(context.Context, []tokens.Call) error { return errRefused }
+		})
+		if found, err := p.Sweep(b.Context()); err == nil || found != 0 {
+			b.Errorf("%d were found (%v)", found, err)
+		}
+		q := b.process(faults{})
+		if found, err := q.Sweep(b.Context()); err != nil || found != 1 || q.queued[0][0].Entry != b.entry.ID {
+			b.Errorf("%d were found (%v)", found, err)
+		}
+	})
+}
+
+// TestNothingAsleepIsSwept: entries that are not due cost the sweep nothing.
+func TestNothingAsleepIsSwept(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		p := b.process(faults{})
+		p.wantOutcome(p.refresh(), tokens.Success)
+		if found, err := p.Sweep(b.Context()); err != nil || found != 0 {
+			b.Errorf("%d were found (%v)", found, err)
+		}
+		b.pass(5 * time.Minute)
+		if found, err := p.Sweep(b.Context()); err != nil || found != 1 {
+			b.Errorf("%d were found (%v)", found, err)
+		}
+	})
+}
+
+// TestDueIsSpread: entries that were refreshed together do not come due together.
+func TestDueIsSpread(t *testing.T) {
+	bubble(t, func(b *bed) {
+		p := b.process(faults{})
+		times := map[time.Time]bool{}
+		for n := range 30 {
+			b.entry = b.newEntry(fmt.Sprint("entry-", n))
+			b.issuer.lifetime = time.Hour
+			b.authorized()
+			call := b.refreshCall()
+			call.Force = true
+			_, err := p.do(call)
+			b.ok(err)
+			c := b.credential()
+			times[c.DueAt] = true
+			if half := c.Refreshed.Add(c.Lifetime / 2).Truncate(time.Second); c.DueAt.Before(half) || c.DueAt.After(c.Expires.Add(-5*time.Minute)) {
+				b.Errorf("an entry is due at %s, refreshed at %s, and its token ends at %s", c.DueAt, c.Refreshed, c.Expires)
+			}
+		}
+		if len(times) < 20 {
+			b.Errorf("30 entries come due at %d moments", len(times))
+		}
+	})
+}
+
+// TestAMonthUnused: with the schedule alone, an entry that nobody reads outlives its refresh token's 31 days, a day of
+// trouble at the provider included.
+func TestAMonthUnused(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		p := b.process(faults{})
+		for day := range 70 {
+			for range 4 {
+				b.pass(6 * time.Hour)
+				if day >= 15 && day < 17 {
+					b.issuer.next(refuses(503, ""))
+				}
+				_, err := p.Sweep(b.Context())
+				b.ok(err)
+			}
+			for _, page := range p.queued {
+				for _, call := range page {
+					_, err := p.do(call)
+					b.ok(err)
+				}
+			}
+			p.queued = nil
+		}
+		if c := b.credential(); c.Status != record.Active || b.now().Sub(c.Refreshed) > 16*24*time.Hour {
+			b.Errorf("the credential is %s", shown(c))
+		}
+		b.wantForce(b.credential().Generation)
+	})
+}
