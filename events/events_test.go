@@ -19,6 +19,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/tidwall/gjson"
@@ -164,9 +165,16 @@ func TestEverySampleWorks(t *testing.T) {
 			ran++
 			t.Run(strings.TrimSuffix(name, ".json"), func(t *testing.T) {
 				t.Parallel()
-				send(t, name, w, newWorld(t, functions, used))
+				send(t, name, w, newWorld(t, functions, used, atNoon))
 			})
 		}
+		// The same read an hour later: its token is dead, and the token service is asked for another.
+		t.Run("read/list-orders an hour later", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, functions, used, func() time.Time { return noon.Add(time.Hour) })
+			send(t, "read/list-orders.json", samples["read/list-orders.json"], w)
+			hasGeneration(t, w, 2)
+		})
 	})
 	if !t.Failed() && ran == len(samples) && !filtered() {
 		checkUnused(t, used, functions)
@@ -364,7 +372,7 @@ func TestRequestsAreConsistent(t *testing.T) {
 
 func TestFunctionsAnswerTheirRoutes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, deployed(t), &usage{seen: map[string]bool{}})
+	w := newWorld(t, deployed(t), &usage{seen: map[string]bool{}}, atNoon)
 	for _, r := range route.Table() {
 		if w.routes[string(r.Function)][r.Key()] == nil {
 			t.Errorf("%s does not answer %s", r.Function, r.Key())

@@ -75,7 +75,7 @@ const (
 // noon is when everything happens.
 var noon = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
 
-func now() time.Time { return noon }
+func atNoon() time.Time { return noon }
 
 // world is the bundle as the template deploys it, every function behind its own role, on one embedded store.
 type world struct {
@@ -88,7 +88,7 @@ type world struct {
 	queues    sync.Mutex
 }
 
-func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage) *world {
+func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now func() time.Time) *world {
 	t.Helper()
 	ctx := t.Context()
 	provider := httptest.NewServer(providerStub())
@@ -107,7 +107,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage) *wo
 	providers := catalog.New(catalog.Options{Amazon: amazon.Endpoints{Token: provider.URL, // no function calls a consent page
 		API: map[string]string{"na": provider.URL, "eu": provider.URL, "fe": provider.URL}}})
 
-	seeding := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: providers, Now: now, Random: rand.Reader, Logger: logger})
+	seeding := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: providers, Now: atNoon, Random: rand.Reader, Logger: logger})
 	seed(t, seeding)
 	w.vault = seeding.Vault
 
@@ -127,12 +127,12 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage) *wo
 		}
 		return p
 	}
-	w.assemble(parts, logger)
+	w.assemble(parts, logger, now)
 	return w
 }
 
 // assemble makes the functions as their mains do.
-func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Logger) {
+func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Logger, now func() time.Time) {
 	b := bundle.New(parts("admin"))
 	a := admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: b.PublicURL, Logger: logger, Now: now})
 	w.functions["admin"], w.routes["admin"] = lambda.NewHandler(a.Handle), a.Routes()

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
@@ -131,11 +132,17 @@ func label(field, value string, most int) error {
 		return invalid(field, field+" begins or ends with a space.").Do("Remove it.")
 	case n > most:
 		return invalid(field, fmt.Sprintf("%s has %d characters.", field, n)).Do(fmt.Sprintf("Use at most %d.", most))
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' || r == 0xfffd }):
+	case strings.ContainsFunc(value, misleads):
 		return invalid(field, field+" has characters that do not print.").Do("Use letters, digits, spaces and punctuation.")
 	default:
 		return nil
 	}
+}
+
+// misleads reports characters that do not print, and those that turn the direction of writing around: the start page
+// of an authorization shows these names to a person, who must read there what was typed here.
+func misleads(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar
 }
 
 // slug checks a word that stands in keys.

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -35,8 +36,10 @@ type Need func(v *variables, config aws.Config, parts *bundle.Parts)
 // PublicURL is where browsers reach us.
 func PublicURL(v *variables, _ aws.Config, parts *bundle.Parts) {
 	parts.PublicURL = strings.TrimSuffix(v.must("CV_PUBLIC_URL"), "/")
-	if parts.PublicURL != "" && !strings.HasPrefix(parts.PublicURL, "https://") {
-		v.wrong = append(v.wrong, "CV_PUBLIC_URL is not an https address")
+	u, err := url.Parse(parts.PublicURL)
+	plain := err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && !strings.ContainsAny(parts.PublicURL, "?#")
+	if parts.PublicURL != "" && !plain { // redirect URIs begin with it
+		v.wrong = append(v.wrong, "CV_PUBLIC_URL is not an https address of a host")
 	}
 }
 

@@ -32,7 +32,7 @@ func newInvoker(config aws.Config, function string) *invoker {
 // invoke carries out a call and waits for its end. The function runs on when the caller stops waiting.
 func (i *invoker) invoke(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
 	out, err := i.send(ctx, call, types.InvocationTypeRequestResponse)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return tokens.Answer{}, tokens.NotYet(ctx.Err())
 	}
 	if err != nil {

@@ -183,8 +183,16 @@ func TestALostRacePoisonsNothing(t *testing.T) {
 			b.complete(other, b.begin(), b.issuer.consent(account))
 			return trip()
 		}
+		noted := false
+		p.faults.apply = func(_ context.Context, write string, apply func() error) error {
+			noted = noted || write == wFail
+			return apply()
+		}
 		b.issuer.next(normally, refuses(400, "invalid_grant"))
 		got := p.refresh()
+		if noted {
+			b.Error("the loser tried to note a failure before it looked again")
+		}
 		p.wantOutcome(got, tokens.LostRace)
 		if got.Generation != 2 || got.Fault != nil {
 			b.Errorf("the answer is %+v", got)

@@ -67,7 +67,12 @@ func (h *Handler) startPage(ctx context.Context, r *lambdahttp.Request) (lambdah
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	return page(http.StatusOK, "start", journey, "'self' "+journey.ConsentHost)
+	response, err := page(http.StatusOK, "start", journey, "'self' "+journey.ConsentHost)
+	if err == nil {
+		// A page that sends no referrer at all posts its form with "Origin: null", which is what a foreign one may do too.
+		response.Header.Set("Referrer-Policy", "same-origin")
+	}
+	return response, err
 }
 
 // start goes on to the provider. The form posts to our own page; a request that another site made is refused.
@@ -85,7 +90,9 @@ func (h *Handler) start(ctx context.Context, r *lambdahttp.Request) (lambdahttp.
 // sameSite refuses what another site's page sends. Browsers that tell nothing are old, and have the cookie's SameSite.
 func (h *Handler) sameSite(r *lambdahttp.Request) error {
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
-	if origin != "" && !sameOrigin(origin, h.PublicURL) || site != "" && site != "same-origin" {
+	// No page can write Sec-Fetch-Site, so it may vouch for an origin that a browser's settings keep back.
+	kept := origin == "null" && site == "same-origin"
+	if origin != "" && !kept && !sameOrigin(origin, h.PublicURL) || site != "" && site != "same-origin" {
 		return fault.New(fault.Forbidden, "forbidden", "Another site sent this request.").
 			Do("Open the start link yourself and press Continue there.")
 	}

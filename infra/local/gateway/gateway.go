@@ -166,7 +166,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, found route.Rou
 		defer g.running.Done()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), giveUpAfter-time.Second)
 		defer cancel()
-		reply, err := g.Functions[found.Function](ctx, payload)
+		reply, err := run(ctx, g.Functions[found.Function], payload)
 		done <- result{reply, err}
 	}()
 	timer := time.NewTimer(giveUpAfter)
@@ -180,6 +180,16 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, found route.Rou
 	}
 }
 
+// run contains a function's panic: on AWS it ends one instance of one function, so here it must not end them all.
+func run(ctx context.Context, f Function, payload []byte) (reply []byte, err error) {
+	defer func() {
+		if recover() != nil { // its value may hold anything, a secret too
+			err = errors.New("the function panicked")
+		}
+	}()
+	return f(ctx, payload)
+}
+
 func (g *Gateway) write(w http.ResponseWriter, reply []byte, err error) {
 	var out events.APIGatewayV2HTTPResponse
 	if err == nil && len(reply) > maxAnswer {
@@ -187,6 +197,9 @@ func (g *Gateway) write(w http.ResponseWriter, reply []byte, err error) {
 	}
 	if err == nil {
 		err = json.Unmarshal(reply, &out)
+	}
+	if err == nil && (out.StatusCode < 200 || out.StatusCode > 599) {
+		err = errors.New("the function's answer has no status")
 	}
 	body := []byte(out.Body)
 	if err == nil && out.IsBase64Encoded {

@@ -1,0 +1,212 @@
+package worker_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"connectorvault/infra/local/worker"
+	"connectorvault/shared/refresh"
+	"connectorvault/shared/store/sqlitestore"
+	"connectorvault/shared/tokens"
+)
+
+// service is a token service that writes down what it is sent.
+type service struct {
+	mu     sync.Mutex
+	sweeps int                         // guarded by mu
+	calls  []tokens.Call               // guarded by mu
+	fails  func(call tokens.Call) bool // guarded by mu; reports a message as failed
+	breaks bool                        // guarded by mu; every batch is an error
+}
+
+func (s *service) invoke(_ context.Context, payload []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var kind struct {
+		Source  string
+		Records []events.SQSMessage
+	}
+	if err := json.Unmarshal(payload, &kind); err != nil {
+		return nil, err
+	}
+	if kind.Source == "aws.events" {
+		s.sweeps++
+		return []byte(`{"found":0}`), nil
+	}
+	var out events.SQSEventResponse
+	for _, m := range kind.Records {
+		call, err := tokens.Decode([]byte(m.Body))
+		if err != nil || m.EventSource != "aws:sqs" || m.ReceiptHandle == "" {
+			return nil, fmt.Errorf("a message that SQS would not send: %+v", m)
+		}
+		s.calls = append(s.calls, call)
+		if s.fails != nil && s.fails(call) {
+			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
+		}
+	}
+	if s.breaks {
+		return nil, errors.New("the token service failed")
+	}
+	return json.Marshal(out)
+}
+
+func (s *service) seen() (entries []string, sweeps int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, call := range s.calls {
+		entries = append(entries, call.Entry)
+	}
+	return entries, s.sweeps
+}
+
+// run drives a worker on the bubble's clock.
+func run(t *testing.T, s *service, test func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration))) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		q, err := sqlitestore.OpenQueue(t.Context(), sqlitestore.QueueConfig{Path: filepath.Join(t.TempDir(), "queue.db"), Now: time.Now, MaxReceives: 50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan bool)
+		w := worker.New(worker.Config{Queue: q, Invoke: s.invoke, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+		go func() { w.Run(ctx); close(done) }()
+		test(t, q, func(d time.Duration) { time.Sleep(d); synctest.Wait() })
+		stop()
+		<-done
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func due(n int) []tokens.Call {
+	calls := make([]tokens.Call, n)
+	for i := range calls {
+		calls[i] = tokens.Call{Op: tokens.Due, Tenant: "t_1", Entry: fmt.Sprintf("e%02d", i)}
+	}
+	return calls
+}
+
+func TestTheScheduleComesWhenItsIntervalIsOver(t *testing.T) {
+	s := &service{}
+	run(t, s, func(t *testing.T, _ *sqlitestore.Queue, pass func(time.Duration)) {
+		pass(time.Second)
+		if _, sweeps := s.seen(); sweeps != 1 {
+			t.Errorf("%d sweeps at the start", sweeps)
+		}
+		pass(3 * refresh.SweepInterval)
+		if _, sweeps := s.seen(); sweeps != 4 {
+			t.Errorf("%d sweeps after three intervals", sweeps)
+		}
+	})
+}
+
+func TestMessagesAreDeliveredInBatchesAndDeleted(t *testing.T) {
+	s := &service{}
+	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
+		if err := worker.Send(t.Context(), q, worker.Due, 0, due(25)...); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		entries, _ := s.seen()
+		if len(entries) != 25 || entries[0] != "e00" || entries[24] != "e24" {
+			t.Errorf("it was sent %v", entries)
+		}
+		if waiting, dead, err := q.Depth(t.Context(), worker.Due); err != nil || waiting != 0 || dead != 0 {
+			t.Errorf("%d wait, %d are dead, %v", waiting, dead, err)
+		}
+	})
+}
+
+func TestWhatWasNotCarriedOutComesAgain(t *testing.T) {
+	s := &service{fails: func(call tokens.Call) bool { return call.Entry == "e01" }}
+	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
+		if err := worker.Send(t.Context(), q, worker.Due, 0, due(3)...); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if entries, _ := s.seen(); len(entries) != 3 {
+			t.Fatalf("it was sent %v", entries)
+		}
+		s.mu.Lock()
+		s.fails = nil
+		s.mu.Unlock()
+		pass(3 * time.Minute)
+		if entries, _ := s.seen(); strings.Join(entries, " ") != "e00 e01 e02 e01" {
+			t.Errorf("it was sent %v", entries)
+		}
+		if waiting, _, err := q.Depth(t.Context(), worker.Due); err != nil || waiting != 0 {
+			t.Errorf("%d wait, %v", waiting, err)
+		}
+	})
+}
+
+func TestABatchThatFailsIsKeptWhole(t *testing.T) {
+	s := &service{breaks: true}
+	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
+		if err := worker.Send(t.Context(), q, worker.Rescue, 0, tokens.Call{Op: tokens.Rescue, Tenant: "t_1", Entry: "kept", Rescued: json.RawMessage(`{}`)}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if waiting, dead, err := q.Depth(t.Context(), worker.Rescue); err != nil || waiting != 1 || dead != 0 {
+			t.Fatalf("%d wait, %d are dead, %v", waiting, dead, err)
+		}
+		s.mu.Lock()
+		s.breaks = false
+		s.mu.Unlock()
+		pass(3 * time.Minute)
+		entries, _ := s.seen()
+		if waiting, _, err := q.Depth(t.Context(), worker.Rescue); err != nil || waiting != 0 || len(entries) != 2 {
+			t.Errorf("%d wait, it was sent %v, %v", waiting, entries, err)
+		}
+	})
+}
+
+func TestWhatIsRescuedGoesBeforeWhatIsDue(t *testing.T) {
+	s := &service{}
+	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
+		err := errors.Join(worker.Send(t.Context(), q, worker.Due, 0, due(2)...),
+			worker.Send(t.Context(), q, worker.Rescue, 0, tokens.Call{Op: tokens.Rescue, Tenant: "t_1", Entry: "first", Rescued: json.RawMessage(`{}`)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if entries, _ := s.seen(); len(entries) != 3 || entries[0] != "first" {
+			t.Errorf("it was sent %v", entries)
+		}
+	})
+}
+
+func TestAnEntryThatWaitsAlreadyIsNotAskedForTwice(t *testing.T) {
+	s := &service{}
+	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
+		for range 3 {
+			if err := worker.Send(t.Context(), q, worker.Due, 10*time.Second, due(2)...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(9 * time.Second)
+		if entries, _ := s.seen(); len(entries) != 0 {
+			t.Errorf("before its time it was sent %v", entries)
+		}
+		pass(2 * time.Second)
+		entries, _ := s.seen()
+		slices.Sort(entries)
+		if strings.Join(entries, " ") != "e00 e01" {
+			t.Errorf("it was sent %v", entries)
+		}
+	})
+}

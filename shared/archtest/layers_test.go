@@ -1,0 +1,77 @@
+package archtest_test
+
+// layers says how high each package of shared stands. A package may import lower ones only, so two of the same number
+// never see each other: no provider knows another, no use case another, no driver another. A new package is added here,
+// as low as what it imports allows.
+var layers = map[string]int{
+	"secret": 0,
+	"fault":  0,
+
+	"ident":            1,
+	"record":           1,
+	"oauth":            1,
+	"seal":             1,
+	"store":            1,
+	"resource":         1,
+	"store/enginetest": 1,
+
+	"provider": 2,
+	"vault":    2,
+	"tokens":   2,
+	"route":    2,
+
+	"api":                   3,
+	"keyring":               3,
+	"lambdahttp":            3,
+	"provider/amazon":       3,
+	"provider/providertest": 3,
+	"store/dynamostore":     3,
+	"store/secretsstore":    3,
+	"store/secretstest":     3,
+	"store/sqlitestore":     3,
+	"store/storetest":       3,
+
+	"provider/catalog": 4,
+	"store/dynamotest": 4,
+
+	"admin":     5,
+	"authorize": 5,
+	"read":      5,
+	"refresh":   5,
+
+	"bundle":            6,
+	"bundle/bundletest": 6,
+
+	"boot": 7,
+}
+
+// foreign says which packages may import modules of others, where not all may. A package is named with the packages
+// below it; what is not named here, such as a small library without a network, is free.
+var foreign = map[string][]string{
+	"golang.org/x/oauth2":                    {"shared/oauth"},
+	"modernc.org/sqlite":                     {"shared/store/sqlitestore", "infra"},
+	"github.com/aws/aws-lambda-go":           {"shared/lambdahttp", "shared/bundle/bundletest", "functions", "infra", "events"},
+	"github.com/aws/aws-sdk-go-v2":           {"shared/store/dynamostore", "shared/store/dynamotest", "shared/store/secretsstore", "shared/store/secretstest", "shared/boot", "infra"},
+	"github.com/aws/smithy-go":               {"shared/store/dynamostore", "shared/store/dynamotest", "shared/store/secretsstore", "shared/store/secretstest", "infra"},
+	"connectorvault/functions":               {"functions", "infra/local", "events"},
+	"connectorvault/infra":                   {"infra", "events"},
+	"connectorvault/shared/boot":             {"functions", "infra"},
+	"connectorvault/shared/provider/catalog": {"shared/bundle", "shared/boot", "infra", "events"},
+}
+
+// Names that say nothing of what is in a package, so that everything ends up there.
+var empty = []string{"util", "utils", "common", "helper", "helpers", "misc", "base", "types", "models"}
+
+// Who may look at the clock of the machine. Everybody else is given a clock, so that tests and the local program can
+// step it.
+var clocks = map[string]string{
+	"shared/boot":              "gives the clock to the functions",
+	"shared/provider":          "its Client takes the machine's clock when it is given none",
+	"shared/store/sqlitestore": "its Config takes the machine's clock when it is given none",
+}
+
+// Who may read the environment.
+var environments = map[string]string{
+	"shared/boot":             "the one place that knows the variables' names",
+	"shared/store/enginetest": "runs in tests, which are told there whether an engine may be missing",
+}
