@@ -77,7 +77,8 @@ func start(t *testing.T, dir string, flags ...string) *vault {
 	v := newVault(t, dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan int, 1)
-	go func() { done <- run(ctx, v.args(flags), v.log, v.log) }()
+	args := v.args(flags)
+	go func() { done <- run(ctx, args, v.log, v.log) }()
 	var once sync.Once
 	var err error
 	v.stop = func() error {

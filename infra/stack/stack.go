@@ -205,11 +205,12 @@ func (t *Template) Functions() (map[string]Function, error) {
 	out := map[string]Function{}
 	for id, r := range t.Of("AWS::Serverless::Function") {
 		var in struct {
-			CodeUri, Handler, Runtime, Role string
-			Architectures                   []string
-			Timeout, MemorySize             int
-			Environment                     struct{ Variables map[string]string }
-			LoggingConfig                   struct{ LogGroup string }
+			CodeURI                string `json:"CodeUri"`
+			Handler, Runtime, Role string
+			Architectures          []string
+			Timeout, MemorySize    int
+			Environment            struct{ Variables map[string]string }
+			LoggingConfig          struct{ LogGroup string }
 		}
 		if err := r.Decode(&in); err != nil {
 			return nil, fmt.Errorf("%s: %w", id, err)
@@ -222,9 +223,9 @@ func (t *Template) Functions() (map[string]Function, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", id, err)
 		}
-		folder := strings.TrimSuffix(strings.TrimPrefix(in.CodeUri, "functions/"), "/")
+		folder := strings.TrimSuffix(strings.TrimPrefix(in.CodeURI, "functions/"), "/")
 		if _, twice := out[folder]; twice {
-			return nil, fmt.Errorf("two functions are built from %s: both would be the same program", in.CodeUri)
+			return nil, fmt.Errorf("two functions are built from %s: both would be the same program", in.CodeURI)
 		}
 		out[folder] = Function{ID: id, Folder: folder, Handler: in.Handler, Runtime: in.Runtime, Architectures: in.Architectures, Timeout: in.Timeout,
 			MemorySize: in.MemorySize, Environment: in.Environment.Variables, Role: role, LogGroup: in.LoggingConfig.LogGroup}
@@ -320,7 +321,10 @@ func (t *Template) Routes() (map[string]Route, error) {
 	}
 	out := map[string]Route{}
 	for id, r := range t.Of("AWS::ApiGatewayV2::Route") {
-		var in struct{ RouteKey, Target, AuthorizationType, AuthorizerId string }
+		var in struct {
+			RouteKey, Target, AuthorizationType string
+			AuthorizerID                        string `json:"AuthorizerId"`
+		}
 		if err := r.Decode(&in); err != nil {
 			return nil, fmt.Errorf("%s: %w", id, err)
 		}
@@ -328,9 +332,9 @@ func (t *Template) Routes() (map[string]Route, error) {
 		target, _ := integration.Properties["IntegrationUri"].(string)
 		route := Route{Key: in.RouteKey, Folder: folders[target]}
 		switch {
-		case in.AuthorizationType == "NONE" && in.AuthorizerId == "":
+		case in.AuthorizationType == "NONE" && in.AuthorizerID == "":
 			route.Open = true
-		case in.AuthorizationType != "CUSTOM" || t.Resources[in.AuthorizerId].Type != "AWS::ApiGatewayV2::Authorizer":
+		case in.AuthorizationType != "CUSTOM" || t.Resources[in.AuthorizerID].Type != "AWS::ApiGatewayV2::Authorizer":
 			return nil, fmt.Errorf("%s is neither open nor behind the authorizer", id)
 		}
 		if _, twice := out[route.Key]; twice {
