@@ -330,6 +330,19 @@ func TestACallbackCompletesOnlyInTheBrowserThatBegan(t *testing.T) {
 	}
 }
 
+// A start handle names the request as a state does, and of a request that nobody started there is no state yet.
+func TestAHandleIsNoState(t *testing.T) {
+	b := newBench(t)
+	handle := b.handle(b.Entry("one"))
+	for _, cookie := range []secret.Text{{}, secret.New("x")} {
+		_, err := b.Authorize.Return(b.Context(), bundletest.Name, url.Values{"state": {handle.Reveal()}, "code": {"c"}}, cookie)
+		b.Fault(err, fault.Invalid, "authorization_request_unknown")
+	}
+	if len(b.Calls(tokens.Complete)) != 0 {
+		t.Error("an exchange was asked for")
+	}
+}
+
 func TestADoorCompletesOnlyWhatWasBegunForIt(t *testing.T) {
 	b := newBench(t)
 	entry := b.Entry("one")

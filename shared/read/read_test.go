@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectorvault/shared/bundle/bundletest"
@@ -726,27 +727,30 @@ func TestManyReadersLookOnce(t *testing.T) {
 }
 
 func TestALookOutlivesTheReaderWhoBeganIt(t *testing.T) {
-	b := newBench(t)
-	b.Upstream.Body("/orders", `{"orders":[]}`)
-	ctx, leave := context.WithCancel(b.Context())
-	looking, goOn := make(chan bool, 1), make(chan bool)
-	var held atomic.Bool
-	b.Store.AfterGet(func(store.Table, store.Key) {
-		if held.CompareAndSwap(false, true) {
-			looking <- true
-			<-goOn
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{Bench: bundletest.New(t, bundletest.Options{Now: time.Now, Plain: true})}
+		b.entry, b.connector = b.Reader()
+		b.Upstream.Body("/orders", `{"orders":[]}`)
+		ctx, leave := context.WithCancel(t.Context())
+		goOn := make(chan bool)
+		var held atomic.Bool
+		b.Store.AfterGet(func(store.Table, store.Key) {
+			if held.CompareAndSwap(false, true) {
+				<-goOn
+			}
+		})
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := b.Read.Read(ctx, b.Owner, b.query("orders")); first <- err }()
+		synctest.Wait() // the first is held up in its look
+		go func() { _, err := b.Read.Read(t.Context(), b.Owner, b.query("orders")); second <- err }()
+		synctest.Wait() // the second waits for that look
+		leave()
+		close(goOn)
+		b.OK(<-second)
+		if err := <-first; err == nil {
+			t.Error("who has left is answered")
 		}
 	})
-	first, second := make(chan error, 1), make(chan error, 1)
-	go func() { _, err := b.Read.Read(ctx, b.Owner, b.query("orders")); first <- err }()
-	<-looking
-	go func() { _, err := b.Read.Read(b.Context(), b.Owner, b.query("orders")); second <- err }()
-	leave()
-	close(goOn)
-	b.OK(<-second)
-	if err := <-first; err == nil {
-		t.Error("who has left is answered")
-	}
 }
 
 func TestATenantSeesNothingOfAnothers(t *testing.T) {

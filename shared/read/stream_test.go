@@ -69,9 +69,9 @@ func TestARunGoesThroughAllPages(t *testing.T) {
 
 func TestAnItemIsOneLineWithoutPersonalData(t *testing.T) {
 	b := newBench(t)
-	b.Upstream.Body("/orders", "{\"orders\":[{\n\"id\": \"1\",\r\n\"text\":\"a\\nb\u2028\",\"buyer\":{\"name\":\"Ann\",\"id\":\"b\"}}]}")
+	b.Upstream.Body("/orders", "{\"orders\":[{\n\"id\": \"1\",\r\n\"text\":\"a\\nb\u2028\",\"buyer\":{\"name\":\"Ann\",\"id\":\"b\"}}, {\n\"id\":\n\"2\"}]}")
 	items, _ := b.run(b.Context(), b.query("orders"))
-	if len(items) != 1 || strings.Contains(items[0], "Ann") || !strings.Contains(items[0], `"text":"a\nb`) {
+	if len(items) != 2 || items[1] != `{"id":"2"}` || strings.Contains(items[0], "Ann") || !strings.Contains(items[0], `"text":"a\nb`) {
 		t.Errorf("the line is %q", items)
 	}
 }
@@ -85,8 +85,8 @@ func TestARunEndsBeforeItsSize(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"orders":[{"id":"%d","x":%q}],"next":"p%d"}`, at, mebibyte, at+1)
 	})
 	items, end := b.run(b.Context(), b.query("orders"))
-	if len(items) != 3 || end.Next == nil || end.Stopped != nil || end.Meta.Pages != 3 {
-		t.Fatalf("%d lines, %+v", len(items), end)
+	if n := len(b.Upstream.Seen("/orders")); len(items) != 3 || end.Next == nil || end.Stopped != nil || end.Meta.Pages != 3 || n != 3 {
+		t.Fatalf("%d lines of %d pages, %+v", len(items), n, end)
 	}
 	items, _ = b.run(b.Context(), b.query("orders", cursor(*end.Next)))
 	if !strings.HasPrefix(items[0], `{"id":"4"`) {

@@ -317,9 +317,12 @@ func failsAfter(status int) behaviour {
 
 // waitsFor does not answer before the gate opens, and tells on reached that it was asked.
 func waitsFor(reached chan<- struct{}, gate <-chan struct{}) behaviour {
-	return func(w http.ResponseWriter, _ *http.Request, serve func(http.ResponseWriter)) {
+	return func(w http.ResponseWriter, r *http.Request, serve func(http.ResponseWriter)) {
 		close(reached)
-		<-gate
+		select {
+		case <-gate:
+		case <-r.Context().Done():
+		}
 		serve(w)
 	}
 }

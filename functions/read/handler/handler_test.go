@@ -168,7 +168,7 @@ func TestLinesComeToWhoAsksForLines(t *testing.T) {
 // An event has at most 6 MB, and quotes count double in it.
 func TestTheLargestAnswersFitIntoAnEvent(t *testing.T) {
 	b := newBench(t)
-	quotes := strings.Repeat(`"",`, 1<<20)
+	quotes := strings.Repeat(`"",`, (4<<20)/3-50)
 	b.Upstream.Handle("/orders", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"orders":[{"a":[%s1]}]}`, quotes)
 	})
