@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"errors"
 	"strings"
 
 	"connectorvault/shared/fault"
@@ -42,7 +43,7 @@ func otherBrowser() *fault.Error {
 }
 
 func startFault(err error) error {
-	if err == vault.ErrClaimed {
+	if errors.Is(err, vault.ErrClaimed) {
 		return startUsed()
 	}
 	return err

@@ -268,9 +268,7 @@ func (s *Service) Create(ctx context.Context, p record.Principal, connector, nam
 		return Page{}, err
 	}
 	items, _, err := resource.Page(op, answer.Body)
-	for i := range items { // nobody can ask for personal data here
-		items[i] = resource.Strip(op, items[i])
-	}
+	resource.StripPage(op, items) // nobody can ask for personal data here
 	return Page{Items: items, Meta: s.meta(plan{op: op}, answer)}, err
 }
 

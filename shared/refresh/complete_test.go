@@ -345,6 +345,19 @@ func TestEntryGoneMeanwhile(t *testing.T) {
 	})
 }
 
+// TestFirstResultOfADeletedEntry: a request that was done says so only while there is something it led to.
+func TestFirstResultOfADeletedEntry(t *testing.T) {
+	bubble(t, func(b *bed) {
+		p, r, code := b.process(faults{}), b.begin(), b.issuer.consent(account)
+		b.complete(p, r, code)
+		_, err := p.do(tokens.Call{Op: tokens.Forget, Tenant: tenant, Entry: b.entry.ID})
+		b.ok(err)
+		_, err = p.do(b.completion(r, code))
+		b.wantFault(err, fault.NotFound, "not_found")
+		b.wantPosts(1)
+	})
+}
+
 // TestAuthorizationMeetsARefresh: a refresh that ends while the account is identified does not lose the consent.
 func TestAuthorizationMeetsARefresh(t *testing.T) {
 	bubble(t, func(b *bed) {

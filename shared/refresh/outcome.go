@@ -216,6 +216,7 @@ func (s *Service) note(c record.Credential, refusal *oauth.Failure) record.Failu
 	}
 	wait := min(time.Second<<min(note.Count-1, 6), time.Minute)
 	switch refusal.Outcome {
+	case oauth.Transient, oauth.Revoked:
 	case oauth.Misconfigured:
 		wait = max(wait, 10*time.Second)
 	case oauth.RateLimited:

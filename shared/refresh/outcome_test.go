@@ -10,6 +10,8 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 )
 
@@ -421,6 +423,34 @@ func TestNoApplication(t *testing.T) {
 			b.Errorf("the credential is %s", shown(c))
 		}
 	})
+}
+
+// TestNoSecret: the application's secret is gone, or its store does not answer. Nothing is sent, and the entry stays as it is.
+func TestNoSecret(t *testing.T) {
+	for name, c := range map[string]struct {
+		cause error
+		kind  fault.Kind
+		code  string
+	}{
+		"gone":      {store.ErrNotFound, fault.Misconfigured, "client_misconfigured"},
+		"no answer": {errRefused, fault.Unavailable, "store_unavailable"},
+	} {
+		bubbleNamed(t, name, func(b *bed) {
+			b.authorized()
+			p := b.process(faults{fetch: func(name string, fetch func() (secret.Text, error)) (secret.Text, error) {
+				if name == appSecretName {
+					return secret.Text{}, c.cause
+				}
+				return fetch()
+			}})
+			_, err := p.do(b.refreshCall())
+			b.wantFault(err, c.kind, c.code)
+			b.wantPosts(0)
+			if got := b.credential(); got.Lease != nil || got.Intent != nil || got.Failure != nil {
+				b.Errorf("the credential is %s", shown(got))
+			}
+		})
+	}
 }
 
 // TestSecretsLag: the secret store shows the secret before last for a while, and is asked again until it does not.

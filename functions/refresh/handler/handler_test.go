@@ -105,7 +105,7 @@ func newRig(t *testing.T) *rig {
 	service := refresh.New(refresh.Config{
 		Vault: r.vault, Secrets: s, HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger,
 		Provider: func(name string) (provider.Adapter, bool) { return plain{client}, name == "plain" },
-		Rescue:   func(_ context.Context, call tokens.Call) error { return r.enqueue(nil, []tokens.Call{call}) },
+		Rescue:   func(ctx context.Context, call tokens.Call) error { return r.enqueue(ctx, []tokens.Call{call}) },
 		Enqueue:  r.enqueue,
 		// Short, since no bubble holds this test's time.
 		StoreBudget: 200 * time.Millisecond, PostTimeout: 5 * time.Second,

@@ -15,8 +15,8 @@ var _ provider.ConnectorChecker = (*Adapter)(nil)
 // and, once the account is known, among those that it takes part in. They are stored as marketplace ids, each once.
 // Codes: unknown_marketplace, region_mismatch, invalid_field.
 func (a *Adapter) CheckConnector(entry record.Entry, account *record.Account, c *record.Connector) error {
-	given, any := c.Settings[connectorMarketplaces]
-	if !any {
+	given, named := c.Settings[connectorMarketplaces]
+	if !named {
 		return nil
 	}
 	var ids []string

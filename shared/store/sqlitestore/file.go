@@ -121,7 +121,7 @@ func ensureFolder(path string) error {
 func ensurePrivate(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		_, err = createPrivate(path, nil)
+		err = createPrivate(path, nil)
 		return err
 	}
 	if err != nil {
@@ -138,28 +138,28 @@ func ensurePrivate(path string) error {
 	return nil
 }
 
-// createPrivate makes a file with that content and mode 0600 in one step, on the disk before it returns. made = false,
-// and nothing is changed, when there is one already: of several that try at once, one makes it and all find it whole.
-func createPrivate(path string, content []byte) (made bool, err error) {
+// createPrivate makes a file with that content and mode 0600 in one step, on the disk before it returns. Nothing
+// is changed when there is one already: of several that try at once, one makes it and all find it whole.
+func createPrivate(path string, content []byte) error {
 	if err := ensureFolder(path); err != nil {
-		return false, err
+		return err
 	}
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
 	if err != nil {
-		return false, fmt.Errorf("making a file: %w", err)
+		return fmt.Errorf("making a file: %w", err)
 	}
 	defer func() { _ = os.Remove(temp.Name()) }()
 	_, writeErr := temp.Write(content)
 	if err := errors.Join(writeErr, temp.Chmod(0o600), temp.Sync(), temp.Close()); err != nil {
-		return false, fmt.Errorf("writing a new file: %w", err)
+		return fmt.Errorf("writing a new file: %w", err)
 	}
 	switch err := os.Link(temp.Name(), path); {
 	case errors.Is(err, fs.ErrExist):
-		return false, nil
+		return nil
 	case err != nil:
-		return false, fmt.Errorf("putting a new file in its place: %w", err)
+		return fmt.Errorf("putting a new file in its place: %w", err)
 	}
-	return true, syncFolder(filepath.Dir(path))
+	return syncFolder(filepath.Dir(path))
 }
 
 // syncFolder makes a new name in the folder survive a power cut.

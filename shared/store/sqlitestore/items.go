@@ -192,6 +192,7 @@ func changed(old store.Attrs, op store.Op) (store.Attrs, error) {
 func (s *Store) write(ctx context.Context, tx *sql.Tx, op store.Op, attrs store.Attrs) error {
 	table, key := string(op.Table), op.Key
 	switch op.Verb {
+	case store.Put, store.Update: // below
 	case store.Verify:
 		return nil
 	case store.Delete:

@@ -28,7 +28,7 @@ func LoadOrCreateMasterKey(path string, random io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("drawing a master key: %w", err)
 	}
 	line := base64.StdEncoding.EncodeToString(fresh) + "\n"
-	if _, err := createPrivate(path, []byte(line)); err != nil {
+	if err := createPrivate(path, []byte(line)); err != nil {
 		return nil, fmt.Errorf("keeping the master key: %w", err)
 	}
 	return loadKey(path) // ours, or that of the process that was first

@@ -146,7 +146,7 @@ func killedAfter(t *testing.T, path, name string, enough int) int {
 	last, lines := -1, bufio.NewReader(out)
 	for {
 		line, err := lines.ReadString('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break // what was said before the kill has been read
 		}
 		if err != nil {
