@@ -575,40 +575,40 @@ func TestADeadTokenIsReplacedBeforeTheCall(t *testing.T) {
 }
 
 func TestAReaderDoesNotTakeTheTargetOfAnOlderLook(t *testing.T) {
-	b := newBench(t)
-	b.App()
-	b.Upstream.Body("/orders", `{"orders":[]}`)
-	b.expire()
-	// The first reader waits for a fresh token. Meanwhile a second looks, and is held up with the old one in its hands.
-	asked, refreshed, looked, goOn := make(chan bool, 1), make(chan bool), make(chan bool, 1), make(chan bool)
-	var once sync.Once
-	b.Answer(func(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
-		once.Do(func() { asked <- true; <-refreshed })
-		return b.Tokens.Do(ctx, call)
-	})
-	first, second := make(chan error, 1), make(chan error, 1)
-	go func() { _, err := b.Read.Read(b.Context(), b.Owner, b.query("orders")); first <- err }()
-	<-asked
-	b.Clock.Add(6 * time.Second)
-	var held atomic.Bool
-	b.Store.AfterGet(func(table store.Table, _ store.Key) {
-		if table == store.Credentials && held.CompareAndSwap(false, true) {
-			looked <- true
-			<-goOn
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{Bench: bundletest.New(t, bundletest.Options{Now: time.Now, Plain: true})}
+		b.entry, b.connector = b.Reader()
+		b.App()
+		b.Upstream.Body("/orders", `{"orders":[]}`)
+		time.Sleep(time.Hour + time.Second) // the token is dead
+		// The first reader waits for a fresh token. Meanwhile a second looks, and is held up with the old one in its hands.
+		refreshed, goOn := make(chan bool), make(chan bool)
+		var asked, held atomic.Bool
+		b.Answer(func(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+			if asked.CompareAndSwap(false, true) {
+				<-refreshed
+			}
+			return b.Tokens.Do(ctx, call)
+		})
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := b.Read.Read(t.Context(), b.Owner, b.query("orders")); first <- err }()
+		time.Sleep(6 * time.Second) // what the first saw is forgotten
+		b.Store.AfterGet(func(table store.Table, _ store.Key) {
+			if table == store.Credentials && held.CompareAndSwap(false, true) {
+				<-goOn
+			}
+		})
+		go func() { _, err := b.Read.Read(t.Context(), b.Owner, b.query("orders")); second <- err }()
+		synctest.Wait()
+		close(refreshed)
+		time.Sleep(time.Second)
+		if len(first) == 0 {
+			t.Error("the first reader waits for an older look")
 		}
-	})
-	go func() { _, err := b.Read.Read(b.Context(), b.Owner, b.query("orders")); second <- err }()
-	<-looked
-	close(refreshed)
-	select {
-	case err := <-first:
-		b.OK(err)
-	case <-time.After(2 * time.Second): // it waits for the other's look, and will take what that one saw
 		close(goOn)
-		t.Fatalf("the first reader waited for an older look and then heard: %v", <-first)
-	}
-	close(goOn)
-	b.OK(<-second)
+		b.OK(<-first)
+		b.OK(<-second)
+	})
 }
 
 func TestARejectedTokenIsReplacedOnce(t *testing.T) {
@@ -704,26 +704,35 @@ func TestAClockThatGoesBackMakesNothingYoung(t *testing.T) {
 }
 
 func TestManyReadersLookOnce(t *testing.T) {
-	b := newBench(t)
-	b.Upstream.Body("/orders", `{"orders":[]}`)
-	before := b.Store.Gets(store.Credentials)
-	var all sync.WaitGroup
-	for range 50 {
-		all.Go(func() {
-			if _, err := b.Read.Read(b.Context(), b.Owner, b.query("orders")); err != nil {
-				t.Errorf("a reader hears %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{Bench: bundletest.New(t, bundletest.Options{Now: time.Now, Plain: true})}
+		b.entry, b.connector = b.Reader()
+		b.Upstream.Body("/orders", `{"orders":[]}`)
+		before, goOn := b.Store.Gets(store.Credentials), make(chan bool)
+		b.Store.AfterGet(func(table store.Table, _ store.Key) {
+			if table == store.Credentials {
+				<-goOn
 			}
 		})
-	}
-	all.Wait()
-	// Not once to the letter: who looks just as another's look ends may begin one of their own.
-	if n := b.Store.Gets(store.Credentials) - before; n > 5 {
-		t.Errorf("50 readers looked %d times", n)
-	}
-	used, err := b.Vault.UsedGeneration(b.Context(), b.entry.Tenant, b.entry.ID)
-	if err != nil || used != 1 {
-		t.Errorf("the use of generation %d was noted, %v", used, err)
-	}
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if _, err := b.Read.Read(t.Context(), b.Owner, b.query("orders")); err != nil {
+					t.Errorf("a reader hears %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(goOn)
+		all.Wait()
+		if n := b.Store.Gets(store.Credentials) - before; n != 1 {
+			t.Errorf("50 readers looked %d times", n)
+		}
+		used, err := b.Vault.UsedGeneration(t.Context(), b.entry.Tenant, b.entry.ID)
+		if err != nil || used != 1 {
+			t.Errorf("the use of generation %d was noted, %v", used, err)
+		}
+	})
 }
 
 func TestALookOutlivesTheReaderWhoBeganIt(t *testing.T) {
