@@ -202,7 +202,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 	text, err := vault.AppSecrets{Version: app.Version, Fields: map[string]secret.Text{"client_secret": secret.New(canaryClient)}}.Encode()
 	must(err)
 	must(b.Secrets.PutSecret(ctx, vault.AppSecret(tenant, amazon.Name, record.Production), text))
-	must(v.PutApp(ctx, app))
+	must(v.PutApp(ctx, "", app))
 
 	for id, alias := range map[string]string{connected: "US store", waiting: "second", invited: "third", travelling: "fourth", pasting: "fifth", interrupted: "sixth"} {
 		_, err := v.CreateEntry(ctx, record.Entry{Tenant: tenant, ID: id, Provider: amazon.Name, Alias: alias, Environment: "production",

@@ -413,3 +413,35 @@ func TestOperationsOfTheApplication(t *testing.T) {
 		t.Errorf("%d tokens were asked for, want 1", n)
 	}
 }
+
+// Asking for a report again under the same key makes no second one.
+func TestReportOnce(t *testing.T) {
+	t.Parallel()
+	v, _, base := reader(t)
+	header := map[string]string{"Authorization": "Bearer " + v.key, "Idempotency-Key": "report-1"}
+	body := object{"reportType": "GET_MERCHANT_LISTINGS_ALL_DATA"}
+	first := v.with(header, "POST", base+"/reports", body)
+	again := v.with(header, "POST", base+"/reports", body)
+	if first.status != 201 || !bytes.Equal(first.body, again.body) {
+		t.Errorf("%d %s\n%d %s", first.status, first.body, again.status, again.body)
+	}
+	body["reportType"] = "GET_FLAT_FILE_OPEN_LISTINGS_DATA"
+	checkProblem(t, "the key for another report", v.with(header, "POST", base+"/reports", body), "idempotency_key_reused")
+
+	// One whose answer was lost may have been made; one that was refused was not.
+	v.sim("POST", "/_sim/rates", object{"unlimited": true})
+	header["Idempotency-Key"] = "report-2"
+	v.fault(object{"name": "drop", "endpoint": "api", "operation": "createReport", "times": 1})
+	if lost := v.with(header, "POST", base+"/reports", body); lost.status != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", lost.status, lost.body)
+	}
+	checkProblem(t, "after a lost answer", v.with(header, "POST", base+"/reports", body), "request_in_progress")
+	header["Idempotency-Key"] = "report-3"
+	v.fault(object{"name": "missing_role", "endpoint": "api", "operation": "createReport", "times": 1})
+	if refused := v.with(header, "POST", base+"/reports", body); refused.status != http.StatusForbidden {
+		t.Errorf("%d %s", refused.status, refused.body)
+	}
+	if a := v.with(header, "POST", base+"/reports", body); a.status != 201 {
+		t.Errorf("after a refusal: %d %s", a.status, a.body)
+	}
+}

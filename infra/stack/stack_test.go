@@ -342,7 +342,7 @@ func TestQueuesOutlastTheFunction(t *testing.T) {
 		if err := template.Resources[queue].Decode(&in); err != nil {
 			t.Fatal(err)
 		}
-		if in.VisibilityTimeout <= timeout {
+		if in.VisibilityTimeout < timeout {
 			t.Errorf("%s shows a message again while it is worked on", queue)
 		}
 		if in.RedrivePolicy.DeadLetterTargetArn != dead+".Arn" || !in.SqsManagedSseEnabled {

@@ -6,8 +6,6 @@ package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -104,22 +102,6 @@ func names(fields []provider.Field) []string {
 		out[i] = f.Name
 	}
 	return out
-}
-
-// once names a creating request, so that its repeat is recognised. An empty key is a request that is not to be repeated.
-func once(p record.Principal, key, route string, body any) (*vault.Once, error) {
-	if key == "" {
-		return nil, nil
-	}
-	if len(key) > 200 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, invalid("Idempotency-Key", "The Idempotency-Key is not 1 to 200 printable characters.").Do("Use a random identifier.")
-	}
-	canonical, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(append([]byte(route+"\n"), canonical...))
-	return &vault.Once{Principal: p.ID, Key: key, Request: hex.EncodeToString(sum[:])}, nil
 }
 
 // label checks a name that people give: 1 to most characters of anything that prints.

@@ -41,15 +41,27 @@ func (s *Service) PutApp(ctx context.Context, p record.Principal, name string, i
 	if err := validator.ValidateApp(app.Fields, secrets); err != nil {
 		return app, err
 	}
-	if app.Version, err = ident.New(s.Random, "v_"); err != nil {
-		return app, err
+	app.Tenant, app.Provider = p.Tenant, d.Name
+	// Of two who register at once, each stores its secret and then its record. The later record must not name the earlier
+	// secret, so whoever finds another's record between the two begins again: what is stored last is stored whole.
+	for try := 0; ; try++ {
+		app, err = s.storeApp(ctx, app, secrets)
+		if fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
+			return app, err
+		}
 	}
-	app.Tenant, app.Provider, app.UpdatedAt = p.Tenant, d.Name, s.Now().UTC()
-	app.CreatedAt = app.UpdatedAt
-	before, found, err := s.Vault.App(ctx, p.Tenant, d.Name, app.APIEnvironment)
+}
+
+func (s *Service) storeApp(ctx context.Context, app record.App, secrets map[string]secret.Text) (record.App, error) {
+	before, found, err := s.Vault.App(ctx, app.Tenant, app.Provider, app.APIEnvironment)
 	if err != nil {
 		return app, err
 	}
+	if app.Version, err = ident.New(s.Random, "v_"); err != nil {
+		return app, err
+	}
+	app.UpdatedAt = s.Now().UTC()
+	app.CreatedAt = app.UpdatedAt
 	if found {
 		app.CreatedAt = before.CreatedAt
 	}
@@ -57,11 +69,11 @@ func (s *Service) PutApp(ctx context.Context, p record.Principal, name string, i
 	if err != nil {
 		return app, err
 	}
-	if err := s.Secrets.PutSecret(ctx, vault.AppSecret(p.Tenant, d.Name, app.APIEnvironment), text); err != nil {
+	if err := s.Secrets.PutSecret(ctx, vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment), text); err != nil {
 		return app, fault.Wrap(err, fault.Unavailable, "store_unavailable", "The secret store does not take the application now.").
 			Do("Try again in a moment; what was registered before is still in force.").After(2 * time.Second)
 	}
-	return app, s.Vault.PutApp(ctx, app)
+	return app, s.Vault.PutApp(ctx, before.Version, app)
 }
 
 func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[string]secret.Text, error) {

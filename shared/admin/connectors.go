@@ -27,7 +27,7 @@ type ConnectorInput struct {
 
 // CreateConnector makes a connector on an entry. A repeat under the same idempotency key returns the first one.
 func (s *Service) CreateConnector(ctx context.Context, p record.Principal, key string, in ConnectorInput) (record.Connector, error) {
-	repeat, err := once(p, key, "POST /v1/connectors", in)
+	repeat, err := vault.NewOnce(p, key, "POST /v1/connectors", in)
 	if err != nil {
 		return record.Connector{}, err
 	}

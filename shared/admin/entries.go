@@ -28,7 +28,7 @@ var entryMembers = []string{"provider", "alias", "environment", "api_environment
 // CreateEntry makes a vault entry; it is pending until it is authorized. A repeat under the same idempotency key
 // returns the entry of the first time.
 func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key string, in Fields) (record.Entry, error) {
-	repeat, err := once(p, key, "POST /v1/vault-entries", in)
+	repeat, err := vault.NewOnce(p, key, "POST /v1/vault-entries", in)
 	if err != nil {
 		return record.Entry{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
 )
 
 // Journey is what the start page tells a person before they go on: what is about to be connected, for whom.
@@ -112,6 +113,9 @@ func (s *Service) started(ctx context.Context, handle, cookie secret.Text) (r re
 	if entry, err = s.Vault.Entry(ctx, r.Tenant, r.Entry); err != nil {
 		return r, entry, app, adapter, err
 	}
+	if entry.Disabled {
+		return r, entry, app, adapter, vault.EntryDisabled(entry.ID)
+	}
 	if adapter, err = s.adapter(r.Provider); err != nil {
 		return r, entry, app, adapter, err
 	}
@@ -145,6 +149,9 @@ func (s *Service) Return(ctx context.Context, providerName string, query url.Val
 	entry, err := s.Vault.Entry(ctx, r.Tenant, r.Entry)
 	if err != nil {
 		return Returned{}, err
+	}
+	if entry.Disabled {
+		return Returned{}, vault.EntryDisabled(entry.ID)
 	}
 	pasting := r.Mode == record.ResultURL
 	if !pasting && !matches(r.CookieHash, cookie) {

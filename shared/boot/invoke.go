@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/tokens"
 )
 
@@ -56,6 +58,11 @@ func (i *invoker) send(ctx context.Context, call tokens.Call, how types.Invocati
 		return nil, err
 	}
 	out, err := i.api.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(i.function), InvocationType: how, Payload: payload})
+	var throttled *types.TooManyRequestsException
+	if errors.As(err, &throttled) {
+		return nil, fault.Wrap(err, fault.Unavailable, "service_busy", "The token service has more to do than it may at once.").
+			Do("Try again in a moment.").After(2 * time.Second)
+	}
 	if err != nil {
 		// The SDK's error has the operation, the status and the request id; never the payload.
 		return nil, errors.Join(errors.New("the token service cannot be invoked"), err)

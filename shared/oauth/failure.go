@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -91,7 +92,7 @@ func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	o.status = resp.StatusCode
-	o.requestID = first(resp.Header, "x-amzn-RequestId", "X-Request-Id")
+	o.requestID = identifier(first(resp.Header, "x-amzn-RequestId", "X-Request-Id"))
 	o.retryAfter = retryAfter(resp.Header)
 	return resp, nil
 }
@@ -102,7 +103,7 @@ func (o *observer) classify(ctx context.Context, err error) *Failure {
 	var refused *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &refused):
-		f.Code = refused.ErrorCode
+		f.Code = identifier(refused.ErrorCode)
 		f.Outcome = outcomeOf(o.status, f.Code)
 		// A 5xx or an unreadable answer may come from a proxy after the server had taken the token.
 		f.Spent = f.Outcome == Transient
@@ -158,6 +159,18 @@ func retryAfter(h http.Header) time.Duration {
 		return 0
 	}
 	return time.Duration(min(n, 3600)) * time.Second
+}
+
+// identifier passes on what looks like a provider's name for something, and nothing else. These values go into logs and
+// answers as they come, so an endpoint that says back what it was sent must not get it there.
+func identifier(text string) string {
+	const most = 64 // tokens and codes are longer
+	if len(text) > most || strings.ContainsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r)
+	}) {
+		return ""
+	}
+	return text
 }
 
 func first(h http.Header, names ...string) string {

@@ -45,6 +45,9 @@ func (s *Service) call(ctx context.Context, t *target, call provider.Call) (prov
 		if t, err = s.replaced(ctx, t, verdict); err != nil {
 			return provider.Answer{}, err
 		}
+		if limited {
+			_, _ = s.Vault.Take(ctx, bucket) // the second call counts at the provider too; it is not held back for it
+		}
 		answer, verdict, err = client.Do(ctx, t.entry, t.access, call)
 	}
 	s.rates.learn(bucket.Name, answer.Rate)

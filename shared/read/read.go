@@ -244,34 +244,6 @@ func (s *Service) meta(pl plan, answer provider.Answer) Meta {
 	return meta
 }
 
-// Create asks the provider for something to be made, such as a report, and returns the provider's answer.
-func (s *Service) Create(ctx context.Context, p record.Principal, connector, name string, body []byte) (Page, error) {
-	t, err := s.target(ctx, p.Tenant, connector)
-	if err != nil {
-		return Page{}, err
-	}
-	res, err := t.resource(name)
-	if err != nil {
-		return Page{}, err
-	}
-	if res.Create == nil {
-		return Page{}, fault.New(fault.Invalid, "invalid_request", fmt.Sprintf("%s can be read, and nothing can be asked for there.", res.Name)).
-			Do("Read it with GET.")
-	}
-	op := *res.Create
-	body, err = resource.Body(op, body, t.resolver(s.Now()))
-	if err != nil {
-		return Page{}, err
-	}
-	answer, err := s.call(ctx, t, provider.Call{Op: op, Params: url.Values{}, Body: body})
-	if err != nil {
-		return Page{}, err
-	}
-	items, _, err := resource.Page(op, answer.Body)
-	resource.StripPage(op, items) // nobody can ask for personal data here
-	return Page{Items: items, Meta: s.meta(plan{op: op}, answer)}, err
-}
-
 func personalNotGranted() *fault.Error {
 	return fault.New(fault.Forbidden, "personal_data_not_granted", "This key may not see personal data.").
 		On("personal_data").Do("Leave personal_data out, or use a key that has the grant.")

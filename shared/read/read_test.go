@@ -376,21 +376,21 @@ func TestPersonalDataIsLeftOutUnlessGrantedAndAskedFor(t *testing.T) {
 func TestWhatIsAskedForIsMadeAndGivesNoPersonalDataAway(t *testing.T) {
 	b := newBench(t)
 	b.Upstream.Body("/reports", `{"id":"r-1","buyer":{"name":"Ann"}}`)
-	page, err := b.Read.Create(b.Context(), b.Owner, b.connector.ID, "reports", []byte(`{"kind":"stock"}`))
+	page, err := b.Read.Create(b.Context(), b.Owner, "", b.connector.ID, "reports", []byte(`{"kind":"stock"}`))
 	b.OK(err)
 	if got := texts(page.Items); got != `{"id":"r-1"}` {
 		t.Errorf("the answer is %s", got)
 	}
 	for body, code := range map[string]string{``: "invalid_field", `{`: "invalid_request", `[]`: "invalid_request", `null`: "invalid_request", `{"kind":"a","colour":1}`: "invalid_field",
 		`{"kind":"a","kind":"b"}`: "invalid_field", `{"kind":"a"} x`: "invalid_request"} {
-		_, err := b.Read.Create(b.Context(), b.Owner, b.connector.ID, "reports", []byte(body))
+		_, err := b.Read.Create(b.Context(), b.Owner, "", b.connector.ID, "reports", []byte(body))
 		if fault.CodeOf(err) != code {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
-	_, err = b.Read.Create(b.Context(), b.Owner, b.connector.ID, "orders", []byte(`{}`))
+	_, err = b.Read.Create(b.Context(), b.Owner, "", b.connector.ID, "orders", []byte(`{}`))
 	b.Fault(err, fault.Invalid, "invalid_request")
-	_, err = b.Read.Create(b.Context(), b.Alien, b.connector.ID, "reports", []byte(`{"kind":"stock"}`))
+	_, err = b.Read.Create(b.Context(), b.Alien, "", b.connector.ID, "reports", []byte(`{"kind":"stock"}`))
 	b.Fault(err, fault.NotFound, "not_found")
 	if n := len(b.Upstream.Seen("/reports")); n != 1 {
 		t.Errorf("%d reports were asked for", n)

@@ -183,7 +183,9 @@ func (b *bed) register(clientSecret string) {
 	b.Helper()
 	version := b.id("v_")
 	b.ok(b.putAppSecret(version, clientSecret))
-	b.ok(b.vault.PutApp(b.Context(), record.App{Tenant: tenant, Provider: "fake", APIEnvironment: record.Production, Version: version,
+	before, _, err := b.vault.App(b.Context(), tenant, "fake", record.Production)
+	b.ok(err)
+	b.ok(b.vault.PutApp(b.Context(), before.Version, record.App{Tenant: tenant, Provider: "fake", APIEnvironment: record.Production, Version: version,
 		Fields: map[string]string{"client_id": "client-1"}}))
 }
 

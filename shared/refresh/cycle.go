@@ -76,10 +76,10 @@ func in(c record.Credential, outcome tokens.Outcome) tokens.Answer {
 }
 
 func (s *Service) fresh(c record.Credential, call tokens.Call) bool {
-	if call.FailedGeneration != 0 {
-		return c.Generation != call.FailedGeneration
+	if call.FailedGeneration == c.Generation || call.FailedGeneration == 0 && call.Force {
+		return false
 	}
-	return !call.Force && s.Now().Add(Margin(c.Lifetime, s.MaxMargin)).Before(c.Expires)
+	return s.Now().Add(Margin(c.Lifetime, s.MaxMargin)).Before(c.Expires)
 }
 
 // backingOff reports whether a recent failure says to wait. A person who asks for a refresh by name is let through,

@@ -189,6 +189,9 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 	status, why := leased.Status, record.Cause("")
 	if refusal.Outcome == oauth.Revoked {
 		status, why = record.Reauth, record.Revoked
+		if end := leased.AuthorizationExpires; !end.IsZero() && !s.Now().Before(end) {
+			why = record.AuthorizationExpired
+		}
 		if d.Rotates && open {
 			why, note.Outcome = record.RotationUnknown, string(tokens.RotationUnknown)
 		}

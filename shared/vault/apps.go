@@ -10,6 +10,8 @@ import (
 	"connectorvault/shared/store"
 )
 
+const attrVersion = "version"
+
 func appKey(tenant, provider string, env record.APIEnvironment) store.Key {
 	return store.Key{Partition: tenant, Sort: "app#" + provider + "#" + string(env)}
 }
@@ -57,14 +59,24 @@ func DecodeAppSecrets(text secret.Text) (AppSecrets, error) {
 	return out, nil
 }
 
-// PutApp stores a provider app's record. Its secrets are stored before it, under the same version.
-func (v *Vault) PutApp(ctx context.Context, app record.App) error {
+// PutApp stores a provider app's record, if the one that was read before is still there: before is its version, "" when
+// there was none. Its secrets are stored before it, under the version that it names. changed_meanwhile otherwise.
+func (v *Vault) PutApp(ctx context.Context, before string, app record.App) error {
 	doc, err := encode(app)
 	if err != nil {
 		return err
 	}
-	return v.apply(ctx, store.Op{Verb: store.Put, Table: store.Records,
-		Key: appKey(app.Tenant, app.Provider, app.APIEnvironment), Set: store.Attrs{attrDoc: doc, attrTenant: app.Tenant}})
+	unchanged := store.Absent()
+	if before != "" {
+		unchanged = store.Equal(attrVersion, before)
+	}
+	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Records, Key: appKey(app.Tenant, app.Provider, app.APIEnvironment),
+		If: unchanged, Set: store.Attrs{attrDoc: doc, attrTenant: app.Tenant, attrVersion: app.Version}})
+	var failed *store.ConditionFailed
+	if errors.As(err, &failed) {
+		return changedMeanwhile()
+	}
+	return err
 }
 
 // App reads a provider app; found is false when the tenant has none.

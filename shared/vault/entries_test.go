@@ -317,7 +317,7 @@ func TestEntryStates(t *testing.T) {
 		_, err := r.UpdateEntry(r.Context(), disabled, off)
 		r.ok(err)
 		ends := r.clock.Now().Add(180 * 24 * time.Hour)
-		r.ok(r.PutApp(r.Context(), record.App{Tenant: tenant, Provider: "amazon", APIEnvironment: record.Production, SecretExpires: ends, ExpiryAssumed: true}))
+		r.ok(r.PutApp(r.Context(), "", record.App{Tenant: tenant, Provider: "amazon", APIEnvironment: record.Production, SecretExpires: ends, ExpiryAssumed: true}))
 
 		want := map[string]record.Status{fresh.ID: record.Pending, active.ID: record.Active, disabled.ID: record.Disabled}
 		for id, status := range want {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
@@ -106,12 +107,16 @@ func TestApps(t *testing.T) {
 			Tenant: tenant, Provider: "amazon", APIEnvironment: record.Production, Fields: map[string]string{"application_id": "amzn1"},
 			Version: "v1", SecretExpires: r.clock.Now(), CreatedAt: r.clock.Now(), UpdatedAt: r.clock.Now(),
 		}
-		r.ok(r.PutApp(r.Context(), app))
+		r.ok(r.PutApp(r.Context(), "", app))
 		sandbox := app
 		sandbox.APIEnvironment = record.Sandbox
-		r.ok(r.PutApp(r.Context(), sandbox))
+		r.ok(r.PutApp(r.Context(), "", sandbox))
 		app.Version = "v2"
-		r.ok(r.PutApp(r.Context(), app))
+		for _, not := range []string{"", "v0"} { // somebody else's is there by now
+			err := r.PutApp(r.Context(), not, app)
+			r.same(fault.CodeOf(err), "changed_meanwhile")
+		}
+		r.ok(r.PutApp(r.Context(), "v1", app))
 		read, found, err := r.App(r.Context(), tenant, "amazon", record.Production)
 		r.ok(err)
 		r.same(found, true)

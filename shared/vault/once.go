@@ -2,10 +2,14 @@ package vault
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 )
 
@@ -18,6 +22,23 @@ type Once struct {
 	Principal string
 	Key       string // the Idempotency-Key header
 	Request   string // fingerprint of the request's body and route
+}
+
+// NewOnce names a creating request, so that its repeat is recognised: whose it is, the Idempotency-Key, the route and the
+// body. nil for an empty key: a request that is not to be repeated.
+func NewOnce(p record.Principal, key, route string, body any) (*Once, error) {
+	if key == "" {
+		return nil, nil //nolint:nilnil // no key, nothing to recognise
+	}
+	if len(key) > 200 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fault.New(fault.Invalid, "invalid_field", "The Idempotency-Key is not 1 to 200 printable characters.").
+			On("Idempotency-Key").Do("Use a random identifier.")
+	}
+	canonical, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return &Once{Principal: p.ID, Key: key, Request: secret.New(route + "\n" + string(canonical)).Fingerprint()}, nil
 }
 
 func (o *Once) key(tenant string) store.Key {
@@ -55,4 +76,42 @@ func (v *Vault) earlier(ctx context.Context, tenant string, once *Once) (string,
 			On("Idempotency-Key").Do("Use a fresh key for a new request.")
 	}
 	return attrs.String("made"), nil
+}
+
+// Begin notes that a request which the store cannot carry out itself has begun: what makes its thing is a provider. A
+// repeat finds the answer that Finish kept; until then it hears request_in_progress, for nobody knows whether the provider
+// was reached, and asking twice would make two.
+func (v *Vault) Begin(ctx context.Context, tenant string, once *Once) (answer string, err error) {
+	if once == nil {
+		return "", nil
+	}
+	err = v.apply(ctx, once.op(v.Now(), tenant, ""))
+	var failed *store.ConditionFailed
+	if !errors.As(err, &failed) {
+		return "", err
+	}
+	answer, err = v.earlier(ctx, tenant, once)
+	if err == nil && answer == "" {
+		err = fault.New(fault.Conflict, "request_in_progress", "This request was begun before, and what became of it is not known.").
+			On("Idempotency-Key").Do("Look whether it was made; if it was not, send it again under a fresh key.")
+	}
+	return answer, err
+}
+
+// Finish keeps the answer for repeats.
+func (v *Vault) Finish(ctx context.Context, tenant string, once *Once, answer string) error {
+	if once == nil {
+		return nil
+	}
+	return v.apply(ctx, store.Op{Verb: store.Update, Table: store.Transient, Key: once.key(tenant),
+		If: store.Equal("request", once.Request), Set: store.Attrs{"made": answer}})
+}
+
+// GiveUp takes the note back after a request that made nothing for certain: the note ends now.
+func (v *Vault) GiveUp(ctx context.Context, tenant string, once *Once) error {
+	if once == nil {
+		return nil
+	}
+	return v.apply(ctx, store.Op{Verb: store.Update, Table: store.Transient, Key: once.key(tenant),
+		If: store.Equal("request", once.Request), Set: store.Attrs{store.AttrExpires: unix(v.Now())}})
 }

@@ -78,7 +78,7 @@ func (h *Handler) create(ctx context.Context, r *lambdahttp.Request) (lambdahttp
 	if err := lambdahttp.OnlyQuery(r); err != nil {
 		return lambdahttp.Response{}, err
 	}
-	page, err := h.Read.Create(ctx, r.Principal, q.Connector, q.Resource, r.Body)
+	page, err := h.Read.Create(ctx, r.Principal, r.Header.Get("Idempotency-Key"), q.Connector, q.Resource, r.Body)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
