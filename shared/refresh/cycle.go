@@ -93,11 +93,7 @@ func (s *Service) backingOff(c record.Credential, call tokens.Call, first int64)
 
 // attempt is steps 2 to 5, for the caller that gets the lease. vault.ErrHeld when it does not.
 func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Credential) (tokens.Answer, error) {
-	adapter, source, err := s.adapter(entry)
-	if err != nil {
-		return tokens.Answer{}, err
-	}
-	app, err := s.app(ctx, entry, adapter.Descriptor(), false)
+	as, err := s.clientOf(ctx, entry)
 	if err != nil {
 		return tokens.Answer{}, err
 	}
@@ -105,8 +101,12 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 	if err != nil {
 		return tokens.Answer{}, err
 	}
+	if set.Refresh.IsZero() {
+		return tokens.Answer{}, notRefreshable(entry.ID)
+	}
+	d := as.adapter.Descriptor()
 	prior, died := c.Intent, c.Lease != nil // a lease that ran out was never ended: its owner died
-	holdOff := prior != nil && died && adapter.Descriptor().Rotates
+	holdOff := prior != nil && died && d.Rotates
 	if err := s.enoughTime(ctx, holdOff); err != nil {
 		return tokens.Answer{}, err
 	}
@@ -120,12 +120,12 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 		}
 	}
 	started := s.Now()
-	issued, err := s.spend(ctx, leased.Lease.Until, client{entry, adapter.Descriptor(), source, app}, // step 3
+	issued, err := s.spend(ctx, leased.Lease.Until, as, // step 3
 		func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) { return c.Refresh(ctx, set.Refresh) })
 	if err != nil {
-		return s.failed(ctx, leased, adapter.Descriptor(), prior, err)
+		return s.failed(ctx, leased, d, prior, err)
 	}
-	return s.commit(ctx, leased, adapter.Descriptor(), set, issued, started) // steps 4 and 5
+	return s.commit(ctx, leased, d, set, issued, started) // steps 4 and 5
 }
 
 // acquire takes the lease for as long as the whole attempt may last.
@@ -176,14 +176,6 @@ func (s *Service) holdOff(ctx context.Context, leased record.Credential) (moved 
 	}
 }
 
-// client is who posts for an entry.
-type client struct {
-	entry      record.Entry
-	descriptor *provider.Descriptor
-	source     provider.TokenSource
-	app        provider.AppCredentials
-}
-
 // spend makes the one POST that spends a token or a code. Its time ends before until, when the lease or claim does,
 // with enough left to make the answer durable, however long taking the lease took: whoever comes next must not find
 // the token still on its way.
@@ -211,7 +203,7 @@ func rejectedClient(err error) bool {
 
 // changedApp reads the application anew and reports whether its secrets are others than those that were used.
 func (s *Service) changedApp(ctx context.Context, used client) (provider.AppCredentials, bool) {
-	fresh, err := s.app(ctx, used.entry, used.descriptor, true)
+	fresh, err := s.app(ctx, used.entry, used.adapter.Descriptor(), true)
 	if err != nil {
 		return used.app, false
 	}

@@ -108,3 +108,9 @@ func adoptFault(cause error) *fault.Error {
 	}
 	return failureFault(record.Failure{Outcome: string(f.Outcome), Code: f.Code, Status: f.Status, RequestID: f.RequestID}, f.RetryAfter)
 }
+
+// notRefreshable is the answer for a set that came without a refresh token: when it ends, a person is needed.
+func notRefreshable(entry string) *fault.Error {
+	return fault.New(fault.ReauthRequired, "reauthorization_required", "The provider gave no refresh token with this authorization.").
+		Do("Authorize it again: POST /v1/vault-entries/" + entry + "/authorize.")
+}

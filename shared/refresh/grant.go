@@ -15,19 +15,11 @@ const grantMargin = time.Minute
 // grant makes sure that a token of the application's own is kept, for a scope. Nothing is spent by asking, so two who
 // ask at once both get one, and the later is kept.
 func (s *Service) grant(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
-	entry, err := s.Vault.Entry(ctx, call.Tenant, call.Entry)
+	as, err := s.client(ctx, call.Tenant, call.Entry)
 	if err != nil {
 		return tokens.Answer{}, err
 	}
-	adapter, source, err := s.adapter(entry)
-	if err != nil {
-		return tokens.Answer{}, err
-	}
-	app, err := s.app(ctx, entry, adapter.Descriptor(), false)
-	if err != nil {
-		return tokens.Answer{}, err
-	}
-	kept, found, err := s.Vault.KeptGrant(ctx, app.App, call.Scope)
+	kept, found, err := s.Vault.KeptGrant(ctx, as.app.App, call.Scope)
 	if err != nil {
 		return tokens.Answer{}, err
 	}
@@ -39,12 +31,12 @@ func (s *Service) grant(ctx context.Context, call tokens.Call) (tokens.Answer, e
 	}
 	asked, cancel := context.WithTimeout(ctx, s.PostTimeout)
 	defer cancel()
-	issued, err := source.TokenClient(entry, app).ClientCredentials(asked, call.Scope)
+	issued, err := as.source.TokenClient(as.entry, as.app).ClientCredentials(asked, call.Scope)
 	if err != nil {
 		return tokens.Answer{}, adoptFault(err)
 	}
 	set := vault.TokenSet{Access: issued.Access, Lifetime: lifetime(issued), Expires: s.Now().Add(lifetime(issued)).UTC()}
-	if err := s.Vault.KeepGrant(ctx, app.App, call.Scope, set); err != nil {
+	if err := s.Vault.KeepGrant(ctx, as.app.App, call.Scope, set); err != nil {
 		return tokens.Answer{}, fault.Wrap(err, fault.Unavailable, "store_unavailable", "The vault's store does not answer now.").
 			Do("Try again in a moment.").After(2 * time.Second)
 	}

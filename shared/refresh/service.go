@@ -171,6 +171,32 @@ func (t *tally) none() <-chan struct{} {
 	return t.empty
 }
 
+// client is who posts for an entry.
+type client struct {
+	entry   record.Entry
+	adapter provider.Adapter
+	source  provider.TokenSource
+	app     provider.AppCredentials
+}
+
+// client finds an entry with its adapter and the application that it uses.
+func (s *Service) client(ctx context.Context, tenant, entry string) (client, error) {
+	e, err := s.Vault.Entry(ctx, tenant, entry)
+	if err != nil {
+		return client{}, err
+	}
+	return s.clientOf(ctx, e)
+}
+
+func (s *Service) clientOf(ctx context.Context, entry record.Entry) (client, error) {
+	adapter, source, err := s.adapter(entry)
+	if err != nil {
+		return client{}, err
+	}
+	app, err := s.app(ctx, entry, adapter.Descriptor(), false)
+	return client{entry: entry, adapter: adapter, source: source, app: app}, err
+}
+
 // adapter finds the entry's adapter and its token endpoint's capability.
 func (s *Service) adapter(entry record.Entry) (provider.Adapter, provider.TokenSource, error) {
 	adapter, ok := s.Provider(entry.Provider)

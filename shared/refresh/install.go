@@ -1,0 +1,105 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/oauth"
+	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
+)
+
+// install identifies the account, holds it against the pinned one, and puts the tokens in force as the entry's next
+// generation, together with the end of the request that led here, if one did.
+func (s *Service) install(ctx context.Context, entry record.Entry, adapter provider.Adapter, claims map[string]string, issued oauth.Tokens, expires time.Time, r *record.Request) (tokens.Answer, error) {
+	account, err := s.identify(ctx, entry, adapter, claims, issued.Access)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	for range 8 {
+		before, found, err := s.Vault.Credential(ctx, entry.Tenant, entry.ID)
+		if err != nil {
+			return tokens.Answer{}, err
+		}
+		c := record.Credential{Tenant: entry.Tenant, Entry: entry.ID, Provider: entry.Provider}
+		prior := (*record.Credential)(nil)
+		if found {
+			if mismatch := pinned(before.Account, account); mismatch != nil {
+				return tokens.Answer{}, mismatch
+			}
+			prior = &before
+		}
+		if c, err = s.nextCredential(ctx, c, before.Generation+1, adapter.Descriptor(), account, issued, expires); err != nil {
+			return tokens.Answer{}, err
+		}
+		err = s.Vault.Authorize(ctx, prior, c, r)
+		switch {
+		case err == nil:
+			s.Logger.InfoContext(ctx, "account authorized", "tenant", c.Tenant, "entry", c.Entry, "provider", c.Provider,
+				"generation", c.Generation, "identity", string(account.Identity))
+			return in(c, tokens.Success), nil
+		case errors.Is(err, vault.ErrEntryGone):
+			return tokens.Answer{}, vault.NotFound("vault entry", entry.ID)
+		case !errors.Is(err, vault.ErrOvertaken):
+			return tokens.Answer{}, err
+		}
+	}
+	return tokens.Answer{}, unavailable(vault.ErrOvertaken)
+}
+
+func (s *Service) nextCredential(ctx context.Context, c record.Credential, generation int64, d *provider.Descriptor, account record.Account, issued oauth.Tokens, expires time.Time) (record.Credential, error) {
+	now := s.Now().UTC()
+	sealed, err := s.Vault.SealTokens(ctx, c, generation, vault.TokenSet{Access: issued.Access, Refresh: issued.Refresh, Scope: issued.Scope})
+	if err != nil {
+		return c, storeUnavailable(err)
+	}
+	id, err := ident.New(s.Random, "commit_")
+	if err != nil {
+		return c, err
+	}
+	c.Generation, c.Sealed, c.Commit, c.Status, c.Account = generation, sealed, id, record.Active, &account
+	c.Lifetime, c.Expires, c.Refreshed, c.Authorized = lifetime(issued), expires, now, now
+	if d.AuthorizationLife > 0 {
+		c.AuthorizationExpires = now.Add(d.AuthorizationLife)
+	}
+	c.DueAt = s.nextDue(d, entryRef{c.Tenant, c.Entry}, c.Lifetime, expires, now)
+	return c, nil
+}
+
+// identify asks the provider whose account it is. A provider that cannot say is believed to be what it claims.
+func (s *Service) identify(ctx context.Context, entry record.Entry, adapter provider.Adapter, claims map[string]string, access secret.Text) (record.Account, error) {
+	identifier, can := adapter.(provider.Identifier)
+	reader, reads := adapter.(provider.Reader)
+	if !can || !reads {
+		return record.Account{Identity: record.Claimed}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, identifyBudget)
+	defer cancel()
+	client := provider.Client{HTTP: s.HTTP, Reader: reader, Now: s.Now}
+	return identifier.Identify(ctx, entry, claims, func(ctx context.Context, call provider.Call) (provider.Answer, error) {
+		answer, _, err := client.Do(ctx, entry, access, call)
+		return answer, err
+	})
+}
+
+// pinned refuses another account than the one the entry belongs to.
+func pinned(have *record.Account, now record.Account) *fault.Error {
+	if have == nil || have.ID == "" || now.ID == have.ID {
+		return nil
+	}
+	return fault.New(fault.Conflict, "account_mismatch", "Consent was given for another account than the one this vault entry belongs to.").
+		Do("Sign in as " + name(*have) + " and authorize again, or make a new vault entry for the other account.")
+}
+
+func name(a record.Account) string {
+	if a.Name == "" {
+		return a.ID
+	}
+	return a.Name + " (" + a.ID + ")"
+}
