@@ -319,10 +319,16 @@ func TestPatchEntry(t *testing.T) {
 	v.must(200, "POST", path+"/validate", object{"result_url": v.consent(entry)})
 	checkProblem(t, "another region, once authorized", v.do("PATCH", path, object{"region": "eu"}), "vault_entry_authorized")
 	v.must(200, "PATCH", path, object{"marketplace": "CA"})
+	begun := v.must(200, "POST", path+"/authorize", object{"mode": "browser"}).text(t, "start_url")
 	if got := v.must(200, "PATCH", path, object{"disabled": true}); got.text(t, "status") != "disabled" {
 		t.Errorf("%s", got.body)
 	}
 	checkProblem(t, "authorizing what is disabled", v.do("POST", path+"/authorize", object{"mode": "browser"}), "vault_entry_disabled")
+	visitor := newBrowser(t)
+	visitor.open(begun)
+	if visitor.last.StatusCode != http.StatusConflict {
+		t.Errorf("a start link opens although the entry was disabled meanwhile: %d", visitor.last.StatusCode)
+	}
 	if got := v.must(200, "PATCH", path, object{"disabled": false}); got.text(t, "status") != "active" {
 		t.Errorf("%s", got.body)
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"connectorvault/shared/secret"
 )
 
 // Outcome is the class of a token endpoint's answer. Together with the outcomes that need no call (success,
@@ -159,6 +161,20 @@ func retryAfter(h http.Header) time.Duration {
 		return 0
 	}
 	return time.Duration(min(n, 3600)) * time.Second
+}
+
+// forget takes out what holds a secret that was sent.
+func (f *Failure) forget(sent ...secret.Text) {
+	for _, s := range sent {
+		if s.IsZero() {
+			continue
+		}
+		for _, text := range []*string{&f.Code, &f.RequestID} {
+			if strings.Contains(*text, s.Reveal()) {
+				*text = ""
+			}
+		}
+	}
 }
 
 // identifier passes on what looks like a provider's name for something, and nothing else. These values go into logs and

@@ -56,7 +56,7 @@ func (c Client) Exchange(ctx context.Context, code secret.Text, redirectURI stri
 	if !verifier.IsZero() {
 		options = append(options, oauth2.VerifierOption(verifier.Reveal()))
 	}
-	return c.post(ctx, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+	return c.post(ctx, code, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		config.RedirectURL = redirectURI
 		return config.Exchange(ctx, code.Reveal(), options...)
 	})
@@ -64,7 +64,7 @@ func (c Client) Exchange(ctx context.Context, code secret.Text, redirectURI stri
 
 // Refresh spends a refresh token (RFC 6749, 6): exactly one POST. A non-nil failure is a *Failure.
 func (c Client) Refresh(ctx context.Context, refresh secret.Text) (Tokens, error) {
-	tokens, err := c.post(ctx, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+	tokens, err := c.post(ctx, refresh, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh.Reveal()}).Token()
 	})
 	if err == nil && tokens.Refresh.Equal(refresh) {
@@ -75,7 +75,7 @@ func (c Client) Refresh(ctx context.Context, refresh secret.Text) (Tokens, error
 
 // ClientCredentials asks for a token of the client's own (RFC 6749, 4.4): Amazon's grantless operations.
 func (c Client) ClientCredentials(ctx context.Context, scope string) (Tokens, error) {
-	return c.post(ctx, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+	return c.post(ctx, secret.Text{}, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		own := clientcredentials.Config{
 			ClientID:     config.ClientID,
 			ClientSecret: config.ClientSecret,
@@ -89,12 +89,15 @@ func (c Client) ClientCredentials(ctx context.Context, scope string) (Tokens, er
 
 type call func(context.Context, *oauth2.Config) (*oauth2.Token, error)
 
-func (c Client) post(ctx context.Context, do call) (Tokens, error) {
+// post makes the call. sent is what it spends: should the endpoint say it back, it goes no further.
+func (c Client) post(ctx context.Context, sent secret.Text, do call) (Tokens, error) {
 	seen := &observer{base: c.HTTP.Transport}
 	client := &http.Client{Transport: seen, Timeout: c.HTTP.Timeout, CheckRedirect: refuseRedirect}
 	token, err := do(context.WithValue(ctx, oauth2.HTTPClient, client), c.config())
 	if err != nil {
-		return Tokens{}, seen.classify(ctx, err)
+		failure := seen.classify(ctx, err)
+		failure.forget(sent, c.Secret)
+		return Tokens{}, failure
 	}
 	if token.AccessToken == "" {
 		return Tokens{}, &Failure{Outcome: Transient, Status: seen.status, Spent: true, RequestID: seen.requestID}

@@ -238,6 +238,23 @@ func TestDefiniteRefusals(t *testing.T) {
 	}
 }
 
+// TestEndpointThatSaysSecretsBack: an error code and a request id go into logs and answers, so what was sent, and what
+// does not look like a name, is not taken for one.
+func TestEndpointThatSaysSecretsBack(t *testing.T) {
+	t.Parallel()
+	for _, said := range []string{oldToken, "refused-" + oldToken, clientSecret, strings.Repeat("a", 65), "Atzr|abc", "a b", "<b>"} {
+		e := newEndpoint(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Request-Id", said)
+			body, _ := json.Marshal(map[string]string{"error": said})
+			saysJSON(400, string(body))(w, r)
+		})
+		f := refused(t.Context(), t, e.client(oauth.InParams))
+		if f.Code != "" || f.RequestID != "" || f.Outcome != oauth.Transient {
+			t.Errorf("%q: %+v", said, f)
+		}
+	}
+}
+
 func TestIndefiniteAnswers(t *testing.T) {
 	t.Parallel()
 	huge := `{"access_token":"` + strings.Repeat("canary", 1<<19) + `"}`

@@ -13,6 +13,7 @@ import (
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
 )
 
 // endings are the token endpoint's answers with what they mean. kept says that a rotating token may have been spent,
@@ -229,6 +230,48 @@ func TestForcedRefreshNamesTheGenerationThatFailed(t *testing.T) {
 		p.wantOutcome(got, tokens.Success)
 		b.wantForce(4)
 		b.wantPosts(3)
+	})
+}
+
+// TestForcedRefreshOfADeadSuccessor: that the refused token was replaced is no reason to serve a successor that has died.
+func TestForcedRefreshOfADeadSuccessor(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		p := b.process(faults{})
+		p.wantOutcome(p.refresh(), tokens.Success)
+		b.pass(b.issuer.lifetime)
+		call := b.refreshCall()
+		call.FailedGeneration = 1
+		got, err := p.do(call)
+		b.ok(err)
+		p.wantOutcome(got, tokens.Success)
+		b.wantForce(3)
+	})
+}
+
+// TestAuthorizationThatHasRunOut: a refusal after the day on which the consent ends says so.
+func TestAuthorizationThatHasRunOut(t *testing.T) {
+	bubble(t, func(b *bed) {
+		before := b.authorize(b.entry)
+		next := before
+		next.Generation, next.AuthorizationExpires, next.Commit = 2, b.now().Add(time.Hour), b.id("commit_")
+		access, token := b.issuer.grantTo(account)
+		sealed, err := b.vault.SealTokens(b.Context(), next, 2, vault.TokenSet{Access: access, Refresh: token})
+		b.ok(err)
+		next.Sealed = sealed
+		b.ok(b.vault.Authorize(b.Context(), &before, next, nil))
+		p := b.process(faults{})
+		b.pass(2 * time.Hour)
+		for _, end := range endings {
+			if end.outcome == tokens.Revoked {
+				b.issuer.next(end.how)
+				break
+			}
+		}
+		p.wantOutcome(p.refresh(), tokens.Revoked)
+		if c := b.credential(); c.Status != record.Reauth || c.Cause != record.AuthorizationExpired {
+			b.Errorf("the credential is %s", shown(c))
+		}
 	})
 }
 
