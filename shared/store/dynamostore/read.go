@@ -23,7 +23,7 @@ func (s *Store) Get(ctx context.Context, table store.Table, key store.Key) (stor
 	if err != nil {
 		return store.Item{}, err
 	}
-	if err := checkKey(key); err != nil {
+	if err := store.CheckKey(table, key); err != nil {
 		return store.Item{}, err
 	}
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: name, Key: encodeKey(key), ConsistentRead: aws.Bool(true)})
@@ -38,14 +38,14 @@ func (s *Store) Get(ctx context.Context, table store.Table, key store.Key) (stor
 
 // GetMany implements [store.Items]. [store.ErrBusy] when DynamoDB throttles, or keeps leaving keys over.
 func (s *Store) GetMany(ctx context.Context, table store.Table, keys []store.Key) ([]store.Item, error) {
-	if len(keys) > maxGet {
-		return nil, fmt.Errorf("%d items at once: at most %d can be read", len(keys), maxGet)
+	if len(keys) > store.MaxGet {
+		return nil, fmt.Errorf("%d items at once: at most %d can be read", len(keys), store.MaxGet)
 	}
 	name, err := s.table(table)
 	if err != nil {
 		return nil, err
 	}
-	left, err := distinct(keys)
+	left, err := distinct(table, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +72,11 @@ func (s *Store) GetMany(ctx context.Context, table store.Table, keys []store.Key
 }
 
 // distinct encodes the keys, each once: DynamoDB refuses a batch that names one twice.
-func distinct(keys []store.Key) ([]values, error) {
+func distinct(table store.Table, keys []store.Key) ([]values, error) {
 	seen := make(map[store.Key]bool, len(keys))
 	out := make([]values, 0, len(keys))
 	for _, k := range keys {
-		if err := checkKey(k); err != nil {
+		if err := store.CheckKey(table, k); err != nil {
 			return nil, err
 		}
 		if !seen[k] {

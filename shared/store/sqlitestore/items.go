@@ -14,7 +14,7 @@ import (
 
 // Get implements [store.Items].
 func (s *Store) Get(ctx context.Context, table store.Table, key store.Key) (store.Item, error) {
-	if err := checkKey(table, key); err != nil {
+	if err := store.CheckKey(table, key); err != nil {
 		return store.Item{}, fmt.Errorf("reading an item: %w", err)
 	}
 	attrs, err := load(ctx, s.stmt.get, table, key)
@@ -29,8 +29,8 @@ func (s *Store) Get(ctx context.Context, table store.Table, key store.Key) (stor
 
 // GetMany implements [store.Items]. A key that is named twice is answered once.
 func (s *Store) GetMany(ctx context.Context, table store.Table, keys []store.Key) ([]store.Item, error) {
-	if len(keys) > maxGet {
-		return nil, fmt.Errorf("reading items: %d keys are more than %d", len(keys), maxGet)
+	if len(keys) > store.MaxGet {
+		return nil, fmt.Errorf("reading items: %d keys are more than %d", len(keys), store.MaxGet)
 	}
 	items := make([]store.Item, 0, len(keys))
 	seen := make(map[store.Key]bool, len(keys))
@@ -94,7 +94,7 @@ func checkQuery(q store.Query) error {
 	if !utf8.ValidString(q.Prefix) || !utf8.ValidString(q.After) {
 		return errors.New("a prefix and a sort key are UTF-8")
 	}
-	return checkKey(q.Table, store.Key{Partition: q.Partition, Sort: "any"})
+	return store.CheckKey(q.Table, store.Key{Partition: q.Partition, Sort: "any"})
 }
 
 // prefixEnd is the least value above every text that begins with prefix. UTF-8 has no byte 0xff, so the last byte can
@@ -110,7 +110,7 @@ func prefixEnd(prefix string) any {
 
 // Apply implements [store.Items].
 func (s *Store) Apply(ctx context.Context, ops ...store.Op) error {
-	if err := checkOps(ops); err != nil {
+	if err := store.CheckOps(ops); err != nil {
 		return fmt.Errorf("writing items: %w", err)
 	}
 	tx, err := s.file.write.BeginTx(ctx, nil) // immediate: from here on nobody else writes
@@ -163,7 +163,7 @@ func (s *Store) judge(ctx context.Context, tx *sql.Tx, ops []store.Op) ([]store.
 func changed(old store.Attrs, op store.Op) (store.Attrs, error) {
 	switch op.Verb {
 	case store.Put:
-		return op.Set, checkItem(op.Table, op.Key, op.Set)
+		return op.Set, store.CheckItem(op.Table, op.Key, op.Set)
 	case store.Update:
 		attrs := old
 		if attrs == nil {
@@ -183,7 +183,7 @@ func changed(old store.Attrs, op store.Op) (store.Attrs, error) {
 			}
 			attrs[name] = n + delta
 		}
-		return attrs, checkItem(op.Table, op.Key, attrs)
+		return attrs, store.CheckItem(op.Table, op.Key, attrs)
 	default:
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-package sqlitestore
+package store
 
 import (
 	"cmp"
@@ -7,30 +7,29 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
-
-	"connectorvault/shared/store"
 )
 
-// DynamoDB's limits, and the promise's own.
+// What every driver refuses, and DynamoDB's limits are everybody's: what one engine takes, the other takes.
 const (
-	maxOps       = 25
-	maxGet       = 100
+	MaxOps = 25  // of one Apply
+	MaxGet = 100 // keys of one GetMany
+
 	maxPartition = 2048       // bytes
 	maxSort      = 1024       // bytes
 	maxItem      = 400 * 1024 // bytes, names and values together
 )
 
-// checkOps refuses what no engine could carry out, before anything is written.
-func checkOps(ops []store.Op) error {
-	if len(ops) == 0 || len(ops) > maxOps {
-		return fmt.Errorf("%d writes in one call: 1 to %d are possible", len(ops), maxOps)
+// CheckOps refuses what no engine could carry out, or not every engine alike, before anything is sent.
+func CheckOps(ops []Op) error {
+	if len(ops) == 0 || len(ops) > MaxOps {
+		return fmt.Errorf("%d writes in one call: 1 to %d are possible", len(ops), MaxOps)
 	}
-	if len(ops) == 1 && ops[0].Verb == store.Verify {
+	if len(ops) == 1 && ops[0].Verb == Verify {
 		return errors.New("a lone Verify writes nothing")
 	}
 	type address struct {
-		table store.Table
-		key   store.Key
+		table Table
+		key   Key
 	}
 	seen := make(map[address]bool, len(ops))
 	for i, op := range ops {
@@ -46,18 +45,18 @@ func checkOps(ops []store.Op) error {
 	return nil
 }
 
-func checkOp(op store.Op) error {
-	if err := cmp.Or(checkKey(op.Table, op.Key), checkAttrs(op.Set), checkCond(op.If)); err != nil {
+func checkOp(op Op) error {
+	if err := cmp.Or(CheckKey(op.Table, op.Key), checkAttrs(op.Set), checkCond(op.If)); err != nil {
 		return err
 	}
 	switch op.Verb {
-	case store.Put:
+	case Put:
 		if len(op.Remove)+len(op.Add) > 0 {
 			return errors.New("a Put takes neither Remove nor Add")
 		}
-	case store.Update:
+	case Update:
 		return checkUpdate(op)
-	case store.Delete, store.Verify:
+	case Delete, Verify:
 		if len(op.Set)+len(op.Remove)+len(op.Add) > 0 {
 			return errors.New("a Delete or Verify changes no attributes")
 		}
@@ -68,7 +67,7 @@ func checkOp(op store.Op) error {
 }
 
 // checkUpdate sees to it that each attribute is changed in one way, for the order of changes is not promised.
-func checkUpdate(op store.Op) error {
+func checkUpdate(op Op) error {
 	for name := range op.Add {
 		if _, both := op.Set[name]; both || slices.Contains(op.Remove, name) {
 			return fmt.Errorf("attribute %s is changed in two ways", name)
@@ -88,8 +87,9 @@ func checkUpdate(op store.Op) error {
 	return nil
 }
 
-func checkKey(table store.Table, key store.Key) error {
-	if !slices.Contains(store.Tables(), table) {
+// CheckKey refuses tables that are not there, and keys that an engine does not take.
+func CheckKey(table Table, key Key) error {
+	if !slices.Contains(Tables(), table) {
 		return fmt.Errorf("table %q is unknown", table)
 	}
 	if key.Partition == "" || key.Sort == "" || len(key.Partition) > maxPartition || len(key.Sort) > maxSort {
@@ -101,7 +101,7 @@ func checkKey(table store.Table, key store.Key) error {
 	return nil
 }
 
-func checkAttrs(attrs store.Attrs) error {
+func checkAttrs(attrs Attrs) error {
 	if err := attrs.Check(); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func checkAttrs(attrs store.Attrs) error {
 	return nil
 }
 
-// checkName refuses the names that the DynamoDB driver needs itself.
+// checkName refuses the names that drivers need themselves.
 func checkName(name string) error {
 	if name == "" || name == "pk" || name == "sk" || name == "_" || !utf8.ValidString(name) {
 		return fmt.Errorf("attribute name %q is not allowed", name)
@@ -124,22 +124,22 @@ func checkName(name string) error {
 	return nil
 }
 
-func checkCond(c *store.Cond) error {
+func checkCond(c *Cond) error {
 	if c == nil {
 		return nil
 	}
 	switch c.Kind {
-	case store.CondExists, store.CondAbsent:
-	case store.CondHas, store.CondLacks:
+	case CondExists, CondAbsent:
+	case CondHas, CondLacks:
 		return checkName(c.Attr)
-	case store.CondEqual:
-		return checkAttrs(store.Attrs{c.Attr: c.Value})
-	case store.CondLess, store.CondAtMost:
+	case CondEqual:
+		return checkAttrs(Attrs{c.Attr: c.Value})
+	case CondLess, CondAtMost:
 		if _, ok := c.Value.(int64); !ok {
 			return fmt.Errorf("condition on %s: %T is not a limit", c.Attr, c.Value)
 		}
 		return checkName(c.Attr)
-	case store.CondAll, store.CondAny:
+	case CondAll, CondAny:
 		for _, part := range c.Of {
 			if err := checkCond(part); err != nil {
 				return err
@@ -151,8 +151,8 @@ func checkCond(c *store.Cond) error {
 	return nil
 }
 
-// checkItem looks at the item as it would be stored.
-func checkItem(table store.Table, key store.Key, attrs store.Attrs) error {
+// CheckItem refuses an item, as it would be stored, that is too large, or that the due index could not take.
+func CheckItem(table Table, key Key, attrs Attrs) error {
 	size := len(key.Partition) + len(key.Sort) + len("pksk")
 	for name, value := range attrs {
 		size += len(name)
@@ -170,17 +170,17 @@ func checkItem(table store.Table, key store.Key, attrs store.Attrs) error {
 	if size > maxItem {
 		return fmt.Errorf("the item has %d bytes, over the limit of %d", size, maxItem)
 	}
-	if table != store.Credentials {
+	if table != Credentials {
 		return nil
 	}
-	if shard, has := attrs[store.AttrDueShard]; has {
+	if shard, has := attrs[AttrDueShard]; has {
 		if text, ok := shard.(string); !ok || text == "" {
-			return fmt.Errorf("attribute %s: a string that is not empty is needed", store.AttrDueShard)
+			return fmt.Errorf("attribute %s: a string that is not empty is needed", AttrDueShard)
 		}
 	}
-	if at, has := attrs[store.AttrDueAt]; has {
+	if at, has := attrs[AttrDueAt]; has {
 		if _, ok := at.(int64); !ok {
-			return fmt.Errorf("attribute %s: an int64 is needed", store.AttrDueAt)
+			return fmt.Errorf("attribute %s: an int64 is needed", AttrDueAt)
 		}
 	}
 	return nil
