@@ -2,6 +2,7 @@ package amazon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -43,6 +44,8 @@ func (a *Adapter) Identify(ctx context.Context, entry record.Entry, claims map[s
 			return record.Account{}, elsewhere
 		}
 		// The application lacks the role for this question. The region stays unproved, and so may the claim.
+	case noAnswer(err):
+		// Something stands between us and Amazon that does not know the question. It proves nothing either way.
 	case err != nil:
 		return record.Account{}, err
 	default:
@@ -69,6 +72,9 @@ func (a *Adapter) participations(ctx context.Context, base string, call provider
 	items, _, err := resource.Page(op, answer.Body)
 	if err != nil {
 		return nil, err
+	}
+	if !gjson.GetBytes(answer.Body, op.Items).IsArray() {
+		return nil, errNoAnswer
 	}
 	var members []record.Member
 	for _, item := range items {
@@ -165,11 +171,12 @@ func (a *Adapter) checkClaim(ctx context.Context, entry record.Entry, account re
 	if len(account.Members) > 0 && !slices.ContainsFunc(account.Members, active) {
 		marketplace = account.Members[0].ID
 	}
-	_, err := call(ctx, provider.Call{Op: a.operation("listings"), Params: url.Values{
+	op := a.operation("listings")
+	answer, err := call(ctx, provider.Call{Op: op, Params: url.Values{
 		"sellerId": {account.ID}, "marketplaceIds": {marketplace}, "pageSize": {"1"},
 	}})
 	switch {
-	case err == nil:
+	case err == nil && gjson.GetBytes(answer.Body, op.Items).IsArray():
 		return record.Verified, nil
 	case namesSeller(err):
 		return "", fault.New(fault.Conflict, "account_mismatch", "Amazon says that the account that was authorized has another selling partner id.").
@@ -196,6 +203,18 @@ func (a *Adapter) checkBalances(ctx context.Context, account record.Account, cal
 		}
 	}
 	return record.Claimed, nil
+}
+
+// errNoAnswer is an answer that has no list of participations in it: it is not Amazon's, or not to this question.
+var errNoAnswer = errors.New("the answer holds no participations")
+
+// noAnswer recognises that the question was not understood: an answer of another shape, or 404 for a path that Amazon has.
+func noAnswer(err error) bool {
+	if err == nil {
+		return false
+	}
+	said := fault.As(err).Provider
+	return errors.Is(err, errNoAnswer) || said != nil && said.Status == http.StatusNotFound
 }
 
 // deniedSilently recognises the 403 without a reason.

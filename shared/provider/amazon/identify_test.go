@@ -94,6 +94,8 @@ func TestIdentifySeller(t *testing.T) {
 		"a role for that alone": {map[string]reply{"searchListingsItems": listings}, record.Verified, "", 0, ""},
 		"no role at all":        {nil, record.Claimed, "", 0, ""},
 		"sells elsewhere":       {map[string]reply{"getMarketplaceParticipations": participations(britainID), "searchListingsItems": listings}, record.Verified, "Store 1", 1, "DE"},
+		"an answer to another":  {map[string]reply{"getMarketplaceParticipations": {200, `{"orders":[]}`}, "searchListingsItems": {200, `{"orders":[]}`}}, record.Claimed, "", 0, ""},
+		"a path nobody knows":   {map[string]reply{"getMarketplaceParticipations": {404, `{"errors":[]}`}, "searchListingsItems": {404, ""}}, record.Claimed, "", 0, ""},
 		"a place of its own":    {map[string]reply{"getMarketplaceParticipations": participations("AMZNEXTRA", germanyID)}, record.Claimed, "Store 2", 2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
