@@ -398,3 +398,28 @@ func TestOwnRefreshToken(t *testing.T) {
 	}
 	v.must(200, "GET", fmt.Sprintf("/v1/connectors/%s/orders", v.connector(entry)), nil)
 }
+
+// A page speaks to a person: it tells nobody to send requests.
+func TestPagesSpeakToPeople(t *testing.T) {
+	t.Parallel()
+	v := start(t, t.TempDir())
+	v.app()
+	entry := v.entry("a person's")
+	begun := v.must(200, "POST", "/v1/vault-entries/"+entry+"/authorize", object{"mode": "browser"})
+	b := newBrowser(t)
+	b.open(begun.text(t, "start_url"))
+	b.open(b.submit(""))
+	back := b.submit("")
+	v.fault(object{"name": "error_500", "endpoint": "token", "times": 1})
+	b.open(back)
+	if b.last.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(b.body), "Reload this page") {
+		t.Errorf("a failing exchange: %d %s", b.last.StatusCode, b.body)
+	}
+	for _, address := range []string{back, v.url + "/oauth/start/nonsense", v.url + "/oauth/amazon/callback?state=x&spapi_oauth_code=y&selling_partner_id=A1",
+		v.url + "/oauth/amazon/callback"} {
+		b.open(address)
+		if strings.Contains(string(b.body), "POST ") || strings.Contains(string(b.body), "{id}") {
+			t.Errorf("the page at %s: %s", address, b.body)
+		}
+	}
+}
