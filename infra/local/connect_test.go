@@ -265,10 +265,10 @@ func TestHundredValidations(t *testing.T) {
 	for i := range answers {
 		all.Go(func() {
 			through := v
-			if i%2 == 1 { // with the key that began, which counts in every process
+			if i%2 == 1 { // each with its own key: the owner is one
 				through = second
 			}
-			a, err := through.try(map[string]string{"Authorization": "Bearer " + v.key}, "POST",
+			a, err := through.try(map[string]string{"Authorization": "Bearer " + through.key}, "POST",
 				through.url+"/v1/vault-entries/"+entry+"/validate", object{"result_url": result})
 			if err != nil {
 				t.Error(err)

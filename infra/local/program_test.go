@@ -42,6 +42,8 @@ func TestKillAndStartAgain(t *testing.T) {
 	v.app()
 	entry := v.connected("kept")
 	connector := v.connector(entry)
+	waiting := v.entry("begun before the kill")
+	result := v.consent(waiting)
 	firstKey := v.key
 	before := v.must(200, "GET", "/v1/vault-entries/"+entry, nil)
 	v.kill()
@@ -62,6 +64,8 @@ func TestKillAndStartAgain(t *testing.T) {
 	if a := again.with(map[string]string{"Authorization": "Bearer " + firstKey}, "GET", "/v1/providers", nil); a.status != http.StatusForbidden {
 		t.Errorf("the key of the process that was killed still works: %d", a.status)
 	}
+	// What was begun before can be finished: the owner is the same one.
+	again.must(200, "POST", "/v1/vault-entries/"+waiting+"/validate", object{"result_url": result})
 	if err := again.stop(); err != nil {
 		t.Errorf("SIGTERM: %v\n%s", err, again.log)
 	}

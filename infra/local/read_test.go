@@ -109,6 +109,8 @@ func TestBadReads(t *testing.T) {
 		{"an unknown connector", "/v1/connectors/con_0000000000000000/orders", "not_found"},
 		{"no connector id", "/v1/connectors/orders/orders", "not_found"},
 		{"personal data that is neither", base + "/orders?personal_data=maybe", "invalid_field"},
+		{"an item that does not print", base + "/orders/%00", "invalid_field"},
+		{"an item longer than any", base + "/orders/" + strings.Repeat("1", 1100), "invalid_field"},
 		{"a document of what has none", base + "/orders/1/document", "unknown_resource"},
 	} {
 		checkProblem(t, c.name, v.do("GET", c.path, nil), c.code)

@@ -41,7 +41,7 @@ import (
 const localTenant = ident.Tenant + "1000000000000000"
 
 // tokenTime is how long one call of the token service may take, as its Lambda's timeout.
-const tokenTime = 40 * time.Second
+const tokenTime = 60 * time.Second
 
 // Housekeeping: how often other processes' locks are looked at, and how often what has ended is removed.
 const (

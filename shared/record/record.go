@@ -256,21 +256,24 @@ const Owner Role = "owner"
 
 // APIKey is a key of ours, kept as a fingerprint.
 type APIKey struct {
-	Tenant       string    `json:"-"`
-	ID           string    `json:"id"`
-	Role         Role      `json:"role"`
-	PersonalData bool      `json:"personal_data"` // may ask for personal data
-	Label        string    `json:"label"`
-	Hash         string    `json:"-"`
-	CreatedAt    time.Time `json:"created_at"`
-	Expires      time.Time `json:"expires_at,omitzero"`
-	Revoked      bool      `json:"revoked"`
+	Tenant       string `json:"-"`
+	ID           string `json:"id"`
+	Role         Role   `json:"role"`
+	PersonalData bool   `json:"personal_data"` // may ask for personal data
+	Label        string `json:"label"`
+	// Subject is who holds the key, where one holder has several: what one of them began, another may finish. "" = the key
+	// speaks for itself alone.
+	Subject   string    `json:"subject,omitempty"`
+	Hash      string    `json:"-"`
+	CreatedAt time.Time `json:"created_at"`
+	Expires   time.Time `json:"expires_at,omitzero"`
+	Revoked   bool      `json:"revoked"`
 }
 
 // Principal is who is asking, as the authorizer found out.
 type Principal struct {
 	Tenant       string
-	ID           string // of the key
+	ID           string // of the key, or its subject
 	Role         Role
 	PersonalData bool
 }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (v *Vault) Authenticate(ctx context.Context, text secret.Text) (p record.Pr
 		!key.Expires.IsZero() && !v.Now().Before(key.Expires) {
 		return p, false, nil
 	}
-	return record.Principal{Tenant: key.Tenant, ID: key.ID, Role: key.Role, PersonalData: key.PersonalData}, true, nil
+	return record.Principal{Tenant: key.Tenant, ID: cmp.Or(key.Subject, key.ID), Role: key.Role, PersonalData: key.PersonalData}, true, nil
 }
 
 // Key reads a key; store.ErrNotFound when there is none.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -145,6 +146,9 @@ func (h *Handler) check(ctx context.Context, r *lambdahttp.Request) (lambdahttp.
 	return lambdahttp.JSON(http.StatusOK, found)
 }
 
+// maxItem is longer than any identifier of a provider, in bytes.
+const maxItem = 1024
+
 // query reads what every read takes; what is left over are the provider's own filters.
 func query(r *lambdahttp.Request) (read.Query, error) {
 	id, err := r.IDParam("id", ident.Connector, "connector")
@@ -182,6 +186,9 @@ func query(r *lambdahttp.Request) (read.Query, error) {
 			}
 			q.Item = one
 		}
+	}
+	if len(q.Item) > maxItem || strings.ContainsFunc(q.Item, unicode.IsControl) {
+		return q, invalid("item", "The item is not an identifier.").Do("Give the identifier as the provider wrote it.")
 	}
 	return q, nil
 }

@@ -19,6 +19,10 @@ import (
 	"connectorvault/shared/vault"
 )
 
+// subject is whom all these keys speak for: there is one owner of a machine, whichever process is asked, and after a
+// restart too.
+const subject = "owner"
+
 // Owner is this process's key.
 type Owner struct {
 	Key    secret.Text
@@ -38,7 +42,7 @@ func Mint(ctx context.Context, v *vault.Vault, tenant, dir string) (*Owner, erro
 	if err := o.Sweep(ctx); err != nil {
 		return nil, err
 	}
-	key, text, err := v.CreateKey(ctx, record.APIKey{Tenant: tenant, Role: record.Owner, PersonalData: true,
+	key, text, err := v.CreateKey(ctx, record.APIKey{Tenant: tenant, Role: record.Owner, PersonalData: true, Subject: subject,
 		Label: fmt.Sprintf("owner of the local program (process %d)", os.Getpid())})
 	if err != nil {
 		return nil, fmt.Errorf("minting the owner's key: %w", err)
