@@ -70,7 +70,7 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	vaultStore, queue, err := sqlitestore.OpenFolder(ctx, sqlitestore.FolderConfig{Path: o.data, Now: steps.Now, Random: rand.Reader, MaxReceives: 50})
+	vaultStore, queue, err := sqlitestore.OpenFolder(ctx, sqlitestore.FolderConfig{Path: o.data, Now: steps.Now, Random: rand.Reader})
 	if err != nil {
 		return fmt.Errorf("the data folder %s cannot be used: %w", o.data, err)
 	}
@@ -227,7 +227,8 @@ func (p *program) run(ctx context.Context, o options, listener net.Listener, own
 func (p *program) finish(ctx context.Context, server *http.Server, working *sync.WaitGroup) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTime+5*time.Second)
 	defer cancel()
-	err := server.Shutdown(ctx)
+	// From above to below: whoever can still ask something of the next is waited for first.
+	err := errors.Join(server.Shutdown(ctx), p.gateway.Drain(ctx))
 	done := make(chan struct{})
 	go func() { working.Wait(); p.nudges.Wait(); close(done) }()
 	select {
@@ -235,7 +236,7 @@ func (p *program) finish(ctx context.Context, server *http.Server, working *sync
 	case <-ctx.Done():
 		err = errors.Join(err, ctx.Err())
 	}
-	return errors.Join(err, p.gateway.Drain(ctx), p.tokens.Drain(ctx))
+	return errors.Join(err, p.tokens.Drain(ctx))
 }
 
 // housekeep revokes the keys of processes that are gone, and removes what has ended.

@@ -7,7 +7,7 @@
 //	tenant create NAME          makes a tenant with its keyring and a first key
 //	tenant key TENANT LABEL     makes another key; with --personal-data it may ask for personal data
 //	tenant revoke TENANT KEY    ends a key
-//	tenant rotate TENANT        adds a key to the keyring that seals from now on
+//	tenant rotate TENANT        adds a key to the keyring; it seals once every function has seen it
 //
 // What it needs comes from the environment: AWS_REGION and credentials, CV_TABLE_RECORDS and CV_SECRET_PREFIX, which
 // are outputs of the stack. A new key goes to the standard output, alone, and cannot be had again.

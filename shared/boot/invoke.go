@@ -46,7 +46,7 @@ func (i *invoker) invoke(ctx context.Context, call tokens.Call) (tokens.Answer, 
 	return tokens.DecodeReply(out.Payload)
 }
 
-// nudge asks for a call and does not wait. Lambda repeats it when it fails.
+// nudge asks for a call and does not wait. Lambda repeats it when the function itself dies, not when the call fails.
 func (i *invoker) nudge(ctx context.Context, call tokens.Call) error {
 	_, err := i.send(ctx, call, types.InvocationTypeEvent)
 	return err

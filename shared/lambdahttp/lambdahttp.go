@@ -12,12 +12,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -163,13 +165,23 @@ func (m *Mux) Handle(ctx context.Context, event events.APIGatewayV2HTTPRequest) 
 	r, err := requestOf(event)
 	var response Response
 	if err == nil {
-		response, err = m.dispatch(ctx, r)
+		response, err = m.inTime(ctx, r)
 	}
 	if err != nil {
 		response = m.problem(ctx, r, err)
 	}
 	m.log(ctx, r, response, err, m.Now().Sub(began))
 	return eventOf(response), nil
+}
+
+// inTime leaves a second of what the function has: Lambda ends it at the deadline itself, and then nobody says anything.
+func (m *Mux) inTime(ctx context.Context, r *Request) (Response, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadline(ctx, deadline.Add(-time.Second))
+		defer stop()
+	}
+	return m.dispatch(ctx, r)
 }
 
 func (m *Mux) dispatch(ctx context.Context, r *Request) (Response, error) {
@@ -189,7 +201,9 @@ func (m *Mux) dispatch(ctx context.Context, r *Request) (Response, error) {
 func (m *Mux) safely(ctx context.Context, h Handler, r *Request) (response Response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.Logger.ErrorContext(ctx, "a handler panicked", "route", r.Route, "request_id", r.ID)
+			// Where it happened, and of what type; not its value, which may hold anything.
+			m.Logger.ErrorContext(ctx, "a handler panicked", "route", r.Route, "request_id", r.ID,
+				"panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			err = errors.New("a handler panicked")
 		}
 	}()
@@ -308,8 +322,11 @@ func OnlyQuery(r *Request, known ...string) error {
 	for _, name := range slices.Sorted(maps.Keys(r.Query)) {
 		shown := strings.ToValidUTF8(name[:min(len(name), 40)], "")
 		if !slices.Contains(known, name) {
-			return fault.New(fault.Invalid, "invalid_field", "There is no parameter \""+shown+"\" here.").On(shown).
-				Do("Leave it out, or use one of: " + strings.Join(known, ", ") + ".")
+			action := "Leave it out; nothing is asked for in the query here."
+			if len(known) > 0 {
+				action = "Leave it out, or use one of: " + strings.Join(known, ", ") + "."
+			}
+			return fault.New(fault.Invalid, "invalid_field", "There is no parameter \""+shown+"\" here.").On(shown).Do(action)
 		}
 		if len(r.Query[name]) > 1 {
 			return fault.New(fault.Invalid, "invalid_field", name+" is given more than once.").On(name).Do("Give it once.")

@@ -68,7 +68,7 @@ func found(resource string, err error) Finding {
 	switch f.Kind {
 	case fault.RateLimited, fault.Unavailable, fault.Internal:
 		finding.Allowed = nil
-	case fault.Invalid: // the provider looked at the request itself, so it had let us in
+	case fault.Invalid, fault.TooLarge: // the provider looked at the request, or answered, so it had let us in
 		return Finding{Resource: resource, Allowed: &yes}
 	default:
 		finding.Allowed = &no

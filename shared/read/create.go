@@ -69,7 +69,7 @@ func (s *Service) remember(ctx context.Context, tenant string, once *vault.Once,
 		if body, err = page.Encode(); err == nil {
 			err = s.Vault.Finish(ctx, tenant, once, string(body))
 		}
-	case kind != fault.Unavailable && kind != fault.Internal:
+	case kind != fault.Unavailable && kind != fault.Internal && kind != fault.TooLarge:
 		err = s.Vault.GiveUp(ctx, tenant, once)
 	}
 	if err != nil {

@@ -182,7 +182,7 @@ func (c *Credential) HealthAt(now time.Time) Health {
 // Mode is how an authorization request may be completed.
 type Mode string
 
-// The doors (design, "Connecting an account safely").
+// The doors (design, "Connecting an account").
 const (
 	Browser      Mode = "browser"
 	ResultURL    Mode = "result_url"

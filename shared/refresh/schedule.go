@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/tokens"
@@ -86,11 +87,19 @@ func (s *Service) due(ctx context.Context, call tokens.Call) (tokens.Answer, err
 	if used != c.Generation && (alive.IsZero() || now.Before(alive)) {
 		return in(c, tokens.AlreadyFresh), s.Vault.Reschedule(ctx, c, alive)
 	}
-	return s.refresh(ctx, tokens.Call{Op: tokens.Refresh, Tenant: c.Tenant, Entry: c.Entry, FailedGeneration: c.Generation})
+	answer, err := s.refresh(ctx, tokens.Call{Op: tokens.Refresh, Tenant: c.Tenant, Entry: c.Entry, FailedGeneration: c.Generation})
+	if err != nil && fault.KindOf(err) != fault.Unavailable {
+		// It failed before there was a lease to note it under (no application, no refresh token): asking every minute mends nothing.
+		err = errors.Join(err, s.Vault.Reschedule(ctx, c, now.Add(stuckPause)))
+	}
+	return answer, err
 }
 
-// keepAlive is when a refresh token that nobody uses is used to keep it: at half its life, so that a month of
-// trouble at the provider is survived. The zero time when unused tokens do not die.
+// stuckPause is when the schedule looks again at an entry whose refresh cannot even begin.
+const stuckPause = time.Hour
+
+// keepAlive is when a refresh token that nobody uses is used to keep it: at half its life, so that
+// days of trouble at the provider are survived. The zero time when unused tokens do not die.
 func keepAlive(d *provider.Descriptor, refreshed time.Time) time.Time {
 	if d.RefreshLife == 0 {
 		return time.Time{}

@@ -152,8 +152,8 @@ type DueIndex interface {
 	Due(ctx context.Context, shard string, until int64, limit int, cursor string) (due []Due, next string, err error)
 }
 
-// Secrets is an engine that keeps slow secrets: a few writes a day each, never a rotating token (design, "Where
-// secrets live"). It may be eventually consistent: a Get soon after a Put may see the value before.
+// Secrets is an engine that keeps slow secrets: a few writes a day each, never a rotating token (design,
+// "Storage"). It may be eventually consistent: a Get soon after a Put may see the value before.
 type Secrets interface {
 	// GetSecret returns the current value. ErrNotFound when there is none.
 	GetSecret(ctx context.Context, name string) (secret.Text, error)

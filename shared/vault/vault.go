@@ -121,7 +121,7 @@ func list[T any](ctx context.Context, v *Vault, q store.Query, limit int, decode
 	const scanLimit = 1000
 	var page Page[T]
 	for scanned := 0; scanned < scanLimit; {
-		q.Limit = min(100, limit-len(page.Items)+1)
+		q.Limit = 100
 		items, more, err := v.Items.Query(ctx, q)
 		if err != nil {
 			return page, storeFault(err)

@@ -23,8 +23,8 @@ const (
 
 const (
 	poll       = 250 * time.Millisecond // of the machine's time
-	batch      = 10
-	visibility = 2 * time.Minute // longer than the token service may take for a batch message
+	batch      = 2
+	visibility = 3 * time.Minute // longer than the token service may take for a batch
 )
 
 // Config is what a Worker needs.
@@ -105,7 +105,7 @@ func (w *Worker) drain(ctx context.Context, name string) int {
 		return 0
 	}
 	// Each message has the time that its invocation would have on AWS.
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(messages))*40*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(messages))*time.Minute)
 	defer cancel()
 	failed, err := w.deliver(ctx, messages)
 	if err != nil {

@@ -48,7 +48,7 @@ func wants(t *testing.T, s *secretsstore.Store, name, value string) {
 }
 
 // A provider whose token changes every five minutes would be lost here after eight hours and twenty minutes, which is why no such
-// token is kept in Secrets Manager (design, "Where secrets live").
+// token is kept in Secrets Manager (design, "Storage").
 func TestAHundredYoungVersionsAreAll(t *testing.T) {
 	t.Parallel()
 	s, fake := open(t, secretstest.Options{})
