@@ -238,8 +238,11 @@ func TestAProblemDocumentHasItsMembers(t *testing.T) {
 	if string(out.Body) != want {
 		t.Errorf("the document is %s", out.Body)
 	}
-	if out := lambdahttp.Problem(fault.New(fault.Unavailable, "x", "x"), ""); out.Header.Get("Retry-After") != "" {
+	if out := lambdahttp.Problem(fault.New(fault.Unavailable, "x", "x"), ""); out.Header.Get("Retry-After") != "5" {
 		t.Errorf("a wait that nobody knows is %q", out.Header.Get("Retry-After"))
+	}
+	if out := lambdahttp.Problem(fault.New(fault.Invalid, "x", "x"), ""); out.Header.Get("Retry-After") != "" {
+		t.Errorf("what waiting does not mend says %q", out.Header.Get("Retry-After"))
 	}
 }
 

@@ -27,6 +27,9 @@ func Problem(err error, requestID string) Response {
 	f := fault.As(err)
 	status := Status(f)
 	header := http.Header{"Content-Type": {"application/problem+json"}}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", "5") // where nobody knows better
+	}
 	if f.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.FormatInt(int64((f.RetryAfter+time.Second-1)/time.Second), 10))
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -99,11 +100,14 @@ func (c Client) post(ctx context.Context, sent secret.Text, do call) (Tokens, er
 		failure.forget(sent, c.Secret)
 		return Tokens{}, failure
 	}
-	if token.AccessToken == "" {
+	if token.AccessToken == "" || strings.ContainsFunc(token.AccessToken, unsendable) {
 		return Tokens{}, &Failure{Outcome: Transient, Status: seen.status, Spent: true, RequestID: seen.requestID}
 	}
 	return c.tokens(token), nil
 }
+
+// unsendable characters are in no token (RFC 6749, appendix A.12), and no header takes them.
+func unsendable(r rune) bool { return r < ' ' || r > '~' }
 
 func (c Client) config() *oauth2.Config {
 	style := oauth2.AuthStyleInParams

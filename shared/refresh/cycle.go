@@ -31,7 +31,7 @@ func (s *Service) refresh(ctx context.Context, call tokens.Call) (tokens.Answer,
 		if err != nil {
 			return tokens.Answer{}, err
 		}
-		if answer, err, ended := s.settled(entry, c, found, call, first); ended {
+		if answer, err, ended := s.settled(ctx, entry, c, found, call, first); ended {
 			return answer, err
 		}
 		if first == 0 {
@@ -50,7 +50,7 @@ func (s *Service) refresh(ctx context.Context, call tokens.Call) (tokens.Answer,
 }
 
 // settled reports whether there is nothing to do, or nothing that can be done.
-func (s *Service) settled(entry record.Entry, c record.Credential, found bool, call tokens.Call, first int64) (tokens.Answer, error, bool) {
+func (s *Service) settled(ctx context.Context, entry record.Entry, c record.Credential, found bool, call tokens.Call, first int64) (tokens.Answer, error, bool) {
 	switch {
 	case entry.Disabled:
 		return tokens.Answer{}, vault.EntryDisabled(entry.ID), true
@@ -62,7 +62,7 @@ func (s *Service) settled(entry record.Entry, c record.Credential, found bool, c
 		return in(c, tokens.LostRace), nil, true
 	case s.fresh(c, call):
 		return in(c, tokens.AlreadyFresh), nil, true
-	case s.backingOff(c, call, first):
+	case s.backingOff(c, call, first) && !s.mended(ctx, entry, c):
 		return tokens.Answer{Outcome: tokens.Outcome(c.Failure.Outcome), Generation: c.Generation, Expires: c.Expires,
 			Fault: failureFault(*c.Failure, c.Failure.RetryAt.Sub(s.Now()))}, nil, true
 	default:
@@ -89,6 +89,16 @@ func (s *Service) backingOff(c record.Credential, call tokens.Call, first int64)
 		return false
 	}
 	return !call.Force || first != 0 || c.Failure.Outcome == string(tokens.RateLimited)
+}
+
+// mended reports whether the application was registered anew since the provider refused it: then there is nothing to wait
+// for.
+func (s *Service) mended(ctx context.Context, entry record.Entry, c record.Credential) bool {
+	if c.Failure.Outcome != string(tokens.Misconfigured) {
+		return false
+	}
+	app, found, err := s.Vault.App(ctx, entry.Tenant, entry.Provider, entry.APIEnvironment)
+	return err == nil && found && app.UpdatedAt.After(c.Failure.At)
 }
 
 // attempt is steps 2 to 5, for the caller that gets the lease. vault.ErrHeld when it does not.
