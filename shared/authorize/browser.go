@@ -18,12 +18,11 @@ import (
 
 // Journey is what the start page tells a person before they go on: what is about to be connected, for whom.
 type Journey struct {
-	Tenant       string // its name
-	Entry        record.Entry
-	Principal    string // who began: the label of a key
-	Title        string // the provider's
-	ConsentHost  string // scheme and host that the browser goes on to, for the page's policy
-	AwaitsCookie bool   // Appstore: only the browser of the visit can go on
+	Tenant      string // its name
+	Entry       record.Entry
+	Principal   string // who began: the label of a key
+	Title       string // the provider's
+	ConsentHost string // scheme and host that the browser goes on to, for the page's policy
 }
 
 // Journey reads what a start handle stands for, and uses nothing up.

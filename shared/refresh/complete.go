@@ -107,17 +107,12 @@ func (s *Service) resume(ctx context.Context, r record.Request, owner string) (t
 		return tokens.Answer{}, storeUnavailable(err)
 	}
 	issued := oauth.Tokens{Access: set.Access, Refresh: set.Refresh, Scope: set.Scope, Lifetime: set.Lifetime}
-	answer, err := s.activateUntil(ctx, r, entry, adapter, owner, issued, set.Expires)
-	return answer, err
+	return s.activate(ctx, r, entry, adapter, owner, issued, set.Expires)
 }
 
-func (s *Service) activate(ctx context.Context, r record.Request, entry record.Entry, adapter provider.Adapter, owner string, issued oauth.Tokens) (tokens.Answer, error) {
-	return s.activateUntil(ctx, r, entry, adapter, owner, issued, s.Now().Add(lifetime(issued)).UTC())
-}
-
-// activateUntil identifies the account and puts the tokens in force. What cannot be cured by trying again ends the
+// activate identifies the account and puts the tokens in force. What cannot be cured by trying again ends the
 // request; otherwise the claim is given back, with the tokens still in it.
-func (s *Service) activateUntil(ctx context.Context, r record.Request, entry record.Entry, adapter provider.Adapter, owner string, issued oauth.Tokens, expires time.Time) (tokens.Answer, error) {
+func (s *Service) activate(ctx context.Context, r record.Request, entry record.Entry, adapter provider.Adapter, owner string, issued oauth.Tokens, expires time.Time) (tokens.Answer, error) {
 	answer, err := s.install(ctx, entry, adapter, r.Claims, issued, expires, &r)
 	if err == nil || errors.Is(err, vault.ErrClaimed) {
 		return answer, err

@@ -46,7 +46,7 @@ func (s *Service) exchange(ctx context.Context, r record.Request, code secret.Te
 	if err := s.keepExchanged(ctx, r, owner, issued); err != nil {
 		return tokens.Answer{}, err
 	}
-	return s.activate(ctx, r, as.entry, as.adapter, owner, issued)
+	return s.activate(ctx, r, as.entry, as.adapter, owner, issued, s.Now().Add(lifetime(issued)).UTC())
 }
 
 // notExchanged ends the request when its code is worth nothing any more, and gives the claim back otherwise.
