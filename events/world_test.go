@@ -199,7 +199,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 	app := record.App{Tenant: tenant, Provider: amazon.Name, APIEnvironment: record.Production, Version: "v_1000000000000001", CreatedAt: noon, UpdatedAt: noon,
 		Fields: map[string]string{"application_id": "amzn1.sp.solution.11111111-2222-3333-4444-555555555555",
 			"client_id": "amzn1.application-oa2-client.00000000000000000000000000000000"}}
-	text, err := vault.AppSecrets{Version: app.Version, Fields: map[string]secret.Text{"client_secret": secret.New(canaryClient)}}.Encode()
+	text, err := vault.Secrets{Version: app.Version, Fields: map[string]secret.Text{"client_secret": secret.New(canaryClient)}}.Encode()
 	must(err)
 	must(b.Secrets.PutSecret(ctx, vault.AppSecret(tenant, amazon.Name, record.Production), text))
 	must(v.PutApp(ctx, "", app))

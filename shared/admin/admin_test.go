@@ -493,7 +493,7 @@ func TestAnApplicationsSecretGoesInAndNeverComesBack(t *testing.T) {
 	}
 	text, err := b.Secrets.GetSecret(b.Context(), name)
 	b.OK(err)
-	kept, err := vault.DecodeAppSecrets(text)
+	kept, err := vault.DecodeSecrets(text)
 	b.OK(err)
 	if kept.Version != app.Version || kept.Fields["client_secret"].Reveal() != bundletest.ClientSecret || app.Fields["client_secret"] != "" {
 		t.Errorf("what is kept has version %s, the record %+v", kept.Version, app)

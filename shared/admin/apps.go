@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,15 +66,33 @@ func (s *Service) storeApp(ctx context.Context, app record.App, secrets map[stri
 	if found {
 		app.CreatedAt = before.CreatedAt
 	}
-	text, err := vault.AppSecrets{Version: app.Version, Fields: secrets}.Encode()
-	if err != nil {
-		return app, err
-	}
-	if err := s.Secrets.PutSecret(ctx, vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment), text); err != nil {
-		return app, fault.Wrap(err, fault.Unavailable, "store_unavailable", "The secret store does not take the application now.").
-			Do("Try again in a moment; what was registered before is still in force.").After(2 * time.Second)
+	name := vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment)
+	for group, values := range apart(secrets, app.ReadSecrets) {
+		text, err := vault.Secrets{Version: app.Version, Fields: values}.Encode()
+		if err != nil {
+			return app, err
+		}
+		if err := s.putSecret(ctx, vault.GroupSecret(name, group), text); err != nil {
+			return app, err
+		}
 	}
 	return app, s.Vault.PutApp(ctx, before.Version, app)
+}
+
+// apart splits an application's secrets into those that reads need and the others.
+func apart(secrets map[string]secret.Text, reads []string) secretValues {
+	out := secretValues{record.ClientSecrets: {}}
+	for name, value := range secrets {
+		group := record.ClientSecrets
+		if slices.Contains(reads, name) {
+			group = record.ReadSecrets
+		}
+		if out[group] == nil {
+			out[group] = map[string]secret.Text{}
+		}
+		out[group][name] = value
+	}
+	return out
 }
 
 func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[string]secret.Text, error) {
@@ -114,6 +133,9 @@ func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[s
 		case value == "":
 		case f.Secret:
 			secrets[f.Name] = secret.New(value)
+			if f.Reads {
+				app.ReadSecrets = append(app.ReadSecrets, f.Name)
+			}
 		default:
 			app.Fields[f.Name] = value
 		}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,9 +21,40 @@ const (
 
 // ConnectorInput is what a request says of a connector; nil members are not said.
 type ConnectorInput struct {
-	Name     *string             `json:"name,omitempty"`
-	Entry    *string             `json:"vault_entry,omitempty"`
-	Settings map[string][]string `json:"settings,omitempty"`
+	Name     *string           `json:"name,omitempty"`
+	Entry    *string           `json:"vault_entry,omitempty"`
+	Settings ConnectorSettings `json:"settings,omitempty"`
+}
+
+// ConnectorSettings are a connector's settings. In a request each is a list of strings, or one string; null is none.
+type ConnectorSettings map[string][]string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *ConnectorSettings) UnmarshalJSON(body []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(body, &raw); err != nil {
+		return err
+	}
+	if raw == nil {
+		return nil
+	}
+	out := ConnectorSettings{}
+	for name, value := range raw {
+		var one *string
+		if json.Unmarshal(value, &one) == nil {
+			if one != nil {
+				out[name] = []string{*one}
+			}
+			continue
+		}
+		var list []string
+		if err := json.Unmarshal(value, &list); err != nil {
+			return err
+		}
+		out[name] = list
+	}
+	*c = out
+	return nil
 }
 
 // CreateConnector makes a connector on an entry. A repeat under the same idempotency key returns the first one.
@@ -113,11 +145,13 @@ func (s *Service) checkConnector(ctx context.Context, entry record.Entry, c *rec
 }
 
 func checkResources(d *provider.Descriptor, c *record.Connector) error {
-	for _, name := range c.Settings["resources"] {
-		if _, ok := d.Resource(name); !ok {
+	for i, name := range c.Settings["resources"] {
+		found, ok := d.Resource(name)
+		if !ok {
 			return invalid("settings.resources", fmt.Sprintf("%s has no resource %q.", d.Title, clip(name))).
 				Do("See GET /v1/providers/" + d.Name + " for what can be read.")
 		}
+		c.Settings["resources"][i] = found.Name // it may have been called by another name
 	}
 	if names := c.Settings["resources"]; len(names) > 0 {
 		c.Settings["resources"] = slices.Compact(slices.Sorted(slices.Values(names)))
@@ -125,9 +159,20 @@ func checkResources(d *provider.Descriptor, c *record.Connector) error {
 	return nil
 }
 
-// knownSettings refuses settings that the provider's connectors do not have.
+// knownSettings refuses settings that the provider's connectors do not have, and several values where there is one.
 func knownSettings(d *provider.Descriptor, c *record.Connector) error {
-	known := append([]string{"resources"}, d.Settings...)
+	known := []string{"resources"}
+	c.Singles = nil
+	for _, setting := range d.Settings {
+		known = append(known, setting.Name)
+		if !setting.Single {
+			continue
+		}
+		c.Singles = append(c.Singles, setting.Name)
+		if len(c.Settings[setting.Name]) > 1 {
+			return invalid("settings."+setting.Name, "More than one value was given.").Do("Give one; a connector has one " + setting.Name + ".")
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
 		if !slices.Contains(known, name) {
 			return invalid("settings."+clip(name), fmt.Sprintf("There is no setting %q.", clip(name))).Do("Use " + strings.Join(known, " or ") + ".")

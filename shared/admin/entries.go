@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"connectorvault/shared/fault"
@@ -38,43 +39,55 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 		}
 		return s.Vault.Entry(ctx, p.Tenant, id)
 	}
-	entry, err := s.newEntry(p, in)
+	entry, secrets, err := s.newEntry(p, in)
 	if err != nil {
 		return entry, err
 	}
-	return s.Vault.CreateEntry(ctx, entry, repeat)
+	// The secrets are stored before the record that names their versions; what no record names is removed as an orphan.
+	if err := s.putSecrets(ctx, entry, secrets); err != nil {
+		return entry, err
+	}
+	made, err := s.Vault.CreateEntry(ctx, entry, repeat)
+	if made.ID != entry.ID || fault.KindOf(err) == fault.Conflict { // an earlier try of the request made it, or nobody did
+		s.dropSecrets(ctx, entry, entry.Secrets)
+	}
+	return made, err
 }
 
-func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, error) {
+func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretValues, error) {
 	name, err := in.text("provider")
 	if err != nil {
-		return record.Entry{}, err
+		return record.Entry{}, nil, err
 	}
 	adapter, err := s.known(name)
 	if err != nil {
-		return record.Entry{}, err
+		return record.Entry{}, nil, err
 	}
 	d := adapter.Descriptor()
 	if err := in.unknown(append(entryMembers[:len(entryMembers)-1:len(entryMembers)-1], names(d.Fields)...)); err != nil {
-		return record.Entry{}, err
+		return record.Entry{}, nil, err
 	}
 	now := s.Now().UTC()
 	e := record.Entry{Tenant: p.Tenant, Provider: d.Name, Settings: map[string]string{}, CreatedBy: p.ID, CreatedAt: now, UpdatedAt: now, Revision: 1}
 	if err := s.edit(&e, adapter, in); err != nil {
-		return e, err
+		return e, nil, err
+	}
+	secrets, err := s.editSecrets(&e, d, in)
+	if err != nil {
+		return e, nil, err
 	}
 	env, err := in.text("api_environment")
 	if err != nil {
-		return e, err
+		return e, nil, err
 	}
 	if e.APIEnvironment, err = side(env); err != nil {
-		return e, err
+		return e, nil, err
 	}
 	if err := checkEntry(&e, adapter); err != nil {
-		return e, err
+		return e, nil, err
 	}
 	e.ID, err = ident.New(s.Random, ident.Entry)
-	return e, err
+	return e, secrets, err
 }
 
 // edit takes over what a request says of an entry.
@@ -90,23 +103,47 @@ func (s *Service) edit(e *record.Entry, adapter provider.Adapter, in Fields) err
 		*into = value
 	}
 	for _, f := range adapter.Descriptor().Fields {
-		if _, ok := in[f.Name]; !ok {
+		if _, ok := in[f.Name]; !ok || f.Secret {
 			continue
 		}
-		value, err := in.text(f.Name)
+		value, err := in.setting(f)
 		if err != nil {
 			return err
 		}
-		if len(value) > maxSetting {
-			return invalid(f.Name, f.Name+" is longer than any such value.").Do("Check what was pasted.")
-		}
-		if value = strings.TrimSpace(value); value == "" {
+		e.Flags = slices.DeleteFunc(e.Flags, func(name string) bool { return name == f.Name })
+		if value == "" {
 			delete(e.Settings, f.Name)
 			continue
 		}
 		e.Settings[f.Name] = value
+		if f.Flag {
+			e.Flags = append(e.Flags, f.Name)
+		}
 	}
 	return nil
+}
+
+// setting reads what a request says of a field that is no secret; "" for nothing, and for a flag that is false.
+func (f Fields) setting(field provider.Field) (string, error) {
+	if field.Flag {
+		return f.flag(field.Name)
+	}
+	value, err := f.text(field.Name)
+	if err == nil && len(value) > maxSetting {
+		err = invalid(field.Name, field.Name+" is longer than any such value.").Do("Check what was pasted.")
+	}
+	return strings.TrimSpace(value), err
+}
+
+func (f Fields) flag(name string) (string, error) {
+	var value *bool
+	if err := json.Unmarshal(f[name], &value); err != nil {
+		return "", invalid(name, name+" is neither true nor false.").Do("Send true or false.")
+	}
+	if value == nil || !*value {
+		return "", nil
+	}
+	return "true", nil
 }
 
 func checkEntry(e *record.Entry, adapter provider.Adapter) error {
@@ -121,41 +158,66 @@ func checkEntry(e *record.Entry, adapter provider.Adapter) error {
 
 // UpdateEntry changes an entry. Once it is authorized, what decides where its token is sent stays as it is.
 func (s *Service) UpdateEntry(ctx context.Context, p record.Principal, id string, in Fields) (record.Entry, error) {
-	before, err := s.Vault.Entry(ctx, p.Tenant, id)
-	if err != nil {
-		return before, err
-	}
-	adapter, err := s.Adapter(before.Provider)
-	if err != nil {
-		return before, err
-	}
-	for _, fixed := range []string{"provider", "api_environment"} {
-		if _, ok := in[fixed]; ok {
-			return before, invalid(fixed, fixed+" of a vault entry does not change.").Do("Make a new vault entry.")
+	for try := 0; ; try++ {
+		before, err := s.Vault.Entry(ctx, p.Tenant, id)
+		if err != nil {
+			return before, err
+		}
+		after, secrets, err := s.changed(ctx, before, in)
+		if err != nil {
+			return before, err
+		}
+		if err := s.putSecrets(ctx, after, secrets); err != nil {
+			return before, err
+		}
+		stored, err := s.Vault.UpdateEntry(ctx, before, after)
+		if err == nil {
+			s.dropSecrets(ctx, before, without(before.Secrets, after.Secrets))
+			return stored, nil
+		}
+		// Of two who change secrets at once, each stores a secret and then the record. The later record must not name the
+		// earlier secret, so whoever finds another's record between the two begins again.
+		if len(secrets) == 0 || fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
+			return stored, err
 		}
 	}
-	if err := in.unknown(append(entryMembers[:len(entryMembers):len(entryMembers)], names(adapter.Descriptor().Fields)...)); err != nil {
-		return before, err
+}
+
+// changed is an entry as a request wants it, checked, with the secrets that are to be stored for it.
+func (s *Service) changed(ctx context.Context, before record.Entry, in Fields) (record.Entry, secretValues, error) {
+	adapter, err := s.Adapter(before.Provider)
+	if err != nil {
+		return before, nil, err
+	}
+	d := adapter.Descriptor()
+	for _, fixed := range []string{"provider", "api_environment"} {
+		if _, ok := in[fixed]; ok {
+			return before, nil, invalid(fixed, fixed+" of a vault entry does not change.").Do("Make a new vault entry.")
+		}
+	}
+	if err := in.unknown(append(entryMembers[:len(entryMembers):len(entryMembers)], names(d.Fields)...)); err != nil {
+		return before, nil, err
 	}
 	after := before
-	after.Settings = maps.Clone(before.Settings)
-	relocate(adapter.Descriptor(), in, after.Settings)
+	after.Settings, after.Secrets, after.Flags = maps.Clone(before.Settings), maps.Clone(before.Secrets), slices.Clone(before.Flags)
+	relocate(d, in, after.Settings)
 	if err := s.edit(&after, adapter, in); err != nil {
-		return before, err
+		return before, nil, err
+	}
+	secrets, err := s.editSecrets(&after, d, in)
+	if err != nil {
+		return before, nil, err
 	}
 	if raw, ok := in["disabled"]; ok {
 		if err := json.Unmarshal(raw, &after.Disabled); err != nil {
-			return before, invalid("disabled", "disabled is neither true nor false.").Do("Send true or false.")
+			return before, nil, invalid("disabled", "disabled is neither true nor false.").Do("Send true or false.")
 		}
 	}
 	if err := checkEntry(&after, adapter); err != nil {
-		return before, err
-	}
-	if err := s.mayMove(ctx, before, after, adapter); err != nil {
-		return before, err
+		return before, nil, err
 	}
 	after.UpdatedAt = s.Now().UTC()
-	return s.Vault.UpdateEntry(ctx, before, after)
+	return after, secrets, s.mayMove(ctx, before, after, adapter)
 }
 
 // relocate forgets the marketplace when only a region is given, and the region when only a marketplace is: each
@@ -174,22 +236,26 @@ func relocate(d *provider.Descriptor, in Fields, settings map[string]string) {
 	}
 }
 
-// mayMove refuses a change after which an account's token would be sent to another host, or to another kind of account.
+// mayMove refuses a change after which an account's token would be sent to another host, by another client, or to another
+// kind of account.
 func (s *Service) mayMove(ctx context.Context, before, after record.Entry, adapter provider.Adapter) error {
-	reader, ok := adapter.(provider.Reader)
-	same := before.Settings["account_type"] == after.Settings["account_type"]
-	if ok {
-		same = same && reader.BaseURL(before) == reader.BaseURL(after) && before.Settings["region"] == after.Settings["region"]
+	field := ""
+	for _, f := range adapter.Descriptor().Fields {
+		if f.Fixed && before.Settings[f.Name] != after.Settings[f.Name] {
+			field = f.Name
+			break
+		}
 	}
-	if same {
+	reader, ok := adapter.(provider.Reader)
+	if field == "" && (!ok || reader.BaseURL(before) == reader.BaseURL(after)) {
 		return nil
 	}
 	_, authorized, err := s.Vault.Credential(ctx, before.Tenant, before.ID)
 	if err != nil || !authorized {
 		return err
 	}
-	return fault.New(fault.Conflict, "vault_entry_authorized", "This vault entry is authorized for an account, which is in one region and of one type.").
-		Do("Make a new vault entry for the other one.")
+	return fault.New(fault.Conflict, "vault_entry_authorized", "This vault entry is authorized, and what was authorized is bound to this.").
+		On(field).Do("Make a new vault entry for the other one.")
 }
 
 // EntryFilter says which entries to list; an empty member takes all.

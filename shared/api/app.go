@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"slices"
 	"time"
 
 	"connectorvault/shared/record"
@@ -26,16 +28,35 @@ func AppOf(a record.App) App {
 
 // Connector is a connector as the API shows it.
 type Connector struct {
-	ID        string              `json:"id"`
-	Name      string              `json:"name"`
-	Entry     string              `json:"vault_entry"`
-	Provider  string              `json:"provider"`
-	Settings  map[string][]string `json:"settings"`
-	CreatedAt time.Time           `json:"created_at"`
-	UpdatedAt time.Time           `json:"updated_at"`
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Entry     string    `json:"vault_entry"`
+	Provider  string    `json:"provider"`
+	Settings  Settings  `json:"settings"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // ConnectorOf shows a connector.
 func ConnectorOf(c record.Connector) Connector {
-	return Connector{ID: c.ID, Name: c.Name, Entry: c.Entry, Provider: c.Provider, Settings: c.Settings, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+	return Connector{ID: c.ID, Name: c.Name, Entry: c.Entry, Provider: c.Provider, Settings: Settings{c.Settings, c.Singles},
+		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+}
+
+// Settings are a connector's settings: lists, and one string where there is one value.
+type Settings struct {
+	values  map[string][]string
+	singles []string
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s Settings) MarshalJSON() ([]byte, error) {
+	out := make(map[string]any, len(s.values))
+	for name, values := range s.values {
+		out[name] = values
+		if len(values) == 1 && slices.Contains(s.singles, name) {
+			out[name] = values[0]
+		}
+	}
+	return json.Marshal(out)
 }

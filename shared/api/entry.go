@@ -33,12 +33,14 @@ type Entry struct {
 	Connectors     int64                 `json:"connectors"`
 	Token          *Token                `json:"token,omitempty"`
 	Failure        *record.Failure       `json:"last_failure,omitempty"`
+	Secrets        []string              `json:"secrets,omitempty"` // names of the secret fields that are set
 	Horizon        []vault.Horizon       `json:"horizon"`
 	AuthorizedAt   time.Time             `json:"authorized_at,omitzero"`
 	CreatedAt      time.Time             `json:"created_at"`
 	UpdatedAt      time.Time             `json:"updated_at"`
 
 	fields map[string]string
+	flags  []string // those of the fields that are true
 }
 
 // Token says how the entry's access token stands, without the token.
@@ -52,7 +54,11 @@ type Token struct {
 func EntryOf(s vault.EntryState, now time.Time) Entry {
 	e := Entry{ID: s.Entry.ID, Provider: s.Entry.Provider, Alias: s.Entry.Alias, Environment: s.Entry.Environment,
 		APIEnvironment: s.Entry.APIEnvironment, Status: s.Status(), Disabled: s.Entry.Disabled, Connectors: s.Entry.Connectors,
-		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings}
+		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings, flags: s.Entry.Flags}
+	for _, stored := range s.Entry.Secrets {
+		e.Secrets = append(e.Secrets, stored.Fields...)
+	}
+	slices.Sort(e.Secrets)
 	c := s.Credential
 	if c == nil {
 		return e
@@ -89,6 +95,9 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 			continue // a provider's field never stands in for one of ours
 		}
 		pair, err := json.Marshal(map[string]string{name: e.fields[name]})
+		if slices.Contains(e.flags, name) {
+			pair, err = json.Marshal(map[string]bool{name: true})
+		}
 		if err != nil {
 			return nil, err
 		}

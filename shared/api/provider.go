@@ -8,16 +8,17 @@ import (
 
 // Provider is what a provider needs before it can be used, and what can be read from it then.
 type Provider struct {
-	Name        string            `json:"name"`
-	Title       string            `json:"title"`
-	RedirectURI string            `json:"redirect_uri"`        // to be registered at the provider
-	LoginURI    string            `json:"login_uri,omitempty"` // likewise, where the provider has a store of its own
-	Modes       []record.Mode     `json:"modes"`
-	AppFields   []provider.Field  `json:"app_fields"` // of PUT /v1/provider-apps/{provider}
-	Fields      []provider.Field  `json:"fields"`     // of POST /v1/vault-entries
-	Regions     []provider.Region `json:"regions"`
-	Resources   []Resource        `json:"resources"`
-	Notes       []string          `json:"notes"`
+	Name        string             `json:"name"`
+	Title       string             `json:"title"`
+	RedirectURI string             `json:"redirect_uri"`        // to be registered at the provider
+	LoginURI    string             `json:"login_uri,omitempty"` // likewise, where the provider has a store of its own
+	Modes       []record.Mode      `json:"modes"`
+	AppFields   []provider.Field   `json:"app_fields"` // of PUT /v1/provider-apps/{provider}
+	Fields      []provider.Field   `json:"fields"`     // of POST /v1/vault-entries
+	Settings    []provider.Setting `json:"settings"`   // of POST /v1/connectors, beside resources
+	Regions     []provider.Region  `json:"regions"`
+	Resources   []Resource         `json:"resources"`
+	Notes       []string           `json:"notes"`
 }
 
 // Resource is something that can be read.
@@ -58,7 +59,7 @@ type Filter struct {
 // ProviderOf shows a provider; store says that its own store can begin an authorization.
 func ProviderOf(d *provider.Descriptor, redirectURI, loginURI string) Provider {
 	out := Provider{Name: d.Name, Title: d.Title, RedirectURI: redirectURI, LoginURI: loginURI, Modes: d.Modes,
-		AppFields: orEmpty(d.AppFields), Fields: orEmpty(d.Fields), Regions: orEmpty(d.Regions), Notes: orEmpty(d.Notes),
+		AppFields: orEmpty(d.AppFields), Fields: orEmpty(d.Fields), Settings: orEmpty(d.Settings), Regions: orEmpty(d.Regions), Notes: orEmpty(d.Notes),
 		Resources: make([]Resource, len(d.Resources))}
 	for i, r := range d.Resources {
 		out.Resources[i] = Resource{Name: r.Name, Title: r.Title, Document: r.Document,

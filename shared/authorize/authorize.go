@@ -9,6 +9,7 @@
 package authorize
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,8 +31,8 @@ import (
 // RequestLife is how long an authorization request can be completed.
 const RequestLife = 10 * time.Minute
 
-// Outside is the space where visits are parked that no tenant has claimed yet. It is no tenant's id.
-const Outside = ident.Tenant + "0000000000000000"
+// Outside is the space where visits are parked that no tenant has claimed yet.
+const Outside = ident.Outside
 
 // Config is what the service needs.
 type Config struct {
@@ -97,7 +98,10 @@ func (s *Service) Begin(ctx context.Context, p record.Principal, entryID string,
 	if in.Mode == record.RefreshToken {
 		return s.adopt(ctx, p, entry, in)
 	}
-	r, err := s.newRequest(ctx, p, entry, adapter.Descriptor(), in.Mode)
+	if err := s.mayComeBack(entry, adapter, in.Mode); err != nil {
+		return Begun{}, err
+	}
+	r, err := s.newRequest(ctx, p, entry, adapter, in.Mode)
 	if err != nil {
 		return Begun{}, err
 	}
@@ -111,15 +115,36 @@ func (s *Service) Begin(ctx context.Context, p record.Principal, entryID string,
 	}
 }
 
-func (s *Service) newRequest(ctx context.Context, p record.Principal, entry record.Entry, d *provider.Descriptor, mode record.Mode) (record.Request, error) {
+// redirectURI is where an entry's consent comes back to: our one address of the provider, or one of the entry's own.
+func (s *Service) redirectURI(entry record.Entry, adapter provider.Adapter) string {
+	ours := RedirectURI(s.PublicURL, entry.Provider)
+	if redirector, ok := adapter.(provider.Redirector); ok {
+		return cmp.Or(redirector.RedirectURI(entry), ours)
+	}
+	return ours
+}
+
+// mayComeBack refuses a door that a consent cannot come back through: where the redirect URI is not ours, only a person
+// can bring the Result URL.
+func (s *Service) mayComeBack(entry record.Entry, adapter provider.Adapter, mode record.Mode) error {
+	redirect := s.redirectURI(entry, adapter)
+	if mode == record.ResultURL || mode == record.RefreshToken || redirect == RedirectURI(s.PublicURL, entry.Provider) {
+		return nil
+	}
+	return fault.New(fault.Invalid, "invalid_field", "The vault entry's callback URL is not ours, so the browser will not come back to us.").
+		On("mode").Do("Use the mode result_url and paste the address that the browser lands on, or set the entry's callback URL to " +
+		RedirectURI(s.PublicURL, entry.Provider) + " if that is registered at the provider.")
+}
+
+func (s *Service) newRequest(ctx context.Context, p record.Principal, entry record.Entry, adapter provider.Adapter, mode record.Mode) (record.Request, error) {
 	id, err := ident.New(s.Random, ident.Request)
 	if err != nil {
 		return record.Request{}, err
 	}
 	now := s.Now().UTC()
 	r := record.Request{Tenant: p.Tenant, ID: id, Entry: entry.ID, Provider: entry.Provider, Principal: p.ID, Mode: mode,
-		RedirectURI: RedirectURI(s.PublicURL, entry.Provider), Stage: record.Open, CreatedAt: now, Expires: now.Add(RequestLife)}
-	if !d.PKCE {
+		RedirectURI: s.redirectURI(entry, adapter), Stage: record.Open, CreatedAt: now, Expires: now.Add(RequestLife)}
+	if !adapter.Descriptor().PKCE {
 		return r, nil
 	}
 	verifier, err := ident.Secret(s.Random)
@@ -225,7 +250,7 @@ func (s *Service) adapter(name string) (provider.Adapter, error) {
 
 // app finds the operator's application that consent is given to.
 func (s *Service) app(ctx context.Context, entry record.Entry, d *provider.Descriptor) (record.App, error) {
-	if len(d.AppFields) == 0 {
+	if !d.UsesApp(entry) {
 		return record.App{}, nil
 	}
 	app, found, err := s.Vault.App(ctx, entry.Tenant, entry.Provider, entry.APIEnvironment)

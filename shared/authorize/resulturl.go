@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (s *Service) Validate(ctx context.Context, p record.Principal, entryID stri
 	if err != nil {
 		return err
 	}
-	if err := s.ours(ctx, u, query, entry.Provider); err != nil {
+	if err := s.ours(ctx, u, query, entry, adapter); err != nil {
 		return err
 	}
 	callback, err := parseCallback(adapter, query)
@@ -93,10 +94,10 @@ func parseResultURL(text string) (*url.URL, url.Values, error) {
 }
 
 // ours holds a Result URL against the callback that its request was begun with, or, when it names none of ours, against
-// the one that we have now: a program may have moved to another address meanwhile.
-func (s *Service) ours(ctx context.Context, u *url.URL, query url.Values, providerName string) error {
-	callback := RedirectURI(s.PublicURL, providerName)
-	r, err := s.requestOf(ctx, secret.New(query.Get("state")), providerName)
+// the one that the entry has now: a program may have moved to another address meanwhile.
+func (s *Service) ours(ctx context.Context, u *url.URL, query url.Values, entry record.Entry, adapter provider.Adapter) error {
+	callback := s.redirectURI(entry, adapter)
+	r, err := s.requestOf(ctx, secret.New(query.Get("state")), entry.Provider)
 	switch {
 	case err == nil:
 		callback = r.RedirectURI
@@ -107,12 +108,15 @@ func (s *Service) ours(ctx context.Context, u *url.URL, query url.Values, provid
 	if err != nil {
 		return fmt.Errorf("our own callback is no URL: %w", err)
 	}
-	if strings.EqualFold(u.Scheme, want.Scheme) && strings.EqualFold(u.Host, want.Host) && u.EscapedPath() == want.EscapedPath() {
+	if strings.EqualFold(u.Scheme, want.Scheme) && strings.EqualFold(u.Host, want.Host) && path(u) == path(want) {
 		return nil
 	}
 	return fault.New(fault.Invalid, "result_url_foreign", "The Result URL is not the address that this authorization returns to.").
 		On("result_url").Do("Paste the address of the page you land on after consent; it begins with " + callback + "?")
 }
+
+// path is a URL's path as browsers show it: one without any is the root.
+func path(u *url.URL) string { return cmp.Or(u.EscapedPath(), "/") }
 
 func malformed(detail string) *fault.Error {
 	return fault.New(fault.Invalid, "result_url_malformed", detail).

@@ -37,6 +37,10 @@ const (
 	Handle    = "h_"
 )
 
+// Outside is the space of what belongs to no tenant: visits that no tenant has claimed yet, and the limits of an
+// application, which several tenants may use. It is no tenant's id.
+const Outside = Tenant + "0000000000000000"
+
 // New returns prefix followed by 16 random characters.
 func New(random io.Reader, prefix string) (string, error) {
 	b := make([]byte, idBytes)

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
-	"connectorvault/shared/record"
 	"connectorvault/shared/resource"
 	"connectorvault/shared/secret"
 )
@@ -31,47 +31,72 @@ type Client struct {
 	MaxBody int64 // most bytes of an answer, decompressed; 0 = 8 MiB
 }
 
-// Do performs one call. access is the entry's own access token, which call.Access replaces when it is set. After a
-// refusal the Verdict says what it means, and its Fault is the error; every other non-nil error is a *fault.Error too,
-// and none holds a token or an address.
-func (c Client) Do(ctx context.Context, entry record.Entry, access secret.Text, call Call) (Answer, Verdict, error) {
-	if !call.Access.IsZero() {
-		access = call.Access
-	}
-	request, err := c.request(ctx, entry, access, call)
+// Do performs one call. The session's access token is replaced by call.Access when that is set. After a refusal the
+// Verdict says what it means, and its Fault is the error; every other non-nil error is a *fault.Error too, and none
+// holds a token or an address.
+func (c Client) Do(ctx context.Context, on Session, call Call) (Answer, Verdict, error) {
+	answer, body, verdict, err := c.Open(ctx, on, call)
 	if err != nil {
-		return Answer{}, Verdict{}, err
+		return answer, verdict, err
+	}
+	answer, err = c.Collect(ctx, answer, body)
+	return answer, Verdict{}, err
+}
+
+// Collect reads and closes the body of an answer that Open gave. Its error is a *fault.Error.
+func (c Client) Collect(ctx context.Context, answer Answer, body io.ReadCloser) (Answer, error) {
+	defer func() { _ = body.Close() }()
+	var err error
+	answer.Body, err = c.body(ctx, body, answer)
+	return answer, err
+}
+
+// Open is Do for an answer that is too long to be kept: its body is read by the caller, who closes it.
+func (c Client) Open(ctx context.Context, on Session, call Call) (Answer, io.ReadCloser, Verdict, error) {
+	if !call.Access.IsZero() {
+		on.Access = call.Access
+	}
+	request, err := c.request(ctx, on, call)
+	if err != nil {
+		return Answer{}, nil, Verdict{}, err
 	}
 	client := *c.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := client.Do(request)
 	if err != nil {
-		return Answer{}, Verdict{}, unanswered(ctx, err)
+		return Answer{}, nil, Verdict{}, unanswered(ctx, err)
 	}
-	defer func() { _ = response.Body.Close() }()
 	answer := Answer{Status: response.StatusCode, Header: response.Header}
 	answer.RequestID, answer.Rate = c.Reader.Meta(response.Header)
+	verdict := Verdict{}
 	switch {
 	case response.StatusCode >= http.StatusBadRequest:
 		// A refusal that breaks off is judged by what came: its status is known.
 		body, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
-		verdict := c.judge(response, body, access)
-		return answer, verdict, verdict.Fault
+		verdict = c.judge(response, body, on)
+		err = verdict.Fault
 	case response.StatusCode >= http.StatusMultipleChoices:
-		return answer, Verdict{}, redirected(answer)
+		err = redirected(answer)
+	default:
+		if confirmer, ok := c.Reader.(Confirmer); ok {
+			err = confirmer.Confirm(on, call, response.Header)
+		}
 	}
-	answer.Body, err = c.body(ctx, response, answer)
-	return answer, Verdict{}, err
+	if err != nil {
+		_ = response.Body.Close()
+		return answer, nil, verdict, err
+	}
+	return answer, response.Body, verdict, nil
 }
 
-func (c Client) request(ctx context.Context, entry record.Entry, access secret.Text, call Call) (*http.Request, error) {
+func (c Client) request(ctx context.Context, on Session, call Call) (*http.Request, error) {
 	if call.Op.Grantless != "" && call.Access.IsZero() {
 		return nil, fault.New(fault.Refused, "provider_refused", call.Op.ID+" takes the application's own token; no account's token opens it.").
 			Do("Read something else: this is not data of the account.")
 	}
 	base := call.Base
 	if base == "" {
-		base = c.Reader.BaseURL(entry)
+		base = c.Reader.BaseURL(on.Entry)
 	}
 	address, err := resource.Build(call.Op, base, call.Params)
 	if err != nil {
@@ -90,7 +115,7 @@ func (c Client) request(ctx context.Context, entry record.Entry, access secret.T
 	if err != nil {
 		return nil, fault.New(fault.Internal, "internal_error", "The request to the provider cannot be formed.")
 	}
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", cmp.Or(call.Accept, "application/json"))
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
@@ -98,37 +123,42 @@ func (c Client) request(ctx context.Context, entry record.Entry, access secret.T
 	if c.Now != nil {
 		now = c.Now
 	}
-	c.Reader.Sign(request, access, now())
-	return request, nil
+	return request, c.Reader.Sign(request, on, call, now())
 }
 
-// judge asks the adapter, and takes the token out of what the provider said in case it said it back.
-func (c Client) judge(response *http.Response, body []byte, access secret.Text) Verdict {
+// judge asks the adapter, and takes the session's secrets out of what the provider said in case it said them back.
+func (c Client) judge(response *http.Response, body []byte, on Session) Verdict {
 	verdict := c.Reader.Judge(response.StatusCode, response.Header, body)
 	if verdict.Fault == nil {
 		verdict.Fault = fault.New(fault.Unavailable, "provider_unavailable", "The provider refused without a reason we know.").
 			Said(fault.Provider{Status: response.StatusCode})
 	}
-	if token := access.Reveal(); token != "" {
-		problem := verdict.Fault
-		scrub := func(text *string) { *text = strings.ReplaceAll(*text, token, secret.Placeholder) }
-		scrub(&problem.Detail)
-		if said := problem.Provider; said != nil {
-			scrub(&said.Code)
-			scrub(&said.Message)
-			scrub(&said.Details)
-			scrub(&said.RequestID)
-		}
+	scrub(verdict.Fault, on.Access)
+	for _, value := range on.Secrets {
+		scrub(verdict.Fault, value)
 	}
 	return verdict
 }
 
-func (c Client) body(ctx context.Context, response *http.Response, answer Answer) ([]byte, error) {
+func scrub(problem *fault.Error, value secret.Text) {
+	if value.IsZero() {
+		return
+	}
+	texts := []*string{&problem.Detail}
+	if said := problem.Provider; said != nil {
+		texts = append(texts, &said.Code, &said.Message, &said.Details, &said.RequestID)
+	}
+	for _, text := range texts {
+		*text = strings.ReplaceAll(*text, value.Reveal(), secret.Placeholder)
+	}
+}
+
+func (c Client) body(ctx context.Context, from io.Reader, answer Answer) ([]byte, error) {
 	most := c.MaxBody
 	if most <= 0 {
 		most = defaultMaxBody
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	body, err := io.ReadAll(io.LimitReader(from, most+1))
 	if err != nil {
 		return nil, unanswered(ctx, err)
 	}

@@ -32,9 +32,10 @@ func (r reader) BaseURL(record.Entry) string { return r.base }
 
 func (reader) Resolve(string, provider.Target, time.Time) []string { return nil }
 
-func (reader) Sign(r *http.Request, access secret.Text, now time.Time) {
-	r.Header.Set("X-Token", access.Reveal())
+func (reader) Sign(r *http.Request, on provider.Session, _ provider.Call, now time.Time) error {
+	r.Header.Set("X-Token", on.Access.Reveal())
 	r.Header.Set("X-Date", now.UTC().Format(time.RFC3339))
+	return nil
 }
 
 func (reader) Judge(status int, header http.Header, body []byte) provider.Verdict {
@@ -68,7 +69,7 @@ func TestClientCalls(t *testing.T) {
 		w.Header().Set("X-Id", "R1")
 		_, _ = io.WriteString(w, `{"ok":true}`)
 	})
-	answer, verdict, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), read())
+	answer, verdict, err := client.Do(t.Context(), session(secret.New(canary)), read())
 	if err != nil || verdict.Fault != nil {
 		t.Fatal(err, verdict)
 	}
@@ -86,7 +87,7 @@ func TestClientCalls(t *testing.T) {
 	}
 	elsewhere := read()
 	elsewhere.Base, elsewhere.Access = server.URL+"/other", secret.New("restricted")
-	if _, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), elsewhere); err != nil {
+	if _, _, err := client.Do(t.Context(), session(secret.New(canary)), elsewhere); err != nil {
 		t.Fatal(err)
 	}
 	if seen.URL.Path != "/other/read" || seen.Header.Get("X-Token") != "restricted" {
@@ -102,7 +103,7 @@ func TestClientSendsBodies(t *testing.T) {
 		method, kind, body = r.Method, r.Header.Get("Content-Type"), string(raw)
 	})
 	call := provider.Call{Op: resource.Operation{ID: "make", Method: "POST", Path: "/make"}, Body: []byte(`{"a":1}`)}
-	if _, _, err := client.Do(t.Context(), record.Entry{}, secret.Text{}, call); err != nil {
+	if _, _, err := client.Do(t.Context(), session(secret.Text{}), call); err != nil {
 		t.Fatal(err)
 	}
 	if method != "POST" || kind != "application/json" || body != `{"a":1}` {
@@ -115,7 +116,7 @@ func TestClientRefusesBeforeCalling(t *testing.T) {
 	client, _ := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("called") })
 	call := read()
 	call.Params = url.Values{"other": {"x"}}
-	_, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), call)
+	_, _, err := client.Do(t.Context(), session(secret.New(canary)), call)
 	if problem := fault.As(err); problem.Code != "invalid_field" || problem.Field != "other" {
 		t.Errorf("got %v", err)
 	}
@@ -128,11 +129,11 @@ func TestClientKeepsTheAccountsTokenFromGrantlessOperations(t *testing.T) {
 	client, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) { token = r.Header.Get("X-Token") })
 	call := read()
 	call.Op.Grantless = "scope"
-	if _, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), call); fault.CodeOf(err) != "provider_refused" || token != "" {
+	if _, _, err := client.Do(t.Context(), session(secret.New(canary)), call); fault.CodeOf(err) != "provider_refused" || token != "" {
 		t.Errorf("got %v with %q", err, token)
 	}
 	call.Access = secret.New("own")
-	if _, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), call); err != nil || token != "own" {
+	if _, _, err := client.Do(t.Context(), session(secret.New(canary)), call); err != nil || token != "own" {
 		t.Errorf("got %v with %q", err, token)
 	}
 }
@@ -145,7 +146,7 @@ func TestClientTakesTheTokenOutOfRefusals(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, "no: "+r.Header.Get("X-Token"))
 	})
-	_, verdict, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), read())
+	_, verdict, err := client.Do(t.Context(), session(secret.New(canary)), read())
 	if err == nil || !verdict.TokenRejected {
 		t.Fatalf("got %v, %+v", err, verdict)
 	}
@@ -161,7 +162,7 @@ func TestClientTakesTheTokenOutOfRefusals(t *testing.T) {
 func TestClientJudgesEvenWithoutAJudgement(t *testing.T) {
 	t.Parallel()
 	client, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
-	_, verdict, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), read())
+	_, verdict, err := client.Do(t.Context(), session(secret.New(canary)), read())
 	if fault.CodeOf(err) != "provider_unavailable" || verdict.Fault == nil || verdict.Fault.Provider.Status != http.StatusTeapot {
 		t.Errorf("got %v, %+v", err, verdict)
 	}
@@ -173,7 +174,7 @@ func TestClientReadsNoMoreOfARefusalThanItNeeds(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = w.Write(bytes.Repeat([]byte("x"), 1<<20))
 	})
-	_, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), read())
+	_, _, err := client.Do(t.Context(), session(secret.New(canary)), read())
 	if got := len(fault.As(err).Provider.Message); got != 64<<10 {
 		t.Errorf("read %d bytes", got)
 	}
@@ -185,7 +186,7 @@ func TestClientTakesNoRedirect(t *testing.T) {
 	defer foreign.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		client, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, foreign.URL, status) })
-		_, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), read())
+		_, _, err := client.Do(t.Context(), session(secret.New(canary)), read())
 		if problem := fault.As(err); problem.Kind != fault.Refused || problem.Provider.Status != status || strings.Contains(err.Error(), foreign.URL) {
 			t.Errorf("%d: got %v", status, err)
 		}
@@ -221,7 +222,7 @@ func TestClientCapsAnswers(t *testing.T) {
 				_, _ = w.Write(test.body)
 			})
 			client.MaxBody = 1000
-			answer, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), read())
+			answer, _, err := client.Do(t.Context(), session(secret.New(canary)), read())
 			if test.ok && (err != nil || len(answer.Body) != 1000) {
 				t.Errorf("got %d bytes, %v", len(answer.Body), err)
 			}
@@ -278,7 +279,7 @@ func TestClientWithoutAnAnswer(t *testing.T) {
 			}
 			call := read()
 			call.Params = url.Values{"q": {"page-" + canary}}
-			_, _, err := client.Do(ctx, record.Entry{}, secret.New(canary), call)
+			_, _, err := client.Do(ctx, session(secret.New(canary)), call)
 			problem := fault.As(err)
 			if problem.Kind != fault.Unavailable || problem.Code != "provider_unavailable" || !strings.Contains(problem.Detail, test.words) {
 				t.Errorf("got %v", err)
@@ -306,8 +307,11 @@ func TestClientNamesAnUntrustedCertificate(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	client := provider.Client{HTTP: &http.Client{Transport: &http.Transport{}}, Reader: reader{server.URL}}
-	_, _, err := client.Do(t.Context(), record.Entry{}, secret.New(canary), read())
+	_, _, err := client.Do(t.Context(), session(secret.New(canary)), read())
 	if problem := fault.As(err); problem.Kind != fault.Unavailable || !strings.Contains(problem.Detail, "prove who it is") {
 		t.Errorf("got %v", err)
 	}
 }
+
+// session is on an entry's behalf, with a token.
+func session(access secret.Text) provider.Session { return provider.Session{Access: access} }

@@ -10,6 +10,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"connectorvault/shared/fault"
@@ -21,13 +22,20 @@ import (
 
 // Descriptor is everything about a provider that is data.
 type Descriptor struct {
-	Name      string   // "amazon": in routes, records and metrics
-	Title     string   // "Amazon Seller Central"
-	AppFields []Field  // of the operator's OAuth application; empty = there is none
-	Fields    []Field  // of a vault entry
-	Settings  []string // of a connector, beside "resources"
-	Regions   []Region
-	Modes     []record.Mode // doors to authorization
+	Name      string  // "amazon": in routes, records and metrics
+	Title     string  // "Amazon Seller Central"
+	AppFields []Field // of the operator's OAuth application; empty = there is none
+	// AppFlag is the flag of an entry that says it uses that application instead of a client of its own; "" = every entry
+	// uses it.
+	AppFlag  string
+	ClientID string    // the field that holds the OAuth client's id, of an application and of an entry alike
+	Fields   []Field   // of a vault entry
+	Settings []Setting // of a connector, beside "resources"
+	// Member is the connector's setting that names a member of the account. A later authorization of the entry must still
+	// reach every member that a connector names; "" = connectors name none.
+	Member  string
+	Regions []Region
+	Modes   []record.Mode // doors to authorization
 	// Rotates says that a refresh token is spent by use. It decides whether an intent left open by a dead owner means a possibly lost token.
 	Rotates           bool
 	PKCE              bool
@@ -35,6 +43,9 @@ type Descriptor struct {
 	AuthorizationLife time.Duration // of a consent; 0 = it does not end by itself
 	RefreshLife       time.Duration // of an unused refresh token; 0 = not limited
 	SecretLife        time.Duration // of an app's client secret from the day it is made; 0 = it does not end by itself
+	Concurrent        int           // calls at once that the provider takes of one application; 0 = not limited
+	Rate              float64       // calls a second that it takes of one application, all operations together; 0 = not stated
+	Burst             int           // of that rate
 	Resources         []resource.Resource
 	Notes             []string // what a person should know before connecting, one sentence each
 }
@@ -44,10 +55,23 @@ type Field struct {
 	Name     string   `json:"name"`
 	Label    string   `json:"label"`
 	Secret   bool     `json:"secret"`
-	Required bool     `json:"required"`
+	Required bool     `json:"required"`       // of an entry with AppFlag set, only where it is no field of the application
+	Flag     bool     `json:"flag,omitempty"` // true or false
 	Help     string   `json:"help,omitempty"`
 	Default  string   `json:"default,omitempty"`
 	Options  []string `json:"options,omitempty"`
+	// Reads says of a secret that reads need it too. Others are opened by the token service alone.
+	Reads bool `json:"-"`
+	// Fixed says that an authorization belongs to the field's value: it stays as it is once there is one.
+	Fixed bool `json:"fixed,omitempty"`
+}
+
+// Setting is one thing that a connector says of itself.
+type Setting struct {
+	Name   string `json:"name"`
+	Label  string `json:"label"`
+	Single bool   `json:"single"` // one value; otherwise a list
+	Help   string `json:"help,omitempty"`
 }
 
 // Region is a part of a provider with hosts of its own.
@@ -62,6 +86,17 @@ type Marketplace struct {
 	ID      string `json:"id"`
 	Country string `json:"country"` // ISO 3166-1
 	Name    string `json:"name"`
+}
+
+// UsesApp reports whether an entry uses the operator's application.
+func (d *Descriptor) UsesApp(entry record.Entry) bool {
+	return len(d.AppFields) > 0 && (d.AppFlag == "" || entry.Settings[d.AppFlag] == "true")
+}
+
+// ReadsNeedSecrets reports whether an entry or application may have secrets that reads need.
+func (d *Descriptor) ReadsNeedSecrets() bool {
+	reads := func(f Field) bool { return f.Secret && f.Reads }
+	return slices.ContainsFunc(d.Fields, reads) || slices.ContainsFunc(d.AppFields, reads)
 }
 
 // Resource finds a resource by name.
@@ -89,14 +124,16 @@ type Adapter interface {
 	Descriptor() *Descriptor
 
 	// Normalize checks an entry's Settings and fills in what follows from them: Amazon's region from its marketplace.
-	// It returns a *fault.Error that names the field. It is called with every new and every changed entry.
+	// Of secret fields it sees which there are (Entry.HasSecret), not their values. It returns a *fault.Error that names
+	// the field. It is called with every new and every changed entry.
 	Normalize(entry *record.Entry) error
 }
 
-// AppCredentials is a provider app with its secrets, as only the token service sees it.
+// AppCredentials is who asks at a token endpoint: the operator's application, or the client that an entry brings along
+// where its AppFlag is not set. Only the token service sees one.
 type AppCredentials struct {
-	App     record.App
-	Secrets map[string]secret.Text // "client_secret"
+	App     record.App             // the zero value where the entry brings its own
+	Secrets map[string]secret.Text // of the application or of the entry, by field
 }
 
 // Consent is what a consent URL is made of.
@@ -124,6 +161,12 @@ type Authorizer interface {
 	// ParseCallback reads a redirect's query. Duplicate parameters have been refused before. A missing state or code
 	// is a *fault.Error with code result_url_incomplete.
 	ParseCallback(query url.Values) (Callback, error)
+}
+
+// Redirector is the capability of providers whose entries may name a redirect URI that is not ours.
+type Redirector interface {
+	// RedirectURI returns the entry's own, character for character; "" = ours.
+	RedirectURI(entry record.Entry) string
 }
 
 // AppValidator is the capability of providers with an operator's OAuth application.
@@ -162,6 +205,14 @@ type Call struct {
 	Body   []byte      // JSON; nil = none
 	Access secret.Text // zero: the entry's own access token. Amazon's restricted data token goes here
 	Base   string      // "": Reader.BaseURL of the entry. Another of the provider's own hosts, when the account may live there
+	Accept string      // media type; "" = JSON
+}
+
+// Session is on whose behalf a call is made.
+type Session struct {
+	Target
+	Access  secret.Text
+	Secrets map[string]secret.Text // those of the entry, or of its application, that reads need
 }
 
 // Caller performs calls. It keeps to the operation's rate, refreshes a rejected token once, and returns every refusal
@@ -204,14 +255,20 @@ type Reader interface {
 	// Resolve returns the value of a filter default such as "$marketplace"; nil when there is none.
 	Resolve(name string, target Target, now time.Time) []string
 
-	// Sign puts the token and the provider's own headers on a request.
-	Sign(r *http.Request, access secret.Text, now time.Time)
+	// Sign puts the token and the provider's own headers on a request. A *fault.Error says what the session lacks.
+	Sign(r *http.Request, on Session, call Call, now time.Time) error
 
 	// Judge says what a refusal (status ≥ 400) means. body is at most 64 KiB of it.
 	Judge(status int, header http.Header, body []byte) Verdict
 
 	// RequestID and the current rate, from an answer's header.
 	Meta(header http.Header) (requestID string, rate float64)
+}
+
+// Confirmer is the capability of providers whose answers say for whom they were made.
+type Confirmer interface {
+	// Confirm returns a *fault.Error when a successful answer is not what the session asked for.
+	Confirm(on Session, call Call, header http.Header) error
 }
 
 // Probe is a cheap read that shows one permission.
@@ -232,6 +289,8 @@ type Document struct {
 	Gzip     bool          // the bytes are gzip, or may be: the reader sniffs
 	Life     time.Duration // how long the URL works
 	Personal bool          // the document is personal data
+	// Call fetches the document where it lies behind the account's own token; then there is no URL.
+	Call *Call
 }
 
 // Librarian is the capability of documents.

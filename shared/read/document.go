@@ -82,6 +82,8 @@ type place struct {
 	Gzip     bool      `json:"gzip"`
 	Personal bool      `json:"personal"`
 	Ends     time.Time `json:"ends"`
+
+	call *provider.Call // behind the account's own token, which is no place to be kept
 }
 
 // Document reads a part of an item's document.
@@ -106,6 +108,9 @@ func (s *Service) Document(ctx context.Context, p record.Principal, q Query, spa
 		at, kept, err := s.place(ctx, t, res, librarian, q, p, try > 0)
 		if err != nil {
 			return Part{}, err
+		}
+		if at.call != nil {
+			return s.partOfCall(ctx, t, at, span)
 		}
 		part, err := s.part(ctx, at, span)
 		var beyond *ErrBeyond
@@ -137,7 +142,7 @@ func (s *Service) place(ctx context.Context, t *target, res resource.Resource, l
 	if err != nil {
 		return at, false, err
 	}
-	at = place{URL: doc.URL.Reveal(), Gzip: doc.Gzip, Personal: doc.Personal, Ends: s.Now().Add(doc.Life - 30*time.Second)}
+	at = place{URL: doc.URL.Reveal(), Gzip: doc.Gzip, Personal: doc.Personal, Ends: s.Now().Add(doc.Life - 30*time.Second), call: doc.Call}
 	if at.Personal && !q.Personal {
 		return at, false, wholePersonal("This document", p)
 	}
@@ -163,7 +168,7 @@ func (s *Service) keptPlace(ctx context.Context, t *target, name string) (at pla
 
 // keepPlace is allowed to fail: then the next part asks again.
 func (s *Service) keepPlace(ctx context.Context, t *target, name string, at place) {
-	if !s.Now().Before(at.Ends) {
+	if at.call != nil || !s.Now().Before(at.Ends) {
 		return
 	}
 	plain, err := json.Marshal(at)
@@ -182,13 +187,34 @@ func (s *Service) keepPlace(ctx context.Context, t *target, name string, at plac
 // errGone means that a presigned address does not work (any more).
 var errGone = errors.New("the document is not where it was")
 
+// partOfCall fetches the bytes of a span where the document lies behind the account's own token.
+func (s *Service) partOfCall(ctx context.Context, t *target, at place, span Span) (Part, error) {
+	answer, body, leave, err := s.open(ctx, t, *at.call)
+	if err != nil {
+		return Part{}, err
+	}
+	defer leave()
+	defer func() { _ = body.Close() }()
+	plain, err := plainBytes(body, at.Gzip)
+	if err != nil {
+		return Part{}, notFetched(ctx)
+	}
+	part, err := cut(ctx, plain, span.From, span.From, span.most())
+	part.ContentType = contentType(answer.Header.Get("Content-Type"))
+	return part, err
+}
+
+// most is how many bytes of a span one answer carries.
+func (s Span) most() int64 {
+	if s.Length > 0 {
+		return min(MaxRange, s.Length)
+	}
+	return MaxRange
+}
+
 // part fetches the bytes of a span. Of what is compressed, everything before the span is fetched and thrown away:
 // there is no other way to count decompressed bytes.
 func (s *Service) part(ctx context.Context, at place, span Span) (Part, error) {
-	length := int64(MaxRange)
-	if span.Length > 0 {
-		length = min(length, span.Length)
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.URL, nil)
 	if err != nil {
 		return Part{}, errGone
@@ -220,7 +246,7 @@ func (s *Service) part(ctx context.Context, at place, span Span) (Part, error) {
 	if err != nil {
 		return Part{}, notFetched(ctx)
 	}
-	part, err := cut(ctx, body, span.From, skip, length)
+	part, err := cut(ctx, body, span.From, skip, span.most())
 	part.ContentType = contentType(response.Header.Get("Content-Type"))
 	return part, err
 }

@@ -25,6 +25,7 @@ import (
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/resource"
+	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -32,6 +33,7 @@ import (
 // Config is what the service needs.
 type Config struct {
 	Vault    *vault.Vault
+	Secrets  store.Secrets // those that reads need, and no others
 	Provider func(name string) (provider.Adapter, bool)
 	Tokens   tokens.Invoke
 	Nudge    tokens.Nudge
@@ -50,6 +52,8 @@ type Service struct {
 	flight  singleflight.Group
 	rates   rates
 	noted   noted
+	slots   *vault.SlotPool
+	secrets *vault.SecretReader
 }
 
 // New returns a Service with nothing remembered.
@@ -57,7 +61,7 @@ func New(cfg Config) *Service {
 	if cfg.MaxMargin == 0 {
 		cfg.MaxMargin = 5 * time.Minute
 	}
-	return &Service{Config: cfg}
+	return &Service{Config: cfg, slots: vault.NewSlotPool(cfg.Vault, slotHold, slotBudget), secrets: &vault.SecretReader{Store: cfg.Secrets, Now: cfg.Now}}
 }
 
 // Query is one read.

@@ -28,6 +28,8 @@ type target struct {
 	credential record.Credential
 	authorized bool
 	access     secret.Text
+	secrets    map[string]secret.Text // that reads need
+	client     string                 // whose limits the calls count for, where the provider limits an application; "" otherwise
 	adapter    provider.Adapter
 	reader     provider.Reader
 	fetched    time.Time
@@ -129,11 +131,42 @@ func (s *Service) loadEntry(ctx context.Context, entry record.Entry) (*target, e
 	if !t.authorized {
 		return nil, vault.NotAuthorized(entry.ID)
 	}
-	return t, s.open(ctx, t)
+	if err := s.withClient(ctx, t); err != nil {
+		return nil, err
+	}
+	return t, s.unseal(ctx, t)
 }
 
-// open unseals the access token, if there is one worth having.
-func (s *Service) open(ctx context.Context, t *target) error {
+// withClient looks at who calls, where that matters: whose limits the calls count for, and what they take besides a token.
+func (s *Service) withClient(ctx context.Context, t *target) (err error) {
+	d := t.adapter.Descriptor()
+	if d.ReadsNeedSecrets() {
+		if t.secrets, err = s.secrets.OfReads(ctx, s.Vault, t.entry, d.UsesApp(t.entry)); err != nil {
+			return err
+		}
+	}
+	if d.Concurrent == 0 && d.Rate == 0 {
+		return nil
+	}
+	id := t.entry.Settings[d.ClientID]
+	if d.UsesApp(t.entry) {
+		app, _, err := s.Vault.App(ctx, t.entry.Tenant, t.entry.Provider, t.entry.APIEnvironment)
+		if err != nil {
+			return err
+		}
+		id = app.Fields[d.ClientID]
+	}
+	t.client = d.Name + "#" + digestOf(id)
+	return nil
+}
+
+// session is on whose behalf a target's calls are made.
+func (t *target) session() provider.Session {
+	return provider.Session{Target: t.asTarget(), Access: t.access, Secrets: t.secrets}
+}
+
+// unseal opens the access token, if there is one worth having.
+func (s *Service) unseal(ctx context.Context, t *target) error {
 	if t.credential.Status == record.Reauth && t.credential.Cause != record.RotationUnknown {
 		return vault.Reauthorize(t.credential)
 	}

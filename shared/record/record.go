@@ -8,6 +8,7 @@ package record
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -38,6 +39,7 @@ type App struct {
 	SecretExpires  time.Time         `json:"client_secret_expires_at,omitzero"`
 	ExpiryAssumed  bool              `json:"client_secret_expires_assumed,omitempty"` // nobody told us the date
 	Version        string            `json:"version"`
+	ReadSecrets    []string          `json:"read_secrets,omitempty"` // names of its secret fields that reads need too
 	CreatedAt      time.Time         `json:"created_at"`
 	UpdatedAt      time.Time         `json:"updated_at"`
 }
@@ -51,7 +53,9 @@ type Entry struct {
 	Alias          string            `json:"alias"` // unique within tenant and environment
 	Environment    string            `json:"environment"`
 	APIEnvironment APIEnvironment    `json:"api_environment"`
-	Settings       map[string]string `json:"settings"` // the provider's own fields, normalized; none is secret
+	Settings       map[string]string `json:"settings"`        // the provider's own fields, normalized; none is secret
+	Flags          []string          `json:"flags,omitempty"` // those of them that are true or false
+	Secrets        SecretGroups      `json:"secrets,omitempty"`
 	Disabled       bool              `json:"disabled"`
 	Connectors     int64             `json:"-"` // how many connectors use it; kept by the transactions that make and remove them
 	CreatedBy      string            `json:"created_by"`
@@ -59,6 +63,37 @@ type Entry struct {
 	UpdatedAt      time.Time         `json:"updated_at"`
 	Revision       int64             `json:"-"`
 }
+
+// SecretGroup says who may open a secret. Each group of an entry or app is one secret of the secret store.
+type SecretGroup string
+
+// The groups.
+const (
+	ClientSecrets SecretGroup = "client" // the token service alone
+	ReadSecrets   SecretGroup = "read"   // reads too
+)
+
+// SecretGroups are the secrets of an entry or app, without their values.
+type SecretGroups map[SecretGroup]StoredSecret
+
+// StoredSecret says what lies in the secret store.
+type StoredSecret struct {
+	Version string   `json:"version"` // of the value that belongs to this record
+	Fields  []string `json:"fields"`  // names, sorted
+}
+
+// Has reports whether a secret field is set.
+func (g SecretGroups) Has(field string) bool {
+	for _, stored := range g {
+		if slices.Contains(stored.Fields, field) {
+			return true
+		}
+	}
+	return false
+}
+
+// HasSecret reports whether a secret field of the entry is set.
+func (e *Entry) HasSecret(field string) bool { return e.Secrets.Has(field) }
 
 // Status says whether an entry can be used.
 type Status string
@@ -158,12 +193,14 @@ type Credential struct {
 	Refreshed            time.Time     // when the set in force was stored
 	Authorized           time.Time     // when a person last gave consent
 	AuthorizationExpires time.Time     // when that consent ends by itself; zero = never, or unknown
+	RefreshExpires       time.Time     // when the refresh token ends unless it is used before; zero = never, or unknown
 	Fence                int64
 	Lease                *Lease
 	Intent               *Intent
 	Account              *Account
 	Failure              *Failure
-	Commit               string // id of the write that stored this generation
+	Notices              []Notice // events that are still to be published, in their order
+	Commit               string   // id of the write that stored this generation
 	DueAt                time.Time
 }
 
@@ -242,6 +279,7 @@ type Connector struct {
 	Entry     string              `json:"vault_entry"`
 	Provider  string              `json:"provider"`
 	Settings  map[string][]string `json:"settings"`
+	Singles   []string            `json:"singles,omitempty"` // the settings that take one value
 	CreatedBy string              `json:"created_by"`
 	CreatedAt time.Time           `json:"created_at"`
 	UpdatedAt time.Time           `json:"updated_at"`

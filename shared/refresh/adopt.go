@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"connectorvault/shared/fault"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/tokens"
 )
@@ -29,18 +28,4 @@ func (s *Service) adopt(ctx context.Context, call tokens.Call) (tokens.Answer, e
 		issued.Refresh = call.RefreshToken
 	}
 	return s.install(ctx, as.entry, as.adapter, call.Claims, issued, s.Now().Add(lifetime(issued)).UTC(), nil)
-}
-
-// forget removes an entry with its tokens, all or none. What the provider holds is not ours to remove.
-func (s *Service) forget(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
-	for try := 0; ; try++ {
-		entry, err := s.Vault.Entry(ctx, call.Tenant, call.Entry)
-		if err != nil {
-			return tokens.Answer{}, err
-		}
-		err = s.Vault.DeleteEntry(ctx, entry)
-		if fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
-			return tokens.Answer{Outcome: tokens.Success}, err
-		}
-	}
 }

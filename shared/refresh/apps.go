@@ -2,37 +2,22 @@ package refresh
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
-	"time"
+	"maps"
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
-	"connectorvault/shared/store"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/vault"
 )
 
-// appLife is how long an application's secrets are used without looking again.
-const appLife = 10 * time.Minute
-
-// appCache keeps applications' secrets, by the name of the secret and its version.
-type appCache struct {
-	mu      sync.Mutex
-	entries map[string]cachedApp // guarded by mu
-}
-
-type cachedApp struct {
-	secrets vault.AppSecrets
-	fetched time.Time
-}
-
-// app returns the provider app that an entry uses, with its secrets. client_misconfigured when there is none. again
-// fetches the secrets even when they are cached: an endpoint has just refused them.
-func (s *Service) app(ctx context.Context, entry record.Entry, d *provider.Descriptor, again bool) (provider.AppCredentials, error) {
-	if len(d.AppFields) == 0 {
-		return provider.AppCredentials{}, nil
+// credentials returns who asks at the token endpoint for an entry: the operator's application, or the client that the
+// entry brings along. client_misconfigured when it is not there. again fetches secrets even when they are remembered: an
+// endpoint has just refused them.
+func (s *Service) credentials(ctx context.Context, entry record.Entry, d *provider.Descriptor, again bool) (provider.AppCredentials, error) {
+	if !d.UsesApp(entry) {
+		return s.ownClient(ctx, entry, d, again)
 	}
 	app, found, err := s.Vault.App(ctx, entry.Tenant, entry.Provider, entry.APIEnvironment)
 	if err != nil {
@@ -43,55 +28,46 @@ func (s *Service) app(ctx context.Context, entry record.Entry, d *provider.Descr
 			fmt.Sprintf("No %s application is registered for %s.", d.Title, entry.APIEnvironment)).
 			Do("An owner registers it with PUT /v1/provider-apps/" + d.Name + ".")
 	}
-	secrets, err := s.appSecrets(ctx, app, again)
-	if err != nil {
-		return provider.AppCredentials{}, err
-	}
-	return provider.AppCredentials{App: app, Secrets: secrets.Fields}, nil
-}
-
-// appSecrets reads until the secret's version is the record's: the secret store is eventually consistent, and the
-// record was written after the secret.
-func (s *Service) appSecrets(ctx context.Context, app record.App, again bool) (vault.AppSecrets, error) {
-	name := vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment)
-	if have, ok := s.cachedApp(name); ok && !again && have.Version == app.Version {
-		return have, nil
-	}
-	var got vault.AppSecrets
-	for try := range 4 {
-		if try > 0 {
-			if err := sleep(ctx, 250*time.Millisecond); err != nil {
-				return got, err
-			}
-		}
-		text, err := s.Secrets.GetSecret(ctx, name)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return got, fault.Wrap(err, fault.Unavailable, "store_unavailable", "The secret store does not answer now.").
-				Do("Try again in a moment.").After(2 * time.Second)
-		}
-		if got, err = vault.DecodeAppSecrets(text); err != nil {
-			return got, err
-		}
-		if got.Version == app.Version {
-			break
-		}
-	}
-	if got.Version == "" {
-		return got, fault.New(fault.Misconfigured, "client_misconfigured", "The application's secret is missing from the secret store.").
+	secrets, found, err := s.secrets.Read(ctx, vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment), app.Version, again)
+	if err == nil && !found {
+		err = fault.New(fault.Misconfigured, "client_misconfigured", "The application's secret is missing from the secret store.").
 			Do("An owner registers the application again with PUT /v1/provider-apps/" + app.Provider + ".")
 	}
-	s.apps.mu.Lock()
-	s.apps.entries[name] = cachedApp{secrets: got, fetched: s.Now()}
-	s.apps.mu.Unlock()
-	return got, nil
+	return provider.AppCredentials{App: app, Secrets: secrets.Fields}, err
 }
 
-func (s *Service) cachedApp(name string) (vault.AppSecrets, bool) {
-	s.apps.mu.Lock()
-	defer s.apps.mu.Unlock()
-	have, ok := s.apps.entries[name]
-	return have.secrets, ok && s.Now().Sub(have.fetched) < appLife
+// ownClient is the client that an entry brings along.
+func (s *Service) ownClient(ctx context.Context, entry record.Entry, d *provider.Descriptor, again bool) (provider.AppCredentials, error) {
+	stored, has := entry.Secrets[record.ClientSecrets]
+	if !has {
+		return provider.AppCredentials{}, nil
+	}
+	secrets, found, err := s.secrets.Read(ctx, vault.EntrySecret(entry.Tenant, entry.ID), stored.Version, again)
+	if err == nil && !found {
+		err = fault.New(fault.Misconfigured, "client_misconfigured", "The vault entry's own secret is missing from the secret store.").
+			Do(fmt.Sprintf("Give it again: PATCH /v1/vault-entries/%s with the secret that %s shows.", entry.ID, d.Title))
+	}
+	return provider.AppCredentials{Secrets: secrets.Fields}, err
+}
+
+// changedClient reads the client's secrets anew and reports whether they are others than those that were used.
+func (s *Service) changedClient(ctx context.Context, used client) (provider.AppCredentials, bool) {
+	fresh, err := s.credentials(ctx, used.entry, used.adapter.Descriptor(), true)
+	if err != nil {
+		return fresh, false
+	}
+	same := maps.EqualFunc(fresh.Secrets, used.app.Secrets, func(a, b secret.Text) bool { return a.Equal(b) }) &&
+		maps.Equal(fresh.App.Fields, used.app.App.Fields)
+	return fresh, !same
+}
+
+// session is on whose behalf the token service itself calls a provider's API.
+func (s *Service) session(ctx context.Context, entry record.Entry, d *provider.Descriptor, access secret.Text) (provider.Session, error) {
+	on := provider.Session{Target: provider.Target{Entry: entry}, Access: access}
+	if !d.ReadsNeedSecrets() {
+		return on, nil
+	}
+	var err error
+	on.Secrets, err = s.secrets.OfReads(ctx, s.Vault, entry, d.UsesApp(entry))
+	return on, err
 }

@@ -190,7 +190,7 @@ func (b *bed) register(clientSecret string) {
 }
 
 func (b *bed) putAppSecret(version, clientSecret string) error {
-	text, err := vault.AppSecrets{Version: version, Fields: map[string]secret.Text{"client_secret": secret.New(clientSecret)}}.Encode()
+	text, err := vault.Secrets{Version: version, Fields: map[string]secret.Text{"client_secret": secret.New(clientSecret)}}.Encode()
 	if err != nil {
 		return err
 	}

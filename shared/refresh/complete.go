@@ -106,7 +106,8 @@ func (s *Service) resume(ctx context.Context, r record.Request, owner string) (t
 	if err != nil {
 		return tokens.Answer{}, storeUnavailable(err)
 	}
-	issued := oauth.Tokens{Access: set.Access, Refresh: set.Refresh, Scope: set.Scope, Lifetime: set.Lifetime}
+	issued := oauth.Tokens{Access: set.Access, Refresh: set.Refresh, Scope: set.Scope, Lifetime: set.Lifetime,
+		RefreshLifetime: set.RefreshLifetime, Claims: set.Claims}
 	return s.activate(ctx, r, entry, adapter, owner, issued, set.Expires)
 }
 

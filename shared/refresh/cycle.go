@@ -8,7 +8,6 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/oauth"
-	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/tokens"
@@ -91,11 +90,17 @@ func (s *Service) backingOff(c record.Credential, call tokens.Call, first int64)
 	return !call.Force || first != 0 || c.Failure.Outcome == string(tokens.RateLimited)
 }
 
-// mended reports whether the application was registered anew since the provider refused it: then there is nothing to wait
-// for.
+// mended reports whether the client was registered anew since the provider refused it: then there is nothing to wait for.
 func (s *Service) mended(ctx context.Context, entry record.Entry, c record.Credential) bool {
 	if c.Failure.Outcome != string(tokens.Misconfigured) {
 		return false
+	}
+	adapter, _, err := s.adapter(entry)
+	if err != nil {
+		return false
+	}
+	if !adapter.Descriptor().UsesApp(entry) {
+		return entry.UpdatedAt.After(c.Failure.At)
 	}
 	app, found, err := s.Vault.App(ctx, entry.Tenant, entry.Provider, entry.APIEnvironment)
 	return err == nil && found && app.UpdatedAt.After(c.Failure.At)
@@ -135,7 +140,11 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 	if err != nil {
 		return s.failed(ctx, leased, d, prior, err)
 	}
-	return s.commit(ctx, leased, d, set, issued, started) // steps 4 and 5
+	answer, err := s.commit(ctx, leased, d, set, issued, started) // steps 4 and 5
+	if fault.KindOf(err) == fault.NotFound {
+		s.revoke(ctx, as, issued.Refresh) // the entry was deleted meanwhile, and this token was not there to be revoked
+	}
+	return answer, err
 }
 
 // acquire takes the lease for as long as the whole attempt may last.
@@ -200,7 +209,7 @@ func (s *Service) spend(ctx context.Context, until time.Time, as client, post fu
 	if !rejectedClient(err) || time.Until(deadline) < s.PostTimeout/2 {
 		return issued, err
 	}
-	if fresh, changed := s.changedApp(ctx, as); changed {
+	if fresh, changed := s.changedClient(ctx, as); changed {
 		return post(ctx, as.source.TokenClient(as.entry, fresh))
 	}
 	return issued, err
@@ -209,18 +218,4 @@ func (s *Service) spend(ctx context.Context, until time.Time, as client, post fu
 func rejectedClient(err error) bool {
 	var failure *oauth.Failure
 	return errors.As(err, &failure) && failure.Outcome == oauth.Misconfigured && failure.Code == "invalid_client"
-}
-
-// changedApp reads the application anew and reports whether its secrets are others than those that were used.
-func (s *Service) changedApp(ctx context.Context, used client) (provider.AppCredentials, bool) {
-	fresh, err := s.app(ctx, used.entry, used.adapter.Descriptor(), true)
-	if err != nil {
-		return used.app, false
-	}
-	for name, value := range fresh.Secrets {
-		if !value.Equal(used.app.Secrets[name]) {
-			return fresh, true
-		}
-	}
-	return fresh, false
 }

@@ -91,8 +91,8 @@ type rescuedExchange struct {
 
 // keepExchanged makes the bought tokens durable, in the request or, when the table does not take them, in the rescue queue.
 func (s *Service) keepExchanged(ctx context.Context, r record.Request, owner string, issued oauth.Tokens) error {
-	set := vault.TokenSet{Access: issued.Access, Refresh: issued.Refresh, Scope: issued.Scope,
-		Expires: s.Now().Add(lifetime(issued)).UTC(), Lifetime: lifetime(issued)}
+	set := vault.TokenSet{Access: issued.Access, Refresh: issued.Refresh, Scope: issued.Scope, Expires: s.Now().Add(lifetime(issued)).UTC(),
+		Lifetime: lifetime(issued), RefreshLifetime: issued.RefreshLifetime, Claims: issued.Claims}
 	sealed, err := s.Vault.SealInto(ctx, r, set)
 	if err != nil {
 		return fmt.Errorf("sealing exchanged tokens: %w", err)

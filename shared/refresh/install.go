@@ -3,6 +3,8 @@ package refresh
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"connectorvault/shared/fault"
@@ -18,8 +20,11 @@ import (
 // install identifies the account, holds it against the pinned one, and puts the tokens in force as the entry's next
 // generation, together with the end of the request that led here, if one did.
 func (s *Service) install(ctx context.Context, entry record.Entry, adapter provider.Adapter, claims map[string]string, issued oauth.Tokens, expires time.Time, r *record.Request) (tokens.Answer, error) {
-	account, err := s.identify(ctx, entry, adapter, claims, issued.Access)
+	account, err := s.identify(ctx, entry, adapter, together(claims, issued.Claims), issued.Access)
 	if err != nil {
+		return tokens.Answer{}, err
+	}
+	if err := s.reachesMembers(ctx, entry, adapter.Descriptor(), account); err != nil {
 		return tokens.Answer{}, err
 	}
 	for range 8 {
@@ -72,6 +77,16 @@ func (s *Service) nextCredential(ctx context.Context, c record.Credential, gener
 	return c, nil
 }
 
+// together are the callback's claims and the token endpoint's, whose word counts for more: no browser carried it.
+func together(callback, endpoint map[string]string) map[string]string {
+	out := maps.Clone(callback)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, endpoint)
+	return out
+}
+
 // identify asks the provider whose account it is. A provider that cannot say is believed to be what it claims.
 func (s *Service) identify(ctx context.Context, entry record.Entry, adapter provider.Adapter, claims map[string]string, access secret.Text) (record.Account, error) {
 	identifier, can := adapter.(provider.Identifier)
@@ -81,9 +96,13 @@ func (s *Service) identify(ctx context.Context, entry record.Entry, adapter prov
 	}
 	ctx, cancel := context.WithTimeout(ctx, identifyBudget)
 	defer cancel()
+	on, err := s.session(ctx, entry, adapter.Descriptor(), access)
+	if err != nil {
+		return record.Account{}, err
+	}
 	client := provider.Client{HTTP: s.HTTP, Reader: reader, Now: s.Now}
 	return identifier.Identify(ctx, entry, claims, func(ctx context.Context, call provider.Call) (provider.Answer, error) {
-		answer, _, err := client.Do(ctx, entry, access, call)
+		answer, _, err := client.Do(ctx, on, call)
 		return answer, err
 	})
 }
@@ -95,6 +114,34 @@ func pinned(have *record.Account, now record.Account) *fault.Error {
 	}
 	return fault.New(fault.Conflict, "account_mismatch", "Consent was given for another account than the one this vault entry belongs to.").
 		Do("Sign in as " + name(*have) + " and authorize again, or make a new vault entry for the other account.")
+}
+
+// reachesMembers refuses an authorization that does not reach what the entry's connectors name: they would read nothing
+// from then on, or, where a provider answers for whatever it likes best, something else.
+func (s *Service) reachesMembers(ctx context.Context, entry record.Entry, d *provider.Descriptor, account record.Account) error {
+	if d.Member == "" || entry.Connectors == 0 {
+		return nil
+	}
+	reached := func(id string) bool {
+		return slices.ContainsFunc(account.Members, func(m record.Member) bool { return m.ID == id })
+	}
+	for after := ""; ; {
+		page, err := s.Vault.Connectors(ctx, entry.Tenant, after, 100, func(c record.Connector) bool { return c.Entry == entry.ID })
+		if err != nil {
+			return err
+		}
+		for _, c := range page.Items {
+			for _, id := range c.Settings[d.Member] {
+				if !reached(id) {
+					return fault.New(fault.Conflict, "account_mismatch", "Consent was given by a user who does not reach the "+d.Member+" of the connector "+c.Name+".").
+						Do("Sign in as a user who does and authorize again, or delete the connector first.")
+				}
+			}
+		}
+		if after = page.Next; after == "" {
+			return nil
+		}
+	}
 }
 
 func name(a record.Account) string {

@@ -372,8 +372,9 @@ func (a *adapter) BaseURL(record.Entry) string { return a.base }
 
 func (a *adapter) Resolve(string, provider.Target, time.Time) []string { return nil }
 
-func (a *adapter) Sign(r *http.Request, access secret.Text, _ time.Time) {
-	r.Header.Set("Authorization", access.Reveal())
+func (a *adapter) Sign(r *http.Request, on provider.Session, _ provider.Call, _ time.Time) error {
+	r.Header.Set("Authorization", on.Access.Reveal())
+	return nil
 }
 
 func (a *adapter) Judge(status int, _ http.Header, _ []byte) provider.Verdict {

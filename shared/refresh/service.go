@@ -53,7 +53,7 @@ type Service struct {
 	Config
 	flight  singleflight.Group
 	running tally
-	apps    appCache
+	secrets *vault.SecretReader
 }
 
 // New returns a Service, with defaults filled in.
@@ -67,7 +67,7 @@ func New(cfg Config) *Service {
 	defaults(&cfg.StoreBudget, 8*time.Second)
 	defaults(&cfg.RescueInterval, 5*time.Second)
 	defaults(&cfg.MaxMargin, 5*time.Minute)
-	return &Service{Config: cfg, apps: appCache{entries: map[string]cachedApp{}}}
+	return &Service{Config: cfg, secrets: &vault.SecretReader{Store: cfg.Secrets, Now: cfg.Now}}
 }
 
 // Do carries out one call. Its work is detached from ctx's cancellation, so a caller that leaves changes nothing;
@@ -193,7 +193,7 @@ func (s *Service) clientOf(ctx context.Context, entry record.Entry) (client, err
 	if err != nil {
 		return client{}, err
 	}
-	app, err := s.app(ctx, entry, adapter.Descriptor(), false)
+	app, err := s.credentials(ctx, entry, adapter.Descriptor(), false)
 	return client{entry: entry, adapter: adapter, source: source, app: app}, err
 }
 

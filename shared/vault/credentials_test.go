@@ -279,7 +279,7 @@ func TestLateSuccessYieldsToANewAuthorizationAndToDeletion(t *testing.T) {
 		r.same(r.credential(e).Commit, second.Commit)
 
 		late = r.acquire(r.credential(e), "late")
-		r.ok(r.DeleteEntry(r.Context(), e))
+		r.ok(r.DeleteEntry(r.Context(), e, 2))
 		_, err = r.Commit(r.Context(), late, r.set(late, 3))
 		r.is(err, vault.ErrOvertaken)
 		r.is(r.Fail(r.Context(), late, r.failure(), record.Active, "", false), vault.ErrFenced)
@@ -457,7 +457,7 @@ func TestDueEntries(t *testing.T) {
 		c := r.credential(byID[all[0]])
 		r.ok(r.Reschedule(r.Context(), c, r.clock.Now().Add(time.Hour)))
 		r.ok(r.Reschedule(r.Context(), r.credential(byID[all[1]]), time.Time{}))
-		r.ok(r.DeleteEntry(r.Context(), byID[all[2]]))
+		r.ok(r.DeleteEntry(r.Context(), byID[all[2]], 1))
 		leased := r.acquire(r.credential(byID[all[3]]), "a")
 		r.ok(r.Fail(r.Context(), leased, r.failure(), record.Reauth, record.Revoked, false))
 		leased = r.acquire(r.credential(byID[all[4]]), "a")

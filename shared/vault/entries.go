@@ -126,19 +126,26 @@ func changedMeanwhile() *fault.Error {
 		Do("Read it again and repeat the change.")
 }
 
-// DeleteEntry removes an entry, its alias, its credential and its open authorization request, all or none.
+// DeleteEntry removes an entry, its alias, its credential and its open authorization request, all or none. generation is
+// that of the credential which was read, 0 when there was none: a token set that was stored since is not removed unseen.
 // vault_entry_in_use while a connector uses it. Removing one that is gone is no error: it may be our own success.
-func (v *Vault) DeleteEntry(ctx context.Context, e record.Entry) error {
+func (v *Vault) DeleteEntry(ctx context.Context, e record.Entry, generation int64) error {
+	asRead := store.Absent()
+	if generation > 0 {
+		asRead = store.Any(store.Absent(), store.Equal(attrGeneration, generation))
+	}
 	err := v.apply(ctx,
 		store.Op{Verb: store.Delete, Table: store.Records, Key: entryKey(e.Tenant, e.ID),
 			If: store.All(store.Equal(attrRevision, e.Revision), store.Equal(attrConnectors, int64(0)))},
 		store.Op{Verb: store.Delete, Table: store.Records, Key: aliasKey(e)},
-		store.Op{Verb: store.Delete, Table: store.Credentials, Key: credentialKey(e.Tenant, e.ID)},
+		store.Op{Verb: store.Delete, Table: store.Credentials, Key: credentialKey(e.Tenant, e.ID), If: asRead},
 		store.Op{Verb: store.Delete, Table: store.Requests, Key: openKey(e.Tenant, e.ID)})
 	var failed *store.ConditionFailed
 	switch {
 	case !errors.As(err, &failed):
 		return err
+	case failed.Index != 0:
+		return changedMeanwhile()
 	case failed.Old == nil:
 		return nil
 	case failed.Old.Int(attrConnectors) > 0:

@@ -114,7 +114,7 @@ func TestUpdateMovesTheAlias(t *testing.T) {
 		_, err = r.UpdateEntry(r.Context(), renamed, moved)
 		r.ok(err)
 		r.entry("store")
-		r.ok(r.DeleteEntry(r.Context(), depot))
+		r.ok(r.DeleteEntry(r.Context(), depot, 0))
 	})
 }
 
@@ -144,7 +144,7 @@ func TestDeleteEntryTakesEverythingWithIt(t *testing.T) {
 		e := r.entry("shop")
 		r.authorized(e)
 		r.begin(e, record.ResultURL)
-		r.ok(r.DeleteEntry(r.Context(), e))
+		r.ok(r.DeleteEntry(r.Context(), e, 1))
 		_, err := r.Entry(r.Context(), tenant, e.ID)
 		r.fault(err, fault.NotFound, "not_found")
 		_, found, err := r.Credential(r.Context(), tenant, e.ID)
@@ -158,7 +158,7 @@ func TestDeleteEntryTakesEverythingWithIt(t *testing.T) {
 			}
 		})
 		r.entry("shop")
-		r.ok(r.DeleteEntry(r.Context(), e)) // it is gone: there is nothing left to do
+		r.ok(r.DeleteEntry(r.Context(), e, 1)) // it is gone: there is nothing left to do
 	})
 }
 
@@ -168,13 +168,13 @@ func TestDeleteEntryRefusals(t *testing.T) {
 		c := r.connector(e, "orders")
 		inUse, err := r.Entry(r.Context(), tenant, e.ID)
 		r.ok(err)
-		r.fault(r.DeleteEntry(r.Context(), e), fault.Conflict, "vault_entry_in_use")
-		r.fault(r.DeleteEntry(r.Context(), inUse), fault.Conflict, "vault_entry_in_use")
+		r.fault(r.DeleteEntry(r.Context(), e, 0), fault.Conflict, "vault_entry_in_use")
+		r.fault(r.DeleteEntry(r.Context(), inUse, 0), fault.Conflict, "vault_entry_in_use")
 		r.ok(r.DeleteConnector(r.Context(), c))
 		changed, err := r.UpdateEntry(r.Context(), e, e)
 		r.ok(err)
-		r.fault(r.DeleteEntry(r.Context(), e), fault.Conflict, "changed_meanwhile")
-		r.ok(r.DeleteEntry(r.Context(), changed))
+		r.fault(r.DeleteEntry(r.Context(), e, 0), fault.Conflict, "changed_meanwhile")
+		r.ok(r.DeleteEntry(r.Context(), changed, 0))
 	})
 }
 
@@ -242,7 +242,7 @@ func TestConnectorAndDeletionRace(t *testing.T) {
 			e := r.entry(fmt.Sprint("shop", round))
 			answers := together(4, func(i int) error {
 				if i == 0 {
-					return r.DeleteEntry(r.Context(), e)
+					return r.DeleteEntry(r.Context(), e, 0)
 				}
 				_, err := r.CreateConnector(r.Context(), r.newConnector(e, fmt.Sprint("c", i)), nil)
 				return err

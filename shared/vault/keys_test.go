@@ -132,19 +132,19 @@ func TestApps(t *testing.T) {
 
 func TestAppSecretsComeBack(t *testing.T) {
 	t.Parallel()
-	made := vault.AppSecrets{Version: "v1", Fields: map[string]secret.Text{"client_secret": secret.New(canary + `"\`)}}
+	made := vault.Secrets{Version: "v1", Fields: map[string]secret.Text{"client_secret": secret.New(canary + `"\`)}}
 	text, err := made.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := vault.DecodeAppSecrets(text)
+	back, err := vault.DecodeSecrets(text)
 	if err != nil || back.Version != "v1" || len(back.Fields) != 1 || !back.Fields["client_secret"].Equal(made.Fields["client_secret"]) {
 		t.Errorf("other secrets come back, or %v", err)
 	}
 	if printed := fmt.Sprintf("%+v %#v", back, back); strings.Contains(printed, canary) {
 		t.Error("printed secrets are shown")
 	}
-	if _, err := vault.DecodeAppSecrets(secret.New(`{"version": ` + canary)); err == nil || strings.Contains(err.Error(), canary) {
+	if _, err := vault.DecodeSecrets(secret.New(`{"version": ` + canary)); err == nil || strings.Contains(err.Error(), canary) {
 		t.Errorf("the answer is %v", err)
 	}
 }

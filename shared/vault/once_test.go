@@ -112,8 +112,8 @@ func TestLostAnswersOfCreation(t *testing.T) {
 		t.Fatal(err)
 	}
 	lossy.losesNext()
-	r.is(r.DeleteEntry(t.Context(), e), errLost)
-	r.ok(r.DeleteEntry(t.Context(), e))
+	r.is(r.DeleteEntry(t.Context(), e, 0), errLost)
+	r.ok(r.DeleteEntry(t.Context(), e, 0))
 	r.entry("shop")
 }
 

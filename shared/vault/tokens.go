@@ -19,6 +19,10 @@ type TokenSet struct {
 	// Of the access token; only in a set that is sealed into a request, where no credential keeps them.
 	Lifetime time.Duration
 	Expires  time.Time
+	// What the token endpoint said besides, for the identification of the account; likewise.
+	Claims map[string]string
+	// Of the refresh token; 0 when it was not said. Likewise.
+	RefreshLifetime time.Duration
 }
 
 type tokenSetJSON struct {
@@ -27,6 +31,9 @@ type tokenSetJSON struct {
 	Scope    string        `json:"scope,omitempty"`
 	Lifetime time.Duration `json:"lifetime,omitempty"`
 	Expires  time.Time     `json:"expires,omitzero"`
+
+	Claims          map[string]string `json:"claims,omitempty"`
+	RefreshLifetime time.Duration     `json:"refresh_lifetime,omitempty"`
 }
 
 func tokenBinding(c record.Credential, generation int64) seal.Binding {
@@ -73,7 +80,7 @@ func (v *Vault) OpenVerifier(ctx context.Context, r record.Request) (secret.Text
 
 func (v *Vault) sealSet(ctx context.Context, b seal.Binding, set TokenSet) ([]byte, error) {
 	plain, err := json.Marshal(tokenSetJSON{Access: set.Access.Reveal(), Refresh: set.Refresh.Reveal(), Scope: set.Scope,
-		Lifetime: set.Lifetime, Expires: set.Expires})
+		Lifetime: set.Lifetime, Expires: set.Expires, Claims: set.Claims, RefreshLifetime: set.RefreshLifetime})
 	if err != nil {
 		return nil, errors.New("encoding a token set failed")
 	}
@@ -91,5 +98,5 @@ func (v *Vault) openSet(ctx context.Context, b seal.Binding, sealed []byte) (Tok
 		return TokenSet{}, errors.New("a token set cannot be read")
 	}
 	return TokenSet{Access: secret.New(in.Access), Refresh: secret.New(in.Refresh), Scope: in.Scope,
-		Lifetime: in.Lifetime, Expires: in.Expires}, nil
+		Lifetime: in.Lifetime, Expires: in.Expires, Claims: in.Claims, RefreshLifetime: in.RefreshLifetime}, nil
 }

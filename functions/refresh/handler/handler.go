@@ -54,6 +54,9 @@ func (h *Handler) Handle(ctx context.Context, payload json.RawMessage) (any, err
 	case strings.HasPrefix(e.Source, "aws."):
 		found, err := h.service.Sweep(ctx)
 		h.logger.InfoContext(ctx, "swept", "found", found)
+		if _, err := h.service.SweepOrphans(ctx); err != nil { // it comes again, and nobody waits for it
+			h.logger.WarnContext(ctx, "the search for orphaned secrets stopped and goes on later", "error", err.Error())
+		}
 		return Swept{Found: found}, err
 	default:
 		return nil, errors.New("the event is none that the token service knows")

@@ -78,10 +78,10 @@ func newAdapter(u *Upstream) *Adapter {
 		Modes:      []record.Mode{record.Browser, record.ResultURL, record.Appstore, record.RefreshToken},
 		AppFields: []provider.Field{{Name: "application_id", Label: "Application id", Required: true}, {Name: "client_id", Label: "Client id", Required: true},
 			{Name: "client_secret", Label: "Client secret", Required: true, Secret: true}},
-		Fields: []provider.Field{{Name: "region", Label: "Region"}, {Name: "marketplace", Label: "Marketplace"},
-			{Name: "account_type", Label: "Account type"}, {Name: "memo", Label: "Memo"}},
+		Fields: []provider.Field{{Name: "region", Label: "Region", Fixed: true}, {Name: "marketplace", Label: "Marketplace"},
+			{Name: "account_type", Label: "Account type", Fixed: true}, {Name: "memo", Label: "Memo"}},
 		Regions:  []provider.Region{{Code: "eu", Title: "Europe", Marketplaces: []provider.Marketplace{{ID: "M1", Country: "DE", Name: "DE"}, {ID: "M2", Country: "FR", Name: "FR"}}}, {Code: "na", Title: "America", Marketplaces: []provider.Marketplace{{ID: "M9", Country: "US", Name: "US"}}}},
-		Settings: []string{"marketplaces"}, Resources: resources(), Notes: []string{"It exists nowhere."}}}
+		Settings: []provider.Setting{{Name: "marketplaces"}}, Resources: resources(), Notes: []string{"It exists nowhere."}}}
 }
 
 func resources() []resource.Resource {
@@ -195,8 +195,9 @@ func (a *Adapter) Resolve(name string, target provider.Target, _ time.Time) []st
 }
 
 // Sign implements provider.Reader.
-func (a *Adapter) Sign(r *http.Request, access secret.Text, _ time.Time) {
-	r.Header.Set("Authorization", "Bearer "+access.Reveal())
+func (a *Adapter) Sign(r *http.Request, on provider.Session, _ provider.Call, _ time.Time) error {
+	r.Header.Set("Authorization", "Bearer "+on.Access.Reveal())
+	return nil
 }
 
 // Judge implements provider.Reader.

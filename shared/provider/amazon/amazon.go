@@ -92,8 +92,9 @@ func describe(p places) provider.Descriptor {
 		CodeLife:          codeLife,
 		AuthorizationLife: authorizationLife,
 		SecretLife:        clientSecretLife,
-		Settings:          []string{connectorMarketplaces},
-		Resources:         resources(),
+		Settings: []provider.Setting{{Name: connectorMarketplaces, Label: "Marketplaces",
+			Help: "Marketplace ids or country codes; leave it out to mean the entry's own."}},
+		Resources: resources(),
 		Notes: []string{
 			"One authorization covers every marketplace of one region; an account in two regions is two vault entries.",
 			"Sign in as the primary user of the account: Amazon lets nobody else authorize an application.",

@@ -8,7 +8,6 @@ import (
 
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
-	"connectorvault/shared/secret"
 )
 
 // connectorMarketplaces is the connector's setting that names the marketplaces it reads, as country codes or ids.
@@ -74,10 +73,11 @@ func (a *Adapter) named(connector record.Connector) []string {
 func timestamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
 
 // Sign implements provider.Reader: the token in its header, never in a query, and no signature (Amazon facts 5.1).
-func (a *Adapter) Sign(r *http.Request, access secret.Text, now time.Time) {
-	r.Header.Set("X-Amz-Access-Token", access.Reveal())
+func (a *Adapter) Sign(r *http.Request, on provider.Session, _ provider.Call, now time.Time) error {
+	r.Header.Set("X-Amz-Access-Token", on.Access.Reveal())
 	r.Header.Set("X-Amz-Date", now.UTC().Format("20060102T150405Z"))
 	r.Header.Set("User-Agent", a.agent)
+	return nil
 }
 
 // Meta implements provider.Reader. The header holds the rate alone, and not on every answer (Amazon facts 5.4).

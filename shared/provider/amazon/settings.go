@@ -28,9 +28,9 @@ func entryFields(p places) []provider.Field {
 	return []provider.Field{
 		{Name: settingMarketplace, Label: "Marketplace", Options: p.countries(),
 			Help: "The country whose Seller Central or Vendor Central you sign in to. It decides the region. UK is taken for GB."},
-		{Name: settingRegion, Label: "Selling Region", Options: []string{"na", "eu", "fe"},
+		{Name: settingRegion, Label: "Selling Region", Fixed: true, Options: []string{"na", "eu", "fe"},
 			Help: "Needed only when no marketplace is given: North America (na), Europe with the Middle East, Africa and India (eu), Far East (fe)."},
-		{Name: settingAccountType, Label: "Account type", Default: seller, Options: []string{seller, vendor},
+		{Name: settingAccountType, Label: "Account type", Fixed: true, Default: seller, Options: []string{seller, vendor},
 			Help: "seller for Seller Central, vendor for Vendor Central."},
 	}
 }

@@ -1,0 +1,140 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"connectorvault/shared/fault"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/vault"
+)
+
+// secretValues are values of secret fields, by the group that is stored together.
+type secretValues map[record.SecretGroup]map[string]secret.Text
+
+func groupOf(f provider.Field) record.SecretGroup {
+	if f.Reads {
+		return record.ReadSecrets
+	}
+	return record.ClientSecrets
+}
+
+// editSecrets takes over what a request says of an entry's secret fields. The entry then names them, under versions that
+// putSecrets stores. This side of the vault writes secrets and reads none, so a group that is changed is given whole.
+func (s *Service) editSecrets(e *record.Entry, d *provider.Descriptor, in Fields) (secretValues, error) {
+	out := secretValues{}
+	for _, f := range d.Fields {
+		if _, said := in[f.Name]; !f.Secret || !said {
+			continue
+		}
+		value, err := in.secret(f.Name)
+		if err != nil {
+			return nil, err
+		}
+		group := groupOf(f)
+		if out[group] == nil {
+			out[group] = map[string]secret.Text{}
+		}
+		if !value.IsZero() {
+			out[group][f.Name] = value
+		}
+	}
+	for group, values := range out {
+		if err := whole(e.Secrets[group].Fields, values, in); err != nil {
+			return nil, err
+		}
+		if len(values) == 0 {
+			delete(e.Secrets, group)
+			delete(out, group)
+			continue
+		}
+		version, err := ident.New(s.Random, "v_")
+		if err != nil {
+			return nil, err
+		}
+		if e.Secrets == nil {
+			e.Secrets = record.SecretGroups{}
+		}
+		e.Secrets[group] = record.StoredSecret{Version: version, Fields: slices.Sorted(maps.Keys(values))}
+	}
+	return out, nil
+}
+
+// whole refuses a change that would lose a secret which lies in the same group and was not mentioned.
+func whole(stored []string, given map[string]secret.Text, in Fields) error {
+	for _, name := range stored {
+		if _, said := in[name]; !said {
+			return invalid(name, fmt.Sprintf("%s is kept together with %s.", name, strings.Join(slices.Sorted(maps.Keys(given)), ", "))).
+				Do("Give it too, or null to remove it.")
+		}
+	}
+	return nil
+}
+
+const (
+	maxSecret = 4096
+)
+
+// secret takes a secret field; the zero Text for null and for nothing but space.
+func (f Fields) secret(name string) (secret.Text, error) {
+	value, err := f.text(name)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	value = strings.TrimSpace(value)
+	switch {
+	case len(value) > maxSecret:
+		return secret.Text{}, invalid(name, name+" is longer than any such value.").Do("Check what was pasted.")
+	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return secret.Text{}, invalid(name, name+" has characters that do not print.").Do("Paste it without line breaks.")
+	default:
+		return secret.New(value), nil
+	}
+}
+
+// putSecrets stores secrets under the versions that the entry names.
+func (s *Service) putSecrets(ctx context.Context, e record.Entry, values secretValues) error {
+	for _, group := range slices.Sorted(maps.Keys(values)) {
+		text, err := vault.Secrets{Version: e.Secrets[group].Version, Fields: values[group]}.Encode()
+		if err != nil {
+			return err
+		}
+		if err := s.putSecret(ctx, vault.GroupSecret(vault.EntrySecret(e.Tenant, e.ID), group), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) putSecret(ctx context.Context, name string, text secret.Text) error {
+	if err := s.Secrets.PutSecret(ctx, name, text); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "store_unavailable", "The secret store takes nothing now.").
+			Do("Try again in a moment; what was stored before is still in force.").After(2 * time.Second)
+	}
+	return nil
+}
+
+// dropSecrets removes groups that no record names any more. What stays behind is found by the search for orphans.
+func (s *Service) dropSecrets(ctx context.Context, e record.Entry, groups record.SecretGroups) {
+	for group := range groups {
+		_ = s.Secrets.DeleteSecret(ctx, vault.GroupSecret(vault.EntrySecret(e.Tenant, e.ID), group))
+	}
+}
+
+// without are the groups of a that b has not.
+func without(a, b record.SecretGroups) record.SecretGroups {
+	out := record.SecretGroups{}
+	for group, stored := range a {
+		if _, kept := b[group]; !kept {
+			out[group] = stored
+		}
+	}
+	return out
+}

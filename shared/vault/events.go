@@ -1,0 +1,162 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"connectorvault/shared/ident"
+	"connectorvault/shared/record"
+	"connectorvault/shared/store"
+)
+
+// EventPrefix begins the sort keys of events; the event's time follows, so that they lie in its order.
+const EventPrefix = "event#"
+
+const (
+	eventID   = "ev_"
+	eventTime = "2006-01-02T15:04:05.000Z" // of fixed width
+	// eventMonths is how long an event is kept at least. It outlasts by far the time in which the same event can be found
+	// out again.
+	eventMonths = 13
+	// eventTrim is how many events each new one may push out: more than one, so that there are never many too old.
+	eventTrim = 3
+	// eventSettled is the age from which an event is taken to be where every listing sees it.
+	eventSettled = time.Minute
+)
+
+// Attributes of the item that keeps a tenant's events in order, and of the one that keeps an event from coming twice.
+const (
+	attrLast      = "last"       // time of the last event, in milliseconds
+	attrLastEvent = "last_event" // its sort key
+	attrEvent     = "event"      // sort key
+)
+
+// eventsKey is the item that keeps a tenant's events in order.
+func eventsKey(tenant string) store.Key { return store.Key{Partition: tenant, Sort: "events"} }
+
+// raisedKey is the item that keeps an event from being published twice.
+func raisedKey(tenant, id string) store.Key {
+	return store.Key{Partition: tenant, Sort: "raised#" + id}
+}
+
+// EventKey is an event's sort key: a listing goes on after it.
+func EventKey(e record.Event) string { return EventPrefix + e.At.UTC().Format(eventTime) + "#" + e.ID }
+
+// EventsSince is the key after which a listing begins with the events from a time on.
+func EventsSince(t time.Time) string {
+	return EventPrefix + t.Add(time.Millisecond-1).UTC().Format(eventTime)
+}
+
+// identify gives an event the id that it has whoever finds it out: it follows from what the event is about, and not from
+// when or by whom it was noticed.
+func identify(e record.Event) (string, error) {
+	about := []any{e.Tenant, e.Kind, e.Provider, e.APIEnvironment, e.Entry, e.Generation}
+	if e.Horizon != nil {
+		about = append(about, e.Horizon.Name, e.Horizon.Detail, e.Horizon.At.UnixMilli(), e.DaysBefore)
+	}
+	text, err := encode(about)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(text))
+	return ident.New(bytes.NewReader(sum[:]), eventID)
+}
+
+// Publish puts an event behind the tenant's last one, once: fresh is false when it was published before, by whomever.
+//
+// A listing that is followed must never see an event appear behind the place where it was. So the events of a tenant
+// are put in order by one item that holds the last one's time, and each is later than the one before, whatever the clocks
+// of those who publish say.
+func (v *Vault) Publish(ctx context.Context, e record.Event) (fresh bool, err error) {
+	if e.ID, err = identify(e); err != nil {
+		return false, err
+	}
+	for range 16 {
+		_, err := v.get(ctx, store.Records, raisedKey(e.Tenant, e.ID))
+		if !errors.Is(err, store.ErrNotFound) {
+			return false, err // it is there, or nobody can say
+		}
+		err = v.publish(ctx, e)
+		var failed *store.ConditionFailed
+		if err == nil {
+			v.trimEvents(ctx, e.Tenant)
+			return true, nil
+		}
+		if !errors.As(err, &failed) {
+			return false, err
+		}
+	}
+	return false, storeFault(store.ErrBusy) // too much of a crowd to get a word in
+}
+
+// publish tries once to be the next. A condition that fails means that somebody else was.
+func (v *Vault) publish(ctx context.Context, e record.Event) error {
+	head, err := v.get(ctx, store.Records, eventsKey(e.Tenant))
+	unmoved := store.Equal(attrLast, head.Int(attrLast))
+	if errors.Is(err, store.ErrNotFound) {
+		unmoved, err = store.Absent(), nil
+	}
+	if err != nil {
+		return err
+	}
+	now := v.Now()
+	at := max(milli(now), head.Int(attrLast)+1)
+	e.At = fromMilli(at)
+	doc, err := encode(e)
+	if err != nil {
+		return err
+	}
+	key := EventKey(e)
+	ops := []store.Op{
+		{Verb: store.Put, Table: store.Records, Key: raisedKey(e.Tenant, e.ID), If: store.Absent(), Set: store.Attrs{attrEvent: key}},
+		{Verb: store.Put, Table: store.Records, Key: eventsKey(e.Tenant), If: unmoved, Set: store.Attrs{attrLast: at, attrLastEvent: key}},
+		{Verb: store.Put, Table: store.Records, Key: store.Key{Partition: e.Tenant, Sort: key}, If: store.Absent(),
+			Set: store.Attrs{attrDoc: doc, attrTenant: e.Tenant}},
+	}
+	if last := head.String(attrLastEvent); last != "" && now.Sub(fromMilli(head.Int(attrLast))) < eventSettled {
+		// A listing may, for a moment, see one part of a transaction and not the other. The event before this one is asked
+		// for, so that this one is not to be seen before that.
+		ops = append(ops, store.Op{Verb: store.Verify, Table: store.Records, Key: store.Key{Partition: e.Tenant, Sort: last}, If: store.Exists()})
+	}
+	return v.apply(ctx, ops...)
+}
+
+// trimEvents removes a few of the events that are too old. Their table lets nothing end by itself, since most of what lies
+// there must never. What is not removed now is found when the next event comes.
+func (v *Vault) trimEvents(ctx context.Context, tenant string) {
+	items, _, err := v.Items.Query(ctx, store.Query{Table: store.Records, Partition: tenant, Prefix: EventPrefix, Limit: eventTrim})
+	if err != nil {
+		return
+	}
+	oldest := v.Now().AddDate(0, -eventMonths, 0)
+	for _, item := range items {
+		e, err := eventOf(tenant, item)
+		if err != nil || !e.At.Before(oldest) {
+			return
+		}
+		err = v.apply(ctx, store.Op{Verb: store.Delete, Table: store.Records, Key: item.Key},
+			store.Op{Verb: store.Delete, Table: store.Records, Key: raisedKey(tenant, e.ID)})
+		if err != nil {
+			return
+		}
+	}
+}
+
+func eventOf(tenant string, item store.Item) (record.Event, error) {
+	var e record.Event
+	err := decode(item.Attrs, &e)
+	e.Tenant = tenant
+	return e, err
+}
+
+// Events lists a tenant's events that keep likes, the oldest first, after the key of one.
+func (v *Vault) Events(ctx context.Context, tenant, after string, limit int, keep func(record.Event) bool) (Page[record.Event], error) {
+	q := store.Query{Table: store.Records, Partition: tenant, Prefix: EventPrefix, After: after}
+	return list(ctx, v, q, limit, func(item store.Item) (record.Event, bool, error) {
+		e, err := eventOf(tenant, item)
+		return e, err == nil && keep(e), err
+	})
+}

@@ -1,0 +1,36 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"connectorvault/shared/store"
+)
+
+func rejectedKey(tenant, entry string) store.Key {
+	return store.Key{Partition: tenant + "#" + entry, Sort: "rejected"}
+}
+
+// NoteRejected notes that an entry's provider refuses even a token that it has just issued: until then nobody refreshes
+// again because a token was refused. A subscription that lapsed looks like that, and without the note every read would
+// spend a refresh token. A time that is over takes the note back.
+func (v *Vault) NoteRejected(ctx context.Context, tenant, entry string, until time.Time) error {
+	if !until.After(v.Now()) {
+		return v.apply(ctx, store.Op{Verb: store.Delete, Table: store.Transient, Key: rejectedKey(tenant, entry)})
+	}
+	return v.apply(ctx, store.Op{Verb: store.Put, Table: store.Transient, Key: rejectedKey(tenant, entry),
+		Set: store.Attrs{"until": milli(until), store.AttrExpires: unix(until) + 1}})
+}
+
+// Rejected returns until when NoteRejected said so; the zero time when there is no such note, or its time is over.
+func (v *Vault) Rejected(ctx context.Context, tenant, entry string) (until time.Time, err error) {
+	attrs, err := v.get(ctx, store.Transient, rejectedKey(tenant, entry))
+	if errors.Is(err, store.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if until = fromMilli(attrs.Int("until")); err != nil || !until.After(v.Now()) {
+		return time.Time{}, err
+	}
+	return until, nil
+}
