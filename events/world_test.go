@@ -234,12 +234,13 @@ func seedKey(t *testing.T, b *bundle.Bundle) {
 	}
 }
 
-// seedCredential authorizes an entry. Its token lives for 50 minutes yet, and the schedule is to look at it now.
+// seedCredential authorizes an entry. Its token lives for six minutes yet: enough to read with, and time for the schedule
+// to get the next one.
 func seedCredential(t *testing.T, v *vault.Vault) {
 	t.Helper()
 	ctx := t.Context()
 	c := record.Credential{Tenant: tenant, Entry: connected, Provider: amazon.Name, Status: record.Active, Generation: 1, Lifetime: time.Hour,
-		Expires: noon.Add(50 * time.Minute), Refreshed: noon.Add(-10 * time.Minute), Authorized: noon.Add(-10 * time.Minute),
+		Expires: noon.Add(6 * time.Minute), Refreshed: noon.Add(-54 * time.Minute), Authorized: noon.Add(-54 * time.Minute),
 		AuthorizationExpires: noon.AddDate(1, 0, 0), DueAt: noon.Add(-time.Second), Commit: "commit_1000000000000000",
 		Account: &record.Account{ID: seller, Name: "Example Trading", Identity: record.Verified,
 			Members: []record.Member{{Kind: "marketplace", ID: "ATVPDKIKX0DER", Country: "US", Active: true}}}}
@@ -250,6 +251,10 @@ func seedCredential(t *testing.T, v *vault.Vault) {
 	}
 	if err == nil {
 		err = v.NoteUse(ctx, tenant, connected, 1) // it is read, so it is kept warm
+	}
+	if err == nil {
+		_, err = v.Publish(ctx, record.Event{Tenant: tenant, Kind: record.EventExpiring, Provider: amazon.Name, APIEnvironment: record.Production,
+			Horizon: &record.Horizon{Name: record.ClientSecretEnd, At: noon.AddDate(0, 0, 14)}, DaysBefore: 14})
 	}
 	if err != nil {
 		t.Fatal(err)

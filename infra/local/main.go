@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"connectorvault/infra/local/demo"
+	"connectorvault/infra/local/program"
 )
 
 func main() {
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	if err := serve(ctx, options, stdout, stderr); err != nil {
+	if err := program.Run(ctx, options, stdout, stderr); err != nil {
 		return fail(stderr, err)
 	}
 	return 0
@@ -53,30 +54,18 @@ func fail(stderr io.Writer, err error) int {
 	return 1
 }
 
-// options are the program's flags.
-type options struct {
-	listen     string
-	data       string
-	simulators bool
-	endpoints  string
-	models     string
-	clock      bool
-	readyFile  string
-	verbose    bool
-}
-
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
+func parse(args []string, stderr io.Writer) (program.Options, error) {
+	var o program.Options
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to serve on; port 0 takes a free one")
-	flags.StringVar(&o.data, "data", ".connectorvault", "`folder` that keeps everything between runs; made when missing")
-	flags.BoolVar(&o.simulators, "simulators", true, "run simulated providers and use them instead of the real ones")
-	flags.StringVar(&o.endpoints, "endpoints", "", "`file` with addresses that replace providers' own: {\"amazon\": {\"consent\": URL, \"token\": URL, \"api\": {\"na\": URL, \"eu\": URL, \"fe\": URL}}}")
-	flags.StringVar(&o.models, "amazon-models", "", "`folder` of Amazon's OpenAPI files: the simulator then answers as Amazon's static sandbox")
-	flags.BoolVar(&o.clock, "clock", false, "take POST /local/clock {\"advance\": \"3600s\"}, which steps the time of everything")
-	flags.StringVar(&o.readyFile, "ready-file", "", "`file` to write url, owner key and simulators to, once serving (default: ready.json in the data folder)")
-	flags.BoolVar(&o.verbose, "verbose", false, "log every request")
+	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "`address` to serve on; port 0 takes a free one")
+	flags.StringVar(&o.Data, "data", ".connectorvault", "`folder` that keeps everything between runs; made when missing")
+	flags.BoolVar(&o.Simulators, "simulators", true, "run simulated providers and use them instead of the real ones")
+	flags.StringVar(&o.Endpoints, "endpoints", "", "`file` with addresses that replace providers' own: {\"amazon\": {\"consent\": URL, \"token\": URL, \"api\": {\"na\": URL, \"eu\": URL, \"fe\": URL}}, \"sage\": {\"authorize\", \"token\", \"revoke\", \"api\", \"legacy_token\", \"legacy_api\": URL}}")
+	flags.StringVar(&o.AmazonModels, "amazon-models", "", "`folder` of Amazon's OpenAPI files: the simulator then answers as Amazon's static sandbox")
+	flags.BoolVar(&o.Clock, "clock", false, "take POST /local/clock {\"advance\": \"3600s\"}, which steps the time of everything")
+	flags.StringVar(&o.ReadyFile, "ready-file", "", "`file` to write url, owner key and simulators to, once serving (default: ready.json in the data folder)")
+	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n\nFlags:")
 		flags.PrintDefaults()
@@ -99,11 +88,11 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	} else if err != nil {
 		return 1
 	}
-	program, err := os.Executable()
+	self, err := os.Executable()
 	if err != nil {
 		return fail(stderr, err)
 	}
-	if err := demo.Run(ctx, demo.Config{Program: program, Data: *data, Out: stdout, Log: stderr}); err != nil {
+	if err := demo.Run(ctx, demo.Config{Program: self, Data: *data, Out: stdout, Log: stderr}); err != nil {
 		return fail(stderr, fmt.Errorf("the demo stopped: %w", err))
 	}
 	return 0

@@ -76,6 +76,11 @@ func (s *Service) storeApp(ctx context.Context, app record.App, secrets map[stri
 			return app, err
 		}
 	}
+	if len(app.ReadSecrets) == 0 && len(before.ReadSecrets) > 0 {
+		if err := s.deleteSecret(ctx, vault.GroupSecret(name, record.ReadSecrets)); err != nil {
+			return app, err
+		}
+	}
 	return app, s.Vault.PutApp(ctx, before.Version, app)
 }
 

@@ -49,7 +49,7 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 	}
 	made, err := s.Vault.CreateEntry(ctx, entry, repeat)
 	if made.ID != entry.ID || fault.KindOf(err) == fault.Conflict { // an earlier try of the request made it, or nobody did
-		s.dropSecrets(ctx, entry, entry.Secrets)
+		s.dropSecrets(ctx, entry)
 	}
 	return made, err
 }
@@ -167,17 +167,14 @@ func (s *Service) UpdateEntry(ctx context.Context, p record.Principal, id string
 		if err != nil {
 			return before, err
 		}
-		if err := s.putSecrets(ctx, after, secrets); err != nil {
+		touched, err := s.changeSecrets(ctx, before, after, secrets)
+		if err != nil {
 			return before, err
 		}
 		stored, err := s.Vault.UpdateEntry(ctx, before, after)
-		if err == nil {
-			s.dropSecrets(ctx, before, without(before.Secrets, after.Secrets))
-			return stored, nil
-		}
-		// Of two who change secrets at once, each stores a secret and then the record. The later record must not name the
-		// earlier secret, so whoever finds another's record between the two begins again.
-		if len(secrets) == 0 || fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
+		// Of two who change secrets at once, each stores or removes a secret and then the record. The later record must not
+		// name the earlier secret, so whoever finds another's record between the two begins again.
+		if !touched || fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
 			return stored, err
 		}
 	}

@@ -78,9 +78,7 @@ func whole(stored []string, given map[string]secret.Text, in Fields) error {
 	return nil
 }
 
-const (
-	maxSecret = 4096
-)
+const maxSecret = 4096
 
 // secret takes a secret field; the zero Text for null and for nothing but space.
 func (f Fields) secret(name string) (secret.Text, error) {
@@ -121,9 +119,39 @@ func (s *Service) putSecret(ctx context.Context, name string, text secret.Text) 
 	return nil
 }
 
-// dropSecrets removes groups that no record names any more. What stays behind is found by the search for orphans.
-func (s *Service) dropSecrets(ctx context.Context, e record.Entry, groups record.SecretGroups) {
-	for group := range groups {
+// changeSecrets brings the secret store to what a changed entry will name, and reports whether there was anything to do.
+// None of it is taken back, so what can refuse the change is asked before.
+func (s *Service) changeSecrets(ctx context.Context, before, after record.Entry, values secretValues) (touched bool, err error) {
+	removed := without(before.Secrets, after.Secrets)
+	if len(values)+len(removed) == 0 {
+		return false, nil
+	}
+	if err := s.Vault.AliasFree(ctx, before, after); err != nil {
+		return true, err
+	}
+	if err := s.putSecrets(ctx, after, values); err != nil {
+		return true, err
+	}
+	// Before the record, not after it: by then somebody may have stored another secret under the name.
+	for _, group := range slices.Sorted(maps.Keys(removed)) {
+		if err := s.deleteSecret(ctx, vault.GroupSecret(vault.EntrySecret(after.Tenant, after.ID), group)); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+func (s *Service) deleteSecret(ctx context.Context, name string) error {
+	if err := s.Secrets.DeleteSecret(ctx, name); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "store_unavailable", "The secret store removes nothing now.").
+			Do("Try again in a moment.").After(2 * time.Second)
+	}
+	return nil
+}
+
+// dropSecrets removes the secrets of an entry that was not made. What stays behind is found by the search for orphans.
+func (s *Service) dropSecrets(ctx context.Context, e record.Entry) {
+	for group := range e.Secrets {
 		_ = s.Secrets.DeleteSecret(ctx, vault.GroupSecret(vault.EntrySecret(e.Tenant, e.ID), group))
 	}
 }

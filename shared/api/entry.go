@@ -34,7 +34,7 @@ type Entry struct {
 	Token          *Token                `json:"token,omitempty"`
 	Failure        *record.Failure       `json:"last_failure,omitempty"`
 	Secrets        []string              `json:"secrets,omitempty"` // names of the secret fields that are set
-	Horizon        []vault.Horizon       `json:"horizon"`
+	Horizon        []record.Horizon      `json:"horizon"`
 	AuthorizedAt   time.Time             `json:"authorized_at,omitzero"`
 	CreatedAt      time.Time             `json:"created_at"`
 	UpdatedAt      time.Time             `json:"updated_at"`

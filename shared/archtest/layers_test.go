@@ -15,16 +15,18 @@ var layers = map[string]int{
 	"resource":         1,
 	"store/enginetest": 1,
 
-	"provider": 2,
-	"vault":    2,
-	"tokens":   2,
-	"route":    2,
+	"oauth/oauthtest": 2,
+	"provider":        2,
+	"vault":           2,
+	"tokens":          2,
+	"route":           2,
 
 	"api":                   3,
 	"keyring":               3,
 	"lambdahttp":            3,
 	"provider/amazon":       3,
 	"provider/providertest": 3,
+	"provider/sage":         3,
 	"store/dynamostore":     3,
 	"store/secretsstore":    3,
 	"store/secretstest":     3,
@@ -33,6 +35,7 @@ var layers = map[string]int{
 
 	"provider/catalog": 4,
 	"store/dynamotest": 4,
+	"vault/vaulttest":  4,
 
 	"admin":     5,
 	"authorize": 5,

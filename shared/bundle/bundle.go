@@ -20,6 +20,7 @@ import (
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/read"
+	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
@@ -42,6 +43,11 @@ type Parts struct {
 	Nudge     tokens.Nudge  // likewise, without waiting; read
 	Rescue    func(context.Context, tokens.Call) error
 	Enqueue   func(context.Context, []tokens.Call) error
+
+	// The token service's budgets; 0 = its own.
+	PostTimeout    time.Duration
+	StoreBudget    time.Duration
+	RescueInterval time.Duration
 }
 
 // Bundle makes the use cases. Each call makes a new one, so a caller keeps what it gets.
@@ -57,8 +63,19 @@ func New(p Parts) *Bundle {
 		p.HTTP = Client()
 	}
 	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
-	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random})
+	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog)})
 	return &Bundle{Parts: p, Vault: v, Keyring: ring}
+}
+
+// dates lets the vault show what adapters know of an entry's dates.
+func dates(c *catalog.Catalog) func(record.Entry) (bool, []record.Horizon) {
+	return func(entry record.Entry) (usesApp bool, announced []record.Horizon) {
+		adapter, ok := c.Adapter(entry.Provider)
+		if !ok {
+			return true, nil
+		}
+		return provider.Dates(adapter, entry)
+	}
 }
 
 // Client is the HTTP client for providers: it gives up before the function does, keeps connections for the next call,
@@ -103,12 +120,13 @@ func (b *Bundle) Authorize() *authorize.Service {
 
 // Read makes the use case of reading.
 func (b *Bundle) Read() *read.Service {
-	return read.New(read.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, Nudge: b.Nudge, HTTP: b.HTTP,
+	return read.New(read.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Tokens: b.Invoke, Nudge: b.Nudge, HTTP: b.HTTP,
 		Now: b.Now, Random: b.Random, Logger: b.Logger})
 }
 
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue})
+		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue,
+		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
 }

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -73,53 +70,34 @@ var definite = map[string]Outcome{
 	"temporarily_unavailable": Transient,
 }
 
-// observer is a transport that remembers what x/oauth2 does not pass on: whether bytes left, and the answer's head.
-type observer struct {
-	base       http.RoundTripper
-	wrote      atomic.Bool
-	status     int
-	requestID  string
-	retryAfter time.Duration
-}
-
-// RoundTrip implements http.RoundTripper.
-func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { o.wrote.Store(true) }}
-	base := o.base
-	if base == nil {
-		base = http.DefaultTransport //nolint:forbidigo // what a client without a transport means; its timeout still holds
-	}
-	resp, err := base.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
-	if err != nil {
-		return nil, err
-	}
-	o.status = resp.StatusCode
-	o.requestID = identifier(first(resp.Header, "x-amzn-RequestId", "X-Request-Id"))
-	o.retryAfter = retryAfter(resp.Header)
-	return resp, nil
-}
-
-// classify turns x/oauth2's error into a Failure, and drops its text, which may quote the body.
+// classify says what a failure means, by the answer's head and its error member alone. x/oauth2's error is dropped: its
+// text may quote the body.
 func (o *observer) classify(ctx context.Context, err error) *Failure {
-	f := &Failure{Status: o.status, RequestID: o.requestID, RetryAfter: o.retryAfter}
-	var refused *oauth2.RetrieveError
-	switch {
-	case errors.As(err, &refused):
-		f.Code = identifier(refused.ErrorCode)
-		f.Outcome = outcomeOf(o.status, f.Code)
-		// A 5xx or an unreadable answer may come from a proxy after the server had taken the token.
-		f.Spent = f.Outcome == Transient
-	case o.status != 0: // a 2xx that held no token, or a body that broke off
-		f.Outcome, f.Spent = Transient, true
-	default:
-		f.Outcome, f.Spent = Transient, o.wrote.Load()
-		f.cause = transportCause(ctx, err)
+	f := &Failure{Outcome: Transient, Status: o.status, RequestID: o.requestID, RetryAfter: o.retryAfter}
+	if o.status == 0 {
+		f.Spent, f.cause = o.wrote.Load(), transportCause(ctx, err)
+		return f
 	}
+	refusal := o.refusal()
+	f.Outcome = outcomeOf(o.status, refusal)
+	// Whatever is not definite may come from a proxy after the server had taken the token.
+	f.Spent = f.Outcome == Transient
+	var loose *oauth2.RetrieveError
+	if refusal == "" && errors.As(err, &loose) {
+		refusal = loose.ErrorCode // from a form, or a member in another case: told, not believed
+	}
+	f.Code = identifier(refusal)
 	return f
 }
 
+// refusal is the error code of an answer that is a refusal as RFC 6749, 5.2 writes it. It does not ask for the
+// Content-Type, which endpoints get wrong; nothing but an endpoint answers with such an object.
+func (o *observer) refusal() string { return text(o.members["error"]) }
+
 // outcomeOf judges an answer that was not a success. Only an RFC 6749 code in a 4xx is definite: a bare 400 or 403
-// may be a proxy's, and calling that revoked would cost a customer the account.
+// may be a proxy's, and calling that revoked would cost a customer the account. Nor is a code in a 200, where some
+// servers put it, or in a 5xx, where a gateway may have kept it: with those the server itself says that it is not
+// refusing.
 func outcomeOf(status int, code string) Outcome {
 	if status == http.StatusTooManyRequests {
 		return RateLimited
@@ -154,15 +132,6 @@ func transportCause(ctx context.Context, err error) error {
 	}
 }
 
-// retryAfter reads the header's seconds form (RFC 9110, 10.2.3); a date counts as not said, our clock may be stepped.
-func retryAfter(h http.Header) time.Duration {
-	n, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return time.Duration(min(n, 3600)) * time.Second
-}
-
 // forget takes out what holds a secret that was sent.
 func (f *Failure) forget(sent ...secret.Text) {
 	for _, s := range sent {
@@ -187,13 +156,4 @@ func identifier(text string) string {
 		return ""
 	}
 	return text
-}
-
-func first(h http.Header, names ...string) string {
-	for _, name := range names {
-		if v := h.Get(name); v != "" {
-			return v
-		}
-	}
-	return ""
 }

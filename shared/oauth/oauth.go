@@ -1,20 +1,28 @@
-// Package oauth is OAuth 2.0 on the wire: code exchange, refresh and client credentials at a token endpoint, and what
-// each answer means. It stores nothing.
+// Package oauth is OAuth 2.0 on the wire: code exchange, refresh and client credentials at a token endpoint, revocation
+// at its neighbour, and what each answer means. It stores nothing.
 //
 // The argument: x/oauth2 speaks the protocol, and this package makes it safe for tokens that can be spent once. The
 // client authentication style is stated, never probed (probing posts twice); nothing is retried; redirects are not
 // followed; and every failure says whether the token may have been spent, because only that decides what the refresh
 // cycle may do next. No error text quotes an answer's body: x/oauth2's own do, so they stop here.
+//
+// Answers are read by a rule that leans two ways. Tokens are taken in every form in which they can be found, since
+// nobody gets them twice. A refusal counts only as RFC 6749 writes it, one JSON object in a 4xx; all else is perhaps
+// spent and to be tried again. The answers of oauthtest say what that comes to.
 package oauth
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -38,6 +46,11 @@ type Client struct {
 	Style    Style
 	ID       string
 	Secret   secret.Text
+
+	RevokeURL string // for Revoke; empty where the provider has no such endpoint
+	// Claims names further members of a token answer that are kept as text, such as the legacy Sage API's
+	// resource_owner_id and version 3.1's requested_by_id (Sage facts 1.4).
+	Claims []string
 }
 
 // Tokens is what a token endpoint issued.
@@ -48,6 +61,8 @@ type Tokens struct {
 	Scope    string
 	// RefreshLifetime is Sage's refresh_token_expires_in; 0 when the answer did not say.
 	RefreshLifetime time.Duration
+	// Claims are the members that Client.Claims names, as a JSON answer said them; nil when it said none.
+	Claims map[string]string
 }
 
 // Exchange turns an authorization code into tokens (RFC 6749, 4.1.3). verifier is zero where the provider takes no
@@ -92,8 +107,7 @@ type call func(context.Context, *oauth2.Config) (*oauth2.Token, error)
 
 // post makes the call. sent is what it spends: should the endpoint say it back, it goes no further.
 func (c Client) post(ctx context.Context, sent secret.Text, do call) (Tokens, error) {
-	seen := &observer{base: c.HTTP.Transport}
-	client := &http.Client{Transport: seen, Timeout: c.HTTP.Timeout, CheckRedirect: refuseRedirect}
+	seen, client := c.line()
 	token, err := do(context.WithValue(ctx, oauth2.HTTPClient, client), c.config())
 	if err != nil {
 		failure := seen.classify(ctx, err)
@@ -103,7 +117,15 @@ func (c Client) post(ctx context.Context, sent secret.Text, do call) (Tokens, er
 	if token.AccessToken == "" || strings.ContainsFunc(token.AccessToken, unsendable) {
 		return Tokens{}, &Failure{Outcome: Transient, Status: seen.status, Spent: true, RequestID: seen.requestID}
 	}
-	return c.tokens(token), nil
+	tokens := c.tokens(token)
+	tokens.Claims = c.claims(seen.members, sent, c.Secret, tokens.Access, tokens.Refresh)
+	return tokens, nil
+}
+
+// line is an HTTP client for one request, with what sees it.
+func (c Client) line() (*observer, *http.Client) {
+	seen := &observer{base: c.HTTP.Transport}
+	return seen, &http.Client{Transport: seen, Timeout: c.HTTP.Timeout, CheckRedirect: refuseRedirect}
 }
 
 // unsendable characters are in no token (RFC 6749, appendix A.12), and no header takes them.
@@ -152,6 +174,40 @@ func seconds(v any) time.Duration {
 	}
 	return time.Duration(min(n, longest.Seconds())) * time.Second
 }
+
+// claims picks out what the client asked to keep. These values go into logs and answers as they come, so what holds a
+// secret is left out.
+func (c Client) claims(said map[string]json.RawMessage, secrets ...secret.Text) map[string]string {
+	var kept map[string]string
+	for _, name := range c.Claims {
+		value := claim(said[name])
+		if value == "" || slices.ContainsFunc(secrets, func(s secret.Text) bool { return !s.IsZero() && strings.Contains(value, s.Reveal()) }) {
+			continue
+		}
+		if kept == nil {
+			kept = map[string]string{}
+		}
+		kept[name] = value
+	}
+	return kept
+}
+
+// claim is a member that is a string or a number, as text. One that is too long for an identifier, or cannot be
+// printed, counts as not said.
+func claim(member json.RawMessage) string {
+	const most = 256
+	value := text(member)
+	if len(member) > 0 && (member[0] == '-' || member[0] >= '0' && member[0] <= '9') {
+		value = string(member) // digit for digit: an identifier may be longer than a float64 is exact
+	}
+	if len(value) > most || strings.ContainsFunc(value, unprintable) {
+		return ""
+	}
+	return value
+}
+
+// unprintable characters are in no identifier. The replacement character stands for bytes that were no text.
+func unprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 

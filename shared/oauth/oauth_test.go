@@ -196,18 +196,25 @@ func TestLifetimes(t *testing.T) {
 func refused(ctx context.Context, t *testing.T, c oauth.Client) *oauth.Failure {
 	t.Helper()
 	tokens, err := c.Refresh(ctx, secret.New(oldToken))
+	failure := failureOf(t, err)
+	if !reflect.DeepEqual(tokens, oauth.Tokens{}) {
+		t.Error("tokens came with a failure")
+	}
+	return failure
+}
+
+// failureOf holds an error to the rules of every failure.
+func failureOf(t *testing.T, err error) *oauth.Failure {
+	t.Helper()
 	var failure *oauth.Failure
 	if !errors.As(err, &failure) {
 		t.Fatalf("the answer is %v; want a Failure", err)
-	}
-	if !reflect.DeepEqual(tokens, oauth.Tokens{}) {
-		t.Error("tokens came with a failure")
 	}
 	var quoting *oauth2.RetrieveError
 	if errors.As(err, &quoting) {
 		t.Error("the error that quotes bodies is in the chain")
 	}
-	for _, text := range []string{err.Error(), fmt.Sprintf("%+v %#v", err, failure)} {
+	for _, text := range []string{err.Error(), fmt.Sprintf("%+v %#v", err, failure), failure.Code, failure.RequestID} {
 		if strings.Contains(text, "canary") {
 			t.Errorf("the failure quotes what it must not: %s", text)
 		}

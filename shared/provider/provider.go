@@ -99,10 +99,10 @@ func (d *Descriptor) ReadsNeedSecrets() bool {
 	return slices.ContainsFunc(d.Fields, reads) || slices.ContainsFunc(d.AppFields, reads)
 }
 
-// Resource finds a resource by name.
+// Resource finds a resource by its name, or by another that it goes by.
 func (d *Descriptor) Resource(name string) (resource.Resource, bool) {
 	for _, r := range d.Resources {
-		if r.Name == name {
+		if r.Name == name || slices.Contains(r.Aliases, name) {
 			return r, true
 		}
 	}

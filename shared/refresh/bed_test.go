@@ -46,6 +46,9 @@ const (
 	leaseLife      = postTimeout + storeBudget + time.Second
 )
 
+// refreshLife is how long a refresh token of the test's provider lives unused.
+const refreshLife = 31 * 24 * time.Hour
+
 // bed is a provider, a store with one authorized entry, and as many processes of the token service as a test makes.
 type bed struct {
 	*testing.T
@@ -242,13 +245,17 @@ func (b *bed) authorize(e record.Entry) record.Credential {
 	access, token := b.issuer.grantTo(account)
 	now := b.now().UTC()
 	c := record.Credential{Tenant: tenant, Entry: e.ID, Provider: e.Provider, Status: record.Active, Generation: 1, Lifetime: b.issuer.lifetime,
-		Expires: now.Add(b.issuer.lifetime / 6), Refreshed: now, Authorized: now, Commit: b.id("commit_"), DueAt: now,
-		Account: &record.Account{ID: account, Identity: record.Verified}}
+		Expires: now.Add(b.issuer.lifetime / 6), RefreshExpires: now.Add(refreshLife), Refreshed: now, Authorized: now,
+		Commit: b.id("commit_"), DueAt: now, Account: &record.Account{ID: account, Identity: record.Verified}}
 	sealed, err := b.vault.SealTokens(b.Context(), c, 1, vault.TokenSet{Access: access, Refresh: token})
 	b.ok(err)
 	c.Sealed = sealed
 	b.ok(b.vault.Authorize(b.Context(), nil, c, nil))
-	return b.credential()
+	c, _, err = b.vault.Credential(b.Context(), tenant, e.ID)
+	b.ok(err)
+	b.ok(b.vault.Reschedule(b.Context(), c, now, c.Notices...)) // and was told of long ago
+	c.Notices = nil
+	return c
 }
 
 // authorized is a bed whose entry has been authorized.
@@ -345,7 +352,7 @@ func (b *bed) tuned(f faults, tune func(*refresh.Config)) *process {
 	b.Cleanup(line.CloseIdleConnections)
 	client := &http.Client{Transport: trips{p, line}}
 	a := &adapter{base: b.base, http: client, descriptor: &provider.Descriptor{Name: "fake", Title: "Fake", Rotates: b.issuer.rotates,
-		AppFields: []provider.Field{{Name: "client_id"}, {Name: "client_secret", Secret: true}}, RefreshLife: 31 * 24 * time.Hour}}
+		AppFields: []provider.Field{{Name: "client_id"}, {Name: "client_secret", Secret: true}}, RefreshLife: refreshLife}}
 	items := items{p}
 	sealer := keyring.New(keyring.Config{Secrets: items, Now: b.now, Random: rand.Reader})
 	cfg := refresh.Config{
@@ -497,6 +504,7 @@ const (
 	wRelease   = "release"
 	wEnd       = "end"
 	wForget    = "forget"
+	wEvent     = "event"
 )
 
 func writeName(ops []store.Op) string {
@@ -505,6 +513,8 @@ func writeName(ops []store.Op) string {
 	switch {
 	case len(ops) > 1 && op.Verb == store.Delete:
 		return wForget
+	case len(ops) > 1 && op.Table == store.Records && op.Verb == store.Put:
+		return wEvent
 	case len(ops) > 1:
 		return wAuthorize
 	case op.Table == store.Credentials && has("lease_owner"):

@@ -48,6 +48,7 @@ func (s *Service) install(ctx context.Context, entry record.Entry, adapter provi
 		case err == nil:
 			s.Logger.InfoContext(ctx, "account authorized", "tenant", c.Tenant, "entry", c.Entry, "provider", c.Provider,
 				"generation", c.Generation, "identity", string(account.Identity))
+			s.settle(ctx, c.Tenant, c.Entry)
 			return in(c, tokens.Success), nil
 		case errors.Is(err, vault.ErrEntryGone):
 			return tokens.Answer{}, vault.NotFound("vault entry", entry.ID)
@@ -73,7 +74,8 @@ func (s *Service) nextCredential(ctx context.Context, c record.Credential, gener
 	if d.AuthorizationLife > 0 {
 		c.AuthorizationExpires = now.Add(d.AuthorizationLife)
 	}
-	c.DueAt = s.nextDue(d, entryRef{c.Tenant, c.Entry}, c.Lifetime, expires, now)
+	c.RefreshExpires = refreshEnds(d, issued, expires.Add(-c.Lifetime))
+	c.DueAt = now.Add(vault.NoticePause) // to tell of the authorization, should this process not get to it
 	return c, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"connectorvault/shared/ident"
+	"connectorvault/shared/store"
 	"connectorvault/shared/vault"
 )
 
@@ -54,7 +55,11 @@ func (s *Service) orphan(ctx context.Context, name string) (removed bool, err er
 	if err != nil || !orphaned {
 		return false, err
 	}
-	first, err := s.Vault.NoteOrphan(ctx, name)
+	version, found, err := s.versionOf(ctx, name)
+	if err != nil || !found {
+		return false, err
+	}
+	first, err := s.Vault.NoteOrphan(ctx, name, version)
 	if err != nil || s.Now().Sub(first) < orphanAge {
 		return false, err
 	}
@@ -62,5 +67,21 @@ func (s *Service) orphan(ctx context.Context, name string) (removed bool, err er
 		return false, err
 	}
 	s.Logger.InfoContext(ctx, "a secret that no record names is removed", "name", name)
-	return true, s.Vault.ForgetOrphan(ctx, name)
+	return true, s.Vault.ForgetOrphan(ctx, name, version)
+}
+
+// versionOf is the version of what lies under a name now; "" of something that is in no form of ours.
+func (s *Service) versionOf(ctx context.Context, name string) (version string, found bool, err error) {
+	text, err := s.Secrets.GetSecret(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", false, nil // the list lags behind
+	}
+	if err != nil {
+		return "", false, err
+	}
+	secrets, err := vault.DecodeSecrets(text)
+	if err != nil {
+		return "", true, nil //nolint:nilerr // nobody can use it, which is no reason to keep it
+	}
+	return secrets.Version, true, nil
 }

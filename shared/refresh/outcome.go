@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,8 +34,9 @@ func (s *Service) commit(ctx context.Context, leased record.Credential, d *provi
 	if err != nil {
 		return tokens.Answer{}, err
 	}
-	next := vault.NewSet{Sealed: sealed, Lifetime: lifetime(issued), Expires: started.Add(lifetime(issued)).UTC(), Commit: id}
-	next.DueAt = s.nextDue(d, entryRef{leased.Tenant, leased.Entry}, next.Lifetime, next.Expires, started)
+	next := vault.NewSet{Sealed: sealed, Lifetime: lifetime(issued), Expires: started.Add(lifetime(issued)).UTC(),
+		RefreshExpires: refreshEnds(d, issued, started), Commit: id}
+	next.DueAt = s.nextDue(leased, next)
 	took := s.Now().Sub(started)
 
 	stored, err := s.store(ctx, leased, next)
@@ -42,6 +44,9 @@ func (s *Service) commit(ctx context.Context, leased record.Credential, d *provi
 	case err == nil:
 		s.Logger.InfoContext(ctx, "token refreshed", "tenant", leased.Tenant, "entry", leased.Entry, "provider", leased.Provider,
 			"generation", stored.Generation, "outcome", string(tokens.Success))
+		if len(stored.Notices) > 0 {
+			s.settle(ctx, stored.Tenant, stored.Entry)
+		}
 		return tokens.Answer{Outcome: tokens.Success, Generation: stored.Generation, Expires: stored.Expires, Took: took}, nil
 	case errors.Is(err, vault.ErrOvertaken):
 		return s.overtaken(ctx, leased)
@@ -55,6 +60,28 @@ func lifetime(issued oauth.Tokens) time.Duration {
 		return assumedLifetime
 	}
 	return issued.Lifetime
+}
+
+// refreshEnds is when a refresh token ends unless it is used before: as the answer says, or else as its provider does. The
+// zero time when neither does.
+func refreshEnds(d *provider.Descriptor, issued oauth.Tokens, at time.Time) time.Time {
+	life := cmp.Or(issued.RefreshLifetime, d.RefreshLife)
+	if life <= 0 {
+		return time.Time{}
+	}
+	return at.Add(life).UTC()
+}
+
+// nextDue is when the schedule looks at an entry that gets a new set. Where there is something to tell of it, it comes by
+// soon, should this process not get to tell it.
+func (s *Service) nextDue(before record.Credential, set vault.NewSet) time.Time {
+	now := s.Now()
+	if len(before.Notices) > 0 || before.HealthAt(now) == record.Failing {
+		return now.Add(vault.NoticePause)
+	}
+	after := before
+	after.Lifetime, after.Expires, after.RefreshExpires, after.Refreshed, after.Failure = set.Lifetime, set.Expires, set.RefreshExpires, now, nil
+	return s.rest(after)
 }
 
 // store tries the one conditional write until it is decided or the budget is spent.
@@ -154,6 +181,9 @@ func (s *Service) rescued(ctx context.Context, call tokens.Call) (tokens.Answer,
 		return tokens.Answer{}, err
 	}
 	s.Logger.InfoContext(ctx, "a rescued token set is in force", "tenant", call.Tenant, "entry", call.Entry, "generation", stored.Generation)
+	if len(stored.Notices) > 0 {
+		s.settle(ctx, stored.Tenant, stored.Entry)
+	}
 	return tokens.Answer{Outcome: tokens.Success, Generation: stored.Generation, Expires: stored.Expires}, nil
 }
 
@@ -206,6 +236,9 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 	if status == record.Reauth {
 		leased.Status, leased.Cause = status, why
 		answer.Fault = vault.Reauthorize(leased)
+	}
+	if status == record.Reauth && err == nil {
+		s.settle(ctx, leased.Tenant, leased.Entry)
 	}
 	return answer, err
 }

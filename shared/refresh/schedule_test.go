@@ -43,66 +43,82 @@ func TestKeepsWarmWhatIsRead(t *testing.T) {
 	})
 }
 
-// TestLetsTheUnusedSleep, and keeps their refresh token alive: at half its life, every time.
+// TestLetsTheUnusedSleep, for a day at a time, and keeps their refresh token alive: at about half its life, every time.
 func TestLetsTheUnusedSleep(t *testing.T) {
 	bubble(t, func(b *bed) {
 		b.authorized()
 		p := b.process(faults{})
 		p.wantOutcome(p.refresh(), tokens.Success)
-		const half = 31 * 24 * time.Hour / 2
 		for n := range 3 {
-			refreshed := b.credential().Refreshed
-			b.pass(b.credential().DueAt.Sub(b.now()))
-			p.wantOutcome(p.due(), tokens.AlreadyFresh)
-			c := b.credential()
-			if got := c.DueAt.Sub(refreshed); got < half-time.Second || got > half {
-				b.Fatalf("the schedule looks again %s after the last refresh; want %s", got, half)
+			refreshed, looks := b.credential().Refreshed, 0
+			for ; b.credential().Refreshed.Equal(refreshed); looks++ {
+				b.wantPosts(n + 1)
+				if next := b.credential().DueAt; looks > 0 && (!next.After(b.now()) || next.After(b.now().Add(24*time.Hour))) {
+					b.Fatalf("the schedule looks again at %s; now it is %s", next, b.now())
+				}
+				b.pass(b.credential().DueAt.Sub(b.now()))
+				p.due()
 			}
-			b.pass(c.DueAt.Sub(b.now()) + time.Second)
-			p.wantOutcome(p.due(), tokens.Success)
+			if at := b.now().Sub(refreshed); at < refreshLife*45/100-time.Second || at > refreshLife/2 {
+				b.Errorf("the refresh token is used %s after it came; want about half of %s", at, refreshLife)
+			}
+			if looks > 19 {
+				b.Errorf("the schedule looked %d times in half the life of an unused token", looks)
+			}
 			b.wantPosts(n + 2)
 			b.wantForce(int64(n) + 3)
 		}
 	})
 }
 
-// TestUnusedTokensThatDoNotDieSleepForGood.
-func TestUnusedTokensThatDoNotDieSleepForGood(t *testing.T) {
+// TestUnusedTokensThatDoNotDie are looked at once a day all the same, for dates that come nearer, and never refreshed.
+func TestUnusedTokensThatDoNotDie(t *testing.T) {
 	bubble(t, func(b *bed) {
 		b.authorized()
 		p := b.process(faults{})
 		a, _ := p.Provider("fake")
 		a.Descriptor().RefreshLife = 0
-		p.wantOutcome(p.due(), tokens.AlreadyFresh)
-		if c := b.credential(); !c.DueAt.IsZero() {
-			b.Errorf("the schedule looks again at %s", c.DueAt)
+		p.wantOutcome(p.refresh(), tokens.Success)
+		for range 40 {
+			b.pass(b.credential().DueAt.Sub(b.now()))
+			p.wantOutcome(p.due(), tokens.AlreadyFresh)
+			if next := b.credential().DueAt; !next.After(b.now()) || next.After(b.now().Add(24*time.Hour)) {
+				b.Fatalf("the schedule looks again at %s; now it is %s", next, b.now())
+			}
 		}
-		b.wantPosts(0)
-		p.wantOutcome(p.refresh(), tokens.Success) // a reader wakes it
-		if b.credential().DueAt.IsZero() {
-			b.Error("the schedule does not look after a refresh")
-		}
+		b.wantPosts(1)
+		p.wantOutcome(p.refresh(), tokens.Success)
 	})
 }
 
-// TestDueLetsBe what is disabled, gone, or waits for a person.
+// TestDueLetsBe what is gone, waits for a person, or was switched off. The clocks of the last are watched all the same.
 func TestDueLetsBe(t *testing.T) {
 	bubble(t, func(b *bed) {
 		p := b.process(faults{})
 		p.wantOutcome(p.due(), tokens.AlreadyFresh) // never authorized
 		b.authorized()
-		off := b.entry
-		before, err := b.vault.Entry(b.Context(), tenant, b.entry.ID)
-		b.ok(err)
-		off.Disabled = true
-		_, err = b.vault.UpdateEntry(b.Context(), before, off)
-		b.ok(err)
-		p.wantOutcome(p.due(), tokens.AlreadyFresh)
-		if !b.credential().DueAt.IsZero() {
-			b.Error("a disabled entry stays due")
+		b.ok(b.vault.NoteUse(b.Context(), tenant, b.entry.ID, 1))
+		b.disable(true)
+		for range 3 {
+			b.pass(b.credential().DueAt.Sub(b.now()))
+			p.wantOutcome(p.due(), tokens.AlreadyFresh)
 		}
 		b.wantPosts(0)
+		if next := b.credential().DueAt; !next.After(b.now()) || next.After(b.now().Add(24*time.Hour)) {
+			b.Errorf("the schedule looks at a disabled entry at %s; now it is %s", next, b.now())
+		}
 	})
+}
+
+// disable switches the entry off, or on again.
+func (b *bed) disable(off bool) {
+	b.Helper()
+	before, err := b.vault.Entry(b.Context(), tenant, b.entry.ID)
+	b.ok(err)
+	after := before
+	after.Disabled = off
+	_, err = b.vault.UpdateEntry(b.Context(), before, after)
+	b.ok(err)
 }
 
 // TestDueHonoursBackoff: the schedule does not ask again before a failure's pause is over, and then it does.

@@ -2,6 +2,8 @@ package resource
 
 import (
 	"encoding/json"
+	"net/url"
+	"strconv"
 
 	"github.com/tidwall/gjson"
 
@@ -9,20 +11,28 @@ import (
 )
 
 // Page takes an answer apart: the items, byte for byte as the provider sent them, and the next page's token, "" at
-// the end. A list that is not there is empty. An answer that is not JSON is a *fault.Error.
+// the end. A list that is not there is empty, but where pages are linked it is an answer of another kind: then the
+// whole answer may be the list, and if it is not there is none. An answer that is not JSON, has no list where there
+// must be one, or links to no page is a *fault.Error.
 func Page(op Operation, answer []byte) (items []json.RawMessage, next string, err error) {
 	// encoding/json and not gjson: it refuses nesting that would run a recursive reader out of stack.
 	if !json.Valid(answer) {
-		return nil, "", fault.New(fault.Unavailable, "provider_unavailable", "The provider's answer is not JSON.").
-			Do("Try again in a minute.")
+		return nil, "", unreadable("The provider's answer is not JSON.")
 	}
 	if op.Paging.Next != "" {
-		next = gjson.GetBytes(answer, op.Paging.Next).String()
+		if next, err = op.Paging.token(gjson.GetBytes(answer, op.Paging.Next)); err != nil {
+			return nil, "", err
+		}
 	}
 	if op.Items == "" {
 		return []json.RawMessage{answer}, next, nil
 	}
 	found := gjson.GetBytes(answer, op.Items)
+	if op.Paging.Link && !found.IsArray() && !(found.Exists() && found.Type == gjson.Null) {
+		if found = gjson.ParseBytes(answer); !found.IsArray() {
+			return nil, "", unreadable("The provider's answer holds no list.")
+		}
+	}
 	switch {
 	case !found.Exists() || found.Type == gjson.Null:
 		return []json.RawMessage{}, next, nil
@@ -35,4 +45,51 @@ func Page(op Operation, answer []byte) (items []json.RawMessage, next string, er
 		return true
 	})
 	return items, next, nil
+}
+
+// token is what leads to the next page: what the answer says, or the number of the page that it links to. No page comes
+// after itself, so a link to the first one is broken.
+func (p Paging) token(said gjson.Result) (string, error) {
+	if !p.Link || said.Type == gjson.Null {
+		return said.String(), nil
+	}
+	if said.Type != gjson.String {
+		return "", brokenLink()
+	}
+	if said.Str == "" {
+		return "", nil
+	}
+	u, err := url.Parse(said.Str)
+	if err != nil {
+		return "", brokenLink()
+	}
+	number, err := strconv.Atoi(u.Query().Get(p.Param))
+	if err != nil || number < 2 {
+		return "", brokenLink()
+	}
+	return strconv.Itoa(number), nil
+}
+
+// Advance is NextParams for a token that was just read from the page that params asked for. Where pages are linked, a link
+// that does not lead further is a *fault.Error: whoever follows it would read the same pages for ever, and whoever does
+// not would believe that they are all there is.
+func Advance(op Operation, params url.Values, token string) (url.Values, error) {
+	if op.Paging.Link {
+		asked, err := strconv.Atoi(params.Get(op.Paging.Param))
+		if err != nil {
+			asked = 1
+		}
+		if number, err := strconv.Atoi(token); err != nil || number <= asked {
+			return nil, brokenLink()
+		}
+	}
+	return NextParams(op, params, token), nil
+}
+
+func brokenLink() *fault.Error {
+	return unreadable("The provider's link to the next page does not lead further.")
+}
+
+func unreadable(detail string) *fault.Error {
+	return fault.New(fault.Unavailable, "provider_unavailable", detail).Do("Try again in a minute.")
 }

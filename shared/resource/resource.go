@@ -15,6 +15,7 @@ type Resource struct {
 	Item     *Operation // nil: nothing is read by item. With Items set it answers a list that belongs to the item
 	Create   *Operation // nil: nothing can be asked for; Amazon's reports are asked for
 	Document bool       // an item can be read as a document (bytes, by range)
+	Aliases  []string   // other names it is found by, such as those of the provider's own operations
 }
 
 // Operation is one operation of a provider's API.
@@ -83,6 +84,7 @@ const (
 type Paging struct {
 	Param    string            // parameter that takes the next token; "" = the operation has one page
 	Next     string            // gjson path of the next token in the answer
+	Link     bool              // Next is the address of the next page, whose number, which is the token, is its Param
 	Size     string            // parameter for the page size; "" = the provider's own
 	MaxSize  int               // 0 = not stated
 	Alone    bool              // the token must be the only parameter (Amazon reports, feeds)

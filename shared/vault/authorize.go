@@ -13,7 +13,8 @@ var ErrEntryGone = errors.New("the vault entry is gone")
 
 // Authorize puts a new authorization in force: a credential of generation c.Generation (1 for the first), of which
 // before was the state read (nil when there was none). The entry must still exist, the generation must not have moved
-// (ErrOvertaken), and the request that led here, if any, is done in the same transaction.
+// (ErrOvertaken), and the request that led here, if any, is done in the same transaction. It notes that the entry was
+// authorized, and, where it was of no use before, that it has recovered.
 func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c record.Credential, r *record.Request) error {
 	account, err := encode(c.Account)
 	if err != nil {
@@ -24,10 +25,15 @@ func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c reco
 	set[attrAuthorized], set[attrConsentEnds] = milli(c.Authorized), milli(c.AuthorizationExpires)
 	put := store.Op{Verb: store.Update, Table: store.Credentials, Key: credentialKey(c.Tenant, c.Entry), If: store.Absent(), Set: set,
 		Remove: []string{attrCause, attrLeaseOwner, attrLeaseUntil, attrIntent, attrFailure}}
+	notices := []record.Notice{{Kind: record.EventAuthorized, Generation: c.Generation}}
 	if before == nil {
 		set[attrFence] = int64(0)
 	} else {
 		put.If = store.Equal(attrGeneration, before.Generation)
+		notices = append(notices, recovery(*before, v.Now())...)
+	}
+	if err := notify(&put, &c, notices...); err != nil {
+		return err
 	}
 	withDue(&put, c)
 	ops := []store.Op{{Verb: store.Verify, Table: store.Records, Key: entryKey(c.Tenant, c.Entry), If: store.Exists()}, put}

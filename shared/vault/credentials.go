@@ -25,6 +25,7 @@ const (
 	attrRefreshed    = "refreshed"
 	attrAuthorized   = "authorized"
 	attrConsentEnds  = "authorization_expires"
+	attrRefreshEnds  = "refresh_expires"
 	attrFence        = "fence"
 	attrLeaseOwner   = "lease_owner"
 	attrLeaseUntil   = "lease_until"
@@ -103,8 +104,8 @@ func credentialOf(tenant, entry string, a store.Attrs) (record.Credential, error
 		Generation: a.Int(attrGeneration), Sealed: a.Bytes(attrSealed),
 		Lifetime: time.Duration(a.Int(attrLifetime)) * time.Millisecond, Expires: fromMilli(a.Int(attrExpiresMilli)),
 		Refreshed: fromMilli(a.Int(attrRefreshed)), Authorized: fromMilli(a.Int(attrAuthorized)),
-		AuthorizationExpires: fromMilli(a.Int(attrConsentEnds)),
-		Fence:                a.Int(attrFence), Commit: a.String(attrCommit),
+		AuthorizationExpires: fromMilli(a.Int(attrConsentEnds)), RefreshExpires: fromMilli(a.Int(attrRefreshEnds)),
+		Fence: a.Int(attrFence), Commit: a.String(attrCommit),
 	}
 	if due := a.Int(store.AttrDueAt); due != 0 {
 		c.DueAt = time.Unix(due, 0).UTC()
@@ -119,7 +120,9 @@ func credentialOf(tenant, entry string, a store.Attrs) (record.Credential, error
 			}
 		}
 	}
-	return c, nil
+	var err error
+	c.Notices, err = noticesOf(a)
+	return c, err
 }
 
 // Acquire takes the lease and notes the intent, in one conditional write: the generation and the fence are still those
@@ -151,24 +154,30 @@ type NewSet struct {
 	Sealed   []byte // under Generation
 	Lifetime time.Duration
 	Expires  time.Time
-	DueAt    time.Time // when the schedule looks again; zero = never
-	Commit   string    // id of this write, kept with the set
+	// RefreshExpires is when the refresh token ends unless it is used before; zero = never, or unknown.
+	RefreshExpires time.Time
+	DueAt          time.Time // when the schedule looks again; zero = never
+	Commit         string    // id of this write, kept with the set
 }
 
 // Commit puts generation c.Generation+1 in force. Its condition is the generation alone: with single-use tokens the
 // late answer is the only living one, so it is stored with or without the lease. It ends the intent, the lease and
-// the last failure, and makes the entry active. ErrOvertaken when the generation has moved on.
+// the last failure, and makes the entry active. ErrOvertaken when the generation has moved on. Where the entry was of no
+// use, the same write notes that it has recovered.
 func (v *Vault) Commit(ctx context.Context, c record.Credential, set NewSet) (record.Credential, error) {
 	next := c
 	next.Generation, next.Sealed, next.Lifetime, next.Expires = c.Generation+1, set.Sealed, set.Lifetime, set.Expires
-	next.Refreshed, next.DueAt, next.Commit = v.Now().UTC(), set.DueAt, set.Commit
+	next.Refreshed, next.DueAt, next.Commit, next.RefreshExpires = v.Now().UTC(), set.DueAt, set.Commit, set.RefreshExpires
 	next.Status, next.Cause, next.Lease, next.Intent, next.Failure = record.Active, "", nil, nil, nil
 	op := store.Op{Verb: store.Update, Table: store.Credentials, Key: credentialKey(c.Tenant, c.Entry),
 		If:     store.Equal(attrGeneration, c.Generation),
 		Set:    setAttrs(next),
 		Remove: []string{attrCause, attrLeaseOwner, attrLeaseUntil, attrIntent, attrFailure}}
 	withDue(&op, next)
-	err := v.apply(ctx, op)
+	err := notify(&op, &next, recovery(c, next.Refreshed)...)
+	if err == nil {
+		err = v.apply(ctx, op)
+	}
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {
 		if failed.Old.String(attrCommit) == set.Commit {
@@ -184,6 +193,7 @@ func setAttrs(c record.Credential) store.Attrs {
 	return store.Attrs{
 		attrStatus: string(c.Status), attrGeneration: c.Generation, attrSealed: c.Sealed, attrCommit: c.Commit,
 		attrLifetime: c.Lifetime.Milliseconds(), attrExpiresMilli: milli(c.Expires), attrRefreshed: milli(c.Refreshed),
+		attrRefreshEnds: milli(c.RefreshExpires),
 	}
 }
 
@@ -197,7 +207,8 @@ func withDue(op *store.Op, c record.Credential) {
 
 // Fail ends a lease without a new token set: it notes the failure, and the status it leads to. keepIntent leaves the
 // intent standing, because the token may have been spent. Everything here is fenced: ErrFenced when the lease is over
-// or the generation moved, and then nothing is noted, since it would be about the past.
+// or the generation moved, and then nothing is noted, since it would be about the past. What a tenant should hear of it
+// is noted by the same write, and the schedule comes by for it.
 func (v *Vault) Fail(ctx context.Context, c record.Credential, failure record.Failure, status record.Status, cause record.Cause, keepIntent bool) error {
 	note, err := encode(failure)
 	if err != nil {
@@ -214,8 +225,16 @@ func (v *Vault) Fail(ctx context.Context, c record.Credential, failure record.Fa
 	if !keepIntent {
 		op.Remove = append(op.Remove, attrIntent)
 	}
+	notices := []record.Notice{}
+	if status == record.Reauth && c.Status != record.Reauth {
+		notices = append(notices, record.Notice{Kind: record.EventReauth, Generation: c.Generation, Cause: cause})
+	}
+	c.Status, c.Failure = status, &failure
+	if err := notify(&op, &c, append(notices, recovery(c, v.Now())...)...); err != nil {
+		return err
+	}
 	if c.DueAt = failure.RetryAt; status != record.Active {
-		c.DueAt = time.Time{}
+		c.DueAt = v.Now().Add(NoticePause)
 	}
 	withDue(&op, c)
 	err = v.apply(ctx, op)
@@ -226,12 +245,15 @@ func (v *Vault) Fail(ctx context.Context, c record.Credential, failure record.Fa
 	return err
 }
 
-// Reschedule sets when the schedule looks at a credential again, if the generation is still c's. A stale one is no
-// error: whoever moved it set its own time.
-func (v *Vault) Reschedule(ctx context.Context, c record.Credential, at time.Time) error {
+// Reschedule sets when the schedule looks at a credential again, and takes away the notices that were told meanwhile, if
+// the generation is still c's. A stale one is no error: whoever moved it set its own time.
+func (v *Vault) Reschedule(ctx context.Context, c record.Credential, at time.Time, told ...record.Notice) error {
 	c.DueAt = at
 	op := store.Op{Verb: store.Update, Table: store.Credentials, Key: credentialKey(c.Tenant, c.Entry),
 		If: store.Equal(attrGeneration, c.Generation), Set: store.Attrs{}}
+	for _, n := range told {
+		op.Remove = append(op.Remove, noticeName(n))
+	}
 	withDue(&op, c)
 	err := v.apply(ctx, op)
 	var failed *store.ConditionFailed

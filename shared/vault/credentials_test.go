@@ -102,6 +102,7 @@ func TestAuthorizationIsReadAsItWasMade(t *testing.T) {
 		}
 		made := r.firstOf(e)
 		r.ok(r.Authorize(r.Context(), nil, made, nil))
+		made.Notices = []record.Notice{{Kind: record.EventAuthorized, Generation: 1}}
 		r.same(r.credential(e), made)
 		r.wantTokens(e, 1)
 		many, err := r.CredentialsOf(r.Context(), tenant, []record.Entry{e, r.entry("other")})
@@ -136,7 +137,10 @@ func TestAuthorizeNeedsItsEntryAndGeneration(t *testing.T) {
 		second.Sealed = sealed
 		r.ok(r.Authorize(r.Context(), &before, second, nil))
 		second.Fence = 1
-		r.same(r.credential(e), second) // cause, intent, lease and failure are gone
+		second.Notices = []record.Notice{{Kind: record.EventAuthorized, Generation: 1},
+			{Kind: record.EventReauth, Generation: 1, Cause: record.RotationUnknown},
+			{Kind: record.EventAuthorized, Generation: 2}, {Kind: record.EventRecovered, Generation: 1}}
+		r.same(r.credential(e), second) // cause, intent, lease and failure are gone; what is to be told of them is not
 		r.wantTokens(e, 2)
 		second.Commit = "another"
 		r.is(r.Authorize(r.Context(), &before, second, nil), vault.ErrOvertaken)
@@ -370,8 +374,10 @@ func TestFailureIsNoted(t *testing.T) {
 			if !test.keepIntent {
 				want.Intent = nil
 			}
-			if test.status != record.Active {
-				want.DueAt = time.Time{}
+			if test.status != record.Active { // it is no use until a person comes, and that is to be told
+				want.DueAt = r.clock.Now().Add(vault.NoticePause)
+				want.Notices = append(want.Notices, record.Notice{Kind: record.EventReauth, Generation: 1, Cause: test.cause},
+					record.Notice{Kind: record.EventRecovered, Generation: 1})
 			}
 			r.same(r.credential(e), want)
 			r.wantTokens(e, 1)
@@ -465,7 +471,7 @@ func TestDueEntries(t *testing.T) {
 		r.ok(err)
 		r.same(r.dueNow(10), all[5:])
 		r.clock.Add(time.Hour)
-		r.same(r.dueNow(10), append([]string{all[0], all[4]}, all[5:]...))
+		r.same(r.dueNow(10), append([]string{all[0], all[3], all[4]}, all[5:]...)) // all[3] has something to tell
 	})
 }
 

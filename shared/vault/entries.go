@@ -121,6 +121,23 @@ func (v *Vault) UpdateEntry(ctx context.Context, before, after record.Entry) (re
 	}
 }
 
+// AliasFree returns alias_taken when a change of an entry wants an alias that another one has. Whoever has something to do
+// before the change that is not taken back asks first; the change asks again.
+func (v *Vault) AliasFree(ctx context.Context, before, after record.Entry) error {
+	if aliasKey(before) == aliasKey(after) {
+		return nil
+	}
+	_, err := v.get(ctx, store.Records, aliasKey(after))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	default:
+		return aliasTaken(after)
+	}
+}
+
 func changedMeanwhile() *fault.Error {
 	return fault.New(fault.Conflict, "changed_meanwhile", "Somebody else changed it at the same time.").
 		Do("Read it again and repeat the change.")

@@ -329,7 +329,7 @@ func TestEntryStates(t *testing.T) {
 		}
 		s, err := r.EntryState(r.Context(), tenant, active.ID)
 		r.ok(err)
-		r.same(s.Horizons(), []vault.Horizon{{Name: "authorization", At: c.AuthorizationExpires}, {Name: "client_secret", At: ends, Assumed: true}})
+		r.same(s.Horizons(), []record.Horizon{{Name: "authorization", At: c.AuthorizationExpires}, {Name: "client_secret", At: ends, Assumed: true}})
 		for _, limit := range []int{1, 2, 3, 10} {
 			got := map[string]record.Status{}
 			for after, pages := "", 0; pages == 0 || after != ""; pages++ {

@@ -19,7 +19,9 @@ const attrNotice = "notice_"
 // NoticePause is how soon the schedule comes by for a notice whose writer did not get to publish it.
 const NoticePause = time.Minute
 
-func noticeName(n record.Notice) string { return fmt.Sprintf("%s%s_%d", attrNotice, n.Kind, n.Generation) }
+func noticeName(n record.Notice) string {
+	return fmt.Sprintf("%s%s_%d", attrNotice, n.Kind, n.Generation)
+}
 
 // noticesOf reads a credential's notices, in the order in which they became true.
 func noticesOf(a store.Attrs) ([]record.Notice, error) {
@@ -41,8 +43,14 @@ func noticesOf(a store.Attrs) ([]record.Notice, error) {
 // inOrder: a set is authorized before it can fail, and what recovers from it is the next one's.
 func inOrder(a, b record.Notice) int {
 	rank := func(n record.Notice) int64 {
-		place := map[record.EventKind]int64{record.EventAuthorized: 0, record.EventReauth: 2, record.EventRecovered: 4 + 1}
-		return 4*n.Generation + place[n.Kind]
+		switch n.Kind {
+		case record.EventAuthorized:
+			return 4 * n.Generation
+		case record.EventRecovered:
+			return 4*(n.Generation+1) + 1
+		default:
+			return 4*n.Generation + 2
+		}
 	}
 	return cmp.Compare(rank(a), rank(b))
 }

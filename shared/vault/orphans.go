@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
 	"connectorvault/shared/store"
@@ -20,8 +21,8 @@ const orphanNoteKept = 8 * 24 * time.Hour
 
 func orphanTurnKey() store.Key { return store.Key{Partition: ident.Outside, Sort: "orphans"} }
 
-func orphanKey(name string) store.Key {
-	return store.Key{Partition: ident.Outside, Sort: "orphan#" + name}
+func orphanKey(name, version string) store.Key {
+	return store.Key{Partition: ident.Outside, Sort: "orphan#" + name + "#" + version}
 }
 
 // OrphanTurn is one part of a search.
@@ -78,33 +79,35 @@ func (v *Vault) setOrphanTurn(ctx context.Context, turn *OrphanTurn, cursor stri
 // belongs to somebody else.
 func (v *Vault) Orphaned(ctx context.Context, name string) (bool, error) {
 	tenant, rest, _ := strings.Cut(name, "/")
-	rest = strings.TrimPrefix(rest, "read/")
+	group := record.ClientSecrets
+	if of, isRead := strings.CutPrefix(rest, "read/"); isRead {
+		rest, group = of, record.ReadSecrets
+	}
 	parts := strings.Split(rest, "/")
 	switch {
 	case !ident.Valid(tenant, ident.Tenant):
 		return false, nil
 	case len(parts) == 2 && parts[0] == "entry" && ident.Valid(parts[1], ident.Entry):
-		return v.missing(ctx, entryKey(tenant, parts[1]))
+		e, err := v.Entry(ctx, tenant, parts[1])
+		if fault.KindOf(err) == fault.NotFound {
+			return true, nil
+		}
+		_, named := e.Secrets[group]
+		return err == nil && !named, err
 	case len(parts) == 3 && parts[0] == "app":
-		return v.missing(ctx, appKey(tenant, parts[1], record.APIEnvironment(parts[2])))
+		app, found, err := v.App(ctx, tenant, parts[1], record.APIEnvironment(parts[2]))
+		named := found && (group == record.ClientSecrets || len(app.ReadSecrets) > 0)
+		return err == nil && !named, err
 	default:
 		return false, nil
 	}
 }
 
-func (v *Vault) missing(ctx context.Context, key store.Key) (bool, error) {
-	_, err := v.get(ctx, store.Records, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return true, nil
-	}
-	return false, err
-}
-
-// NoteOrphan notes that a secret was seen without a record, and returns when it was seen so first: what is being made just
-// now has its secret before its record.
-func (v *Vault) NoteOrphan(ctx context.Context, name string) (first time.Time, err error) {
+// NoteOrphan notes that a version of a secret was seen without a record, and returns when it was seen so first: what is
+// being made just now has its secret before its record, and may have the name of one that was left behind.
+func (v *Vault) NoteOrphan(ctx context.Context, name, version string) (first time.Time, err error) {
 	now := v.Now()
-	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Transient, Key: orphanKey(name), If: store.Absent(),
+	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Transient, Key: orphanKey(name, version), If: store.Absent(),
 		Set: store.Attrs{"seen": milli(now), store.AttrExpires: unix(now.Add(orphanNoteKept))}})
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {
@@ -114,6 +117,6 @@ func (v *Vault) NoteOrphan(ctx context.Context, name string) (first time.Time, e
 }
 
 // ForgetOrphan takes NoteOrphan's note back.
-func (v *Vault) ForgetOrphan(ctx context.Context, name string) error {
-	return v.apply(ctx, store.Op{Verb: store.Delete, Table: store.Transient, Key: orphanKey(name)})
+func (v *Vault) ForgetOrphan(ctx context.Context, name, version string) error {
+	return v.apply(ctx, store.Op{Verb: store.Delete, Table: store.Transient, Key: orphanKey(name, version)})
 }

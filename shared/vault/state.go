@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"time"
 
 	"connectorvault/shared/record"
 )
@@ -11,7 +10,8 @@ import (
 type EntryState struct {
 	Entry      record.Entry
 	Credential *record.Credential // nil: never authorized
-	App        *record.App        // nil: its provider has none, or none is registered
+	App        *record.App        // nil: it uses none, or none is registered
+	Announced  []record.Horizon   // by its provider
 }
 
 // Status is the entry's state in one word: the owner's switch first, then the authorization.
@@ -26,23 +26,27 @@ func (s EntryState) Status() record.Status {
 	}
 }
 
-// Horizon is a date on which something of an entry ends.
-type Horizon struct {
-	Name    string    `json:"name"` // "authorization", "client_secret"
-	At      time.Time `json:"at"`
-	Assumed bool      `json:"assumed,omitempty"` // nobody told us the date: it is the usual one
-}
-
 // Horizons are the dates ahead of an entry, or just behind it.
-func (s EntryState) Horizons() []Horizon {
-	out := []Horizon{}
-	if s.Credential != nil && !s.Credential.AuthorizationExpires.IsZero() {
-		out = append(out, Horizon{Name: "authorization", At: s.Credential.AuthorizationExpires})
+func (s EntryState) Horizons() []record.Horizon {
+	out := []record.Horizon{}
+	if c := s.Credential; c != nil && !c.AuthorizationExpires.IsZero() {
+		out = append(out, record.Horizon{Name: record.AuthorizationEnd, At: c.AuthorizationExpires})
+	}
+	if c := s.Credential; c != nil && !c.RefreshExpires.IsZero() {
+		out = append(out, record.Horizon{Name: record.RefreshTokenEnd, At: c.RefreshExpires})
 	}
 	if s.App != nil && !s.App.SecretExpires.IsZero() {
-		out = append(out, Horizon{Name: "client_secret", At: s.App.SecretExpires, Assumed: s.App.ExpiryAssumed})
+		out = append(out, record.Horizon{Name: record.ClientSecretEnd, At: s.App.SecretExpires, Assumed: s.App.ExpiryAssumed})
 	}
-	return out
+	return append(out, s.Announced...)
+}
+
+// dates asks what decides on an entry's dates beside what is stored.
+func (v *Vault) dates(e record.Entry) (usesApp bool, announced []record.Horizon) {
+	if v.Dates == nil {
+		return true, nil
+	}
+	return v.Dates(e)
 }
 
 // EntryState reads an entry with its state; not_found when the tenant has none of that id.
@@ -58,6 +62,11 @@ func (v *Vault) EntryState(ctx context.Context, tenant, id string) (EntryState, 
 	}
 	if found {
 		state.Credential = &c
+	}
+	usesApp, announced := v.dates(e)
+	state.Announced = announced
+	if !usesApp {
+		return state, nil
 	}
 	app, found, err := v.App(ctx, tenant, e.Provider, e.APIEnvironment)
 	if err == nil && found {
@@ -91,7 +100,11 @@ func (v *Vault) EntryStates(ctx context.Context, tenant, after string, limit int
 			return out, err
 		}
 		for _, e := range page.Items {
-			state := EntryState{Entry: e, App: apps[e.Provider+"#"+string(e.APIEnvironment)]}
+			usesApp, announced := v.dates(e)
+			state := EntryState{Entry: e, Announced: announced}
+			if usesApp {
+				state.App = apps[e.Provider+"#"+string(e.APIEnvironment)]
+			}
 			if c, ok := credentials[e.ID]; ok {
 				state.Credential = &c
 			}

@@ -16,6 +16,7 @@ import (
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
+	"connectorvault/shared/record"
 	"connectorvault/shared/seal"
 	"connectorvault/shared/store"
 )
@@ -27,6 +28,9 @@ type Config struct {
 	Sealer seal.Sealer    // needed where tokens, verifiers or cursors are sealed or opened
 	Now    func() time.Time
 	Random io.Reader
+	// Dates says of an entry whether the operator's application is its own, and what its provider has announced; needed
+	// where entries are shown. nil: it is, and nothing is.
+	Dates func(record.Entry) (usesApp bool, announced []record.Horizon)
 }
 
 // Vault gives records in and out. It is safe for concurrent use.

@@ -57,6 +57,7 @@ func New(cfg Config) *Handler {
 		"GET /v1/connectors/{id}":               h.getConnector,
 		"PATCH /v1/connectors/{id}":             h.updateConnector,
 		"DELETE /v1/connectors/{id}":            h.deleteConnector,
+		"GET /v1/events":                        h.listEvents,
 	}}
 	return h
 }

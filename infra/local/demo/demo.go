@@ -1,6 +1,6 @@
 // Package demo walks through the main job as a newcomer would, over HTTP and in the open: it starts the local program
-// as a process of its own, connects two simulated seller accounts through both doors, reads their data, lets an hour
-// pass, restarts the program and reads again.
+// as a process of its own, connects two simulated seller accounts through both doors and a simulated Sage account, reads
+// their data, lets an hour pass, restarts the program and reads again.
 //
 // It uses nothing but the public API and the pages, so it is also the shortest description of both.
 package demo
@@ -52,7 +52,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		{"Create a connector and read orders, two pages", d.readOrders},
 		{"Read the stock in Amazon's warehouses", d.readInventory},
 		{"Ask for a report and read its document", d.readReport},
-		{"Let an hour pass and read again", d.readAnHourLater},
+		{"Create a vault entry for a Sage account, and connect it", d.connectSage},
+		{"Create a connector for one business and read its books", d.readBooks},
+		{"Let an hour pass and read both again", d.readAnHourLater},
 		{"Restart the program on the same data and read again", d.readAfterRestart},
 	} {
 		d.step++
@@ -74,6 +76,9 @@ type demo struct {
 	second    entry
 	connector string
 	order     string // id of the first order, to be found again
+	ledger    entry
+	books     string // connector of a business
+	contact   string // id of the first contact, to be found again
 }
 
 type entry struct {
@@ -82,8 +87,12 @@ type entry struct {
 	Status   string `json:"status"`
 	Identity string `json:"identity"`
 	Account  struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
+		ID      string `json:"id"`
+		Name    string `json:"name"`
+		Members []struct {
+			ID   string `json:"id"`
+			Name string `json:"name"`
+		} `json:"members"`
 	} `json:"account"`
 	Token struct {
 		Generation int       `json:"generation"`
@@ -103,7 +112,7 @@ func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.Out, forma
 func (d *demo) start(ctx context.Context) (err error) {
 	d.server, err = startServer(ctx, d.Config)
 	if err == nil {
-		d.say("The bundle runs at %s, with a simulated Amazon beside it.", d.server.ready.URL)
+		d.say("The bundle runs at %s, with a simulated Amazon and a simulated Sage beside it.", d.server.ready.URL)
 	}
 	return err
 }
@@ -139,12 +148,16 @@ func (d *demo) create(ctx context.Context, into *entry, body object) error {
 	return nil
 }
 
-// connectInBrowser does what a person with a browser does: open the start page, press Continue, sign in, confirm.
 func (d *demo) connectInBrowser(ctx context.Context) error {
+	return d.consent(ctx, &d.first, "Seller Central")
+}
+
+// consent does what a person with a browser does: open the start page, press Continue, sign in, confirm.
+func (d *demo) consent(ctx context.Context, e *entry, where string) error {
 	var begun struct {
 		StartURL string `json:"start_url"`
 	}
-	if err := d.server.call(ctx, "POST", "/v1/vault-entries/"+d.first.ID+"/authorize", object{"mode": "browser"}, &begun); err != nil {
+	if err := d.server.call(ctx, "POST", "/v1/vault-entries/"+e.ID+"/authorize", object{"mode": "browser"}, &begun); err != nil {
 		return err
 	}
 	d.say("   POST …/authorize {\"mode\": \"browser\"}: a start page, for one use.")
@@ -156,12 +169,12 @@ func (d *demo) connectInBrowser(ctx context.Context) error {
 	if err := b.submit(ctx); err != nil {
 		return err
 	}
-	d.say("   Seller Central shows %q. Signed in, confirmed.", b.heading())
+	d.say("   %s shows %q. Signed in, confirmed.", where, b.heading())
 	if err := b.submit(ctx); err != nil {
 		return err
 	}
 	d.say("   Back through the redirect: %q.", b.heading())
-	return d.active(ctx, &d.first)
+	return d.active(ctx, e)
 }
 
 // connectByPasting does what a person does whose browser is elsewhere.
@@ -285,20 +298,30 @@ func (d *demo) readReport(ctx context.Context) error {
 }
 
 func (d *demo) readAnHourLater(ctx context.Context) error {
-	before := d.first.Token.Generation
 	if err := d.pass(ctx, time.Hour); err != nil {
 		return err
 	}
 	if err := d.sameOrder(ctx); err != nil {
 		return err
 	}
-	if err := d.server.call(ctx, "GET", "/v1/vault-entries/"+d.first.ID, nil, &d.first); err != nil {
+	if err := d.refreshed(ctx, &d.first); err != nil {
 		return err
 	}
-	if d.first.Token.Generation <= before {
+	if err := d.sameContact(ctx); err != nil {
+		return err
+	}
+	return d.refreshed(ctx, &d.ledger)
+}
+
+func (d *demo) refreshed(ctx context.Context, e *entry) error {
+	before := e.Token.Generation
+	if err := d.server.call(ctx, "GET", "/v1/vault-entries/"+e.ID, nil, e); err != nil {
+		return err
+	}
+	if e.Token.Generation <= before {
 		return errors.New("the token was not refreshed")
 	}
-	d.say("   The access token was refreshed: generation %d, it lives until %s.", d.first.Token.Generation, d.first.Token.ExpiresAt.Format(time.TimeOnly))
+	d.say("   The access token of %q was refreshed: generation %d, it lives until %s.", e.Alias, e.Token.Generation, e.Token.ExpiresAt.Format(time.TimeOnly))
 	return nil
 }
 
@@ -310,7 +333,7 @@ func (d *demo) readAfterRestart(ctx context.Context) error {
 	if err := d.start(ctx); err != nil {
 		return err
 	}
-	return d.sameOrder(ctx)
+	return errors.Join(d.sameOrder(ctx), d.sameContact(ctx))
 }
 
 // sameOrder reads the first order again by its id.
@@ -327,7 +350,11 @@ func (d *demo) sameOrder(ctx context.Context) error {
 }
 
 func (d *demo) read(ctx context.Context, what string, into *page) error {
-	return d.server.call(ctx, "GET", "/v1/connectors/"+d.connector+"/"+what, nil, into)
+	return d.readOf(ctx, d.connector, what, into)
+}
+
+func (d *demo) readOf(ctx context.Context, connector, what string, into *page) error {
+	return d.server.call(ctx, "GET", "/v1/connectors/"+connector+"/"+what, nil, into)
 }
 
 func (d *demo) pass(ctx context.Context, step time.Duration) error {

@@ -22,7 +22,7 @@ const (
 )
 
 const (
-	poll       = 250 * time.Millisecond // of the machine's time
+	tick       = 250 * time.Millisecond
 	batch      = 2
 	visibility = 3 * time.Minute // longer than the token service may take for a batch
 )
@@ -33,13 +33,19 @@ type Config struct {
 	Invoke func(ctx context.Context, payload []byte) ([]byte, error) // the token service
 	Now    func() time.Time                                          // the schedule follows it
 	Logger *slog.Logger
+	Tick   time.Duration // how often it looks, of the machine's time; 0 = 250 ms
 }
 
 // Worker drives the token service. Several processes may each have one on the same queues.
 type Worker struct{ Config }
 
 // New returns a Worker.
-func New(cfg Config) *Worker { return &Worker{cfg} }
+func New(cfg Config) *Worker {
+	if cfg.Tick == 0 {
+		cfg.Tick = tick
+	}
+	return &Worker{cfg}
+}
 
 // Send puts calls into a queue. Equal calls that still wait are one.
 func Send(ctx context.Context, q *sqlitestore.Queue, name string, delay time.Duration, calls ...tokens.Call) error {
@@ -59,7 +65,7 @@ func Send(ctx context.Context, q *sqlitestore.Queue, name string, delay time.Dur
 
 // Run works until ctx ends; a batch that has begun is finished.
 func (w *Worker) Run(ctx context.Context) {
-	ticker := time.NewTicker(poll)
+	ticker := time.NewTicker(w.Tick)
 	defer ticker.Stop()
 	var swept time.Time
 	for {

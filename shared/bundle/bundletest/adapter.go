@@ -37,6 +37,17 @@ const (
 	StoreHost   = "https://store.acme.example"
 )
 
+// OwnSecret is the secret of a client that an entry brings along, and Signature is what its reads need.
+const (
+	OwnSecret = "canary-own-secret-77b2"
+	Signature = "canary-signature-5ac0"
+)
+
+// OwnClient are the members of an entry that brings a client of its own along, of a provider with OwnClients.
+func OwnClient(id string) []any {
+	return []any{FieldClient, id, FieldSecret, OwnSecret, FieldSignature, Signature}
+}
+
 // AppFields registers the application.
 func AppFields() admin.Fields {
 	return Fields("application_id", "app-1", "client_id", "client-1", "client_secret", ClientSecret)
@@ -56,23 +67,26 @@ func raw(v any) json.RawMessage {
 // Adapter is a provider with every capability.
 type Adapter struct {
 	upstream   *Upstream
+	options    Options
 	descriptor provider.Descriptor
 }
 
 var (
 	_ provider.Authorizer       = (*Adapter)(nil)
+	_ provider.Redirector       = (*Adapter)(nil)
 	_ provider.AppValidator     = (*Adapter)(nil)
 	_ provider.Storefront       = (*Adapter)(nil)
 	_ provider.TokenSource      = (*Adapter)(nil)
 	_ provider.Identifier       = (*Adapter)(nil)
 	_ provider.Reader           = (*Adapter)(nil)
+	_ provider.Confirmer        = (*Adapter)(nil)
 	_ provider.Prober           = (*Adapter)(nil)
 	_ provider.Librarian        = (*Adapter)(nil)
 	_ provider.ConnectorChecker = (*Adapter)(nil)
 )
 
-func newAdapter(u *Upstream) *Adapter {
-	return &Adapter{upstream: u, descriptor: provider.Descriptor{
+func newAdapter(u *Upstream, o Options) *Adapter {
+	a := &Adapter{upstream: u, options: o, descriptor: provider.Descriptor{
 		Name: Name, Title: "Acme", PKCE: true, Rotates: true, CodeLife: 5 * time.Minute, AuthorizationLife: 365 * 24 * time.Hour,
 		SecretLife: 180 * 24 * time.Hour,
 		Modes:      []record.Mode{record.Browser, record.ResultURL, record.Appstore, record.RefreshToken},
@@ -82,6 +96,10 @@ func newAdapter(u *Upstream) *Adapter {
 			{Name: "account_type", Label: "Account type", Fixed: true}, {Name: "memo", Label: "Memo"}},
 		Regions:  []provider.Region{{Code: "eu", Title: "Europe", Marketplaces: []provider.Marketplace{{ID: "M1", Country: "DE", Name: "DE"}, {ID: "M2", Country: "FR", Name: "FR"}}}, {Code: "na", Title: "America", Marketplaces: []provider.Marketplace{{ID: "M9", Country: "US", Name: "US"}}}},
 		Settings: []provider.Setting{{Name: "marketplaces"}}, Resources: resources(), Notes: []string{"It exists nowhere."}}}
+	for _, change := range o.Describe {
+		change(&a.descriptor)
+	}
+	return a
 }
 
 func resources() []resource.Resource {
@@ -122,12 +140,33 @@ func (a *Adapter) Normalize(entry *record.Entry) error {
 	if !slices.Contains([]string{"eu", "na"}, entry.Settings["region"]) {
 		return fault.New(fault.Invalid, "invalid_field", "Acme has no such region.").On("region").Do("Use eu or na.")
 	}
+	if a.descriptor.AppFlag == "" {
+		return nil
+	}
+	shared := a.descriptor.UsesApp(*entry)
+	if shared == (entry.Settings[FieldClient] != "") {
+		return fault.New(fault.Invalid, "invalid_field", "There is no client, or there are two.").On(FieldClient).Do("Give one.")
+	}
+	if shared == entry.HasSecret(FieldSecret) {
+		return fault.New(fault.Invalid, "invalid_field", "There is no client secret, or there are two.").On(FieldSecret).Do("Give one.")
+	}
 	return nil
+}
+
+// RedirectURI implements provider.Redirector.
+func (a *Adapter) RedirectURI(entry record.Entry) string { return entry.Settings[FieldCallback] }
+
+// client is the OAuth client that an entry uses.
+func (a *Adapter) client(entry record.Entry, app record.App) string {
+	if a.descriptor.UsesApp(entry) {
+		return app.Fields[FieldClient]
+	}
+	return entry.Settings[FieldClient]
 }
 
 // ConsentURL implements provider.Authorizer.
 func (a *Adapter) ConsentURL(c provider.Consent) (string, error) {
-	return oauth.Query(ConsentHost+"/authorize", url.Values{"client_id": {c.App.Fields["client_id"]}, "state": {c.State.Reveal()},
+	return oauth.Query(ConsentHost+"/authorize", url.Values{"client_id": {a.client(c.Entry, c.App)}, "state": {c.State.Reveal()},
 		"redirect_uri": {c.RedirectURI}, "code_challenge": {c.Challenge}})
 }
 
@@ -164,18 +203,33 @@ func (a *Adapter) ContinueURL(login provider.Login, redirectURI string, state se
 }
 
 // TokenClient implements provider.TokenSource.
-func (a *Adapter) TokenClient(_ record.Entry, app provider.AppCredentials) oauth.Client {
-	return oauth.Client{HTTP: a.upstream.Client, TokenURL: a.upstream.URL + "/token", ID: app.App.Fields["client_id"], Secret: app.Secrets["client_secret"]}
+func (a *Adapter) TokenClient(entry record.Entry, app provider.AppCredentials) oauth.Client {
+	c := oauth.Client{HTTP: a.upstream.Client, TokenURL: a.upstream.URL + "/token", ID: a.client(entry, app.App), Secret: app.Secrets[FieldSecret],
+		Claims: a.options.Claims}
+	if a.options.Revokes {
+		c.RevokeURL = a.upstream.URL + "/revoke"
+	}
+	return c
 }
 
 // Identify implements provider.Identifier.
-func (a *Adapter) Identify(ctx context.Context, _ record.Entry, _ map[string]string, call provider.Caller) (record.Account, error) {
+func (a *Adapter) Identify(ctx context.Context, _ record.Entry, claims map[string]string, call provider.Caller) (record.Account, error) {
 	answer, err := call(ctx, provider.Call{Op: resource.Operation{ID: "me", Path: "/me"}, Params: url.Values{}})
 	if err != nil {
 		return record.Account{}, err
 	}
 	id := gjson.GetBytes(answer.Body, "id").String()
-	return record.Account{ID: id, Name: "Account " + id, Identity: record.Verified}, nil
+	account := record.Account{ID: id, Name: "Account " + id, Identity: record.Verified}
+	for _, member := range gjson.GetBytes(answer.Body, "members").Array() {
+		account.Members = append(account.Members, record.Member{Kind: SettingBusiness, ID: member.String(), Active: true})
+	}
+	for _, name := range a.options.Claims {
+		if account.Details == nil {
+			account.Details = map[string]string{}
+		}
+		account.Details[name] = claims[name]
+	}
+	return account, nil
 }
 
 // BaseURL implements provider.Reader.
@@ -197,7 +251,27 @@ func (a *Adapter) Resolve(name string, target provider.Target, _ time.Time) []st
 // Sign implements provider.Reader.
 func (a *Adapter) Sign(r *http.Request, on provider.Session, _ provider.Call, _ time.Time) error {
 	r.Header.Set("Authorization", "Bearer "+on.Access.Reveal())
+	if named := on.Connector.Settings[SettingBusiness]; len(named) == 1 {
+		r.Header.Set(EchoHeader, named[0])
+	}
+	if !a.descriptor.ReadsNeedSecrets() {
+		return nil
+	}
+	signature, ok := on.Secrets[FieldSignature]
+	if !ok {
+		return fault.New(fault.Misconfigured, "client_misconfigured", "There is no signature.").Do("Set " + FieldSignature + ".")
+	}
+	r.Header.Set("X-Signature", signature.Reveal())
 	return nil
+}
+
+// Confirm implements provider.Confirmer.
+func (a *Adapter) Confirm(on provider.Session, _ provider.Call, header http.Header) error {
+	named := on.Connector.Settings[SettingBusiness]
+	if !a.options.Echo || len(named) == 0 || header.Get(EchoHeader) == named[0] {
+		return nil
+	}
+	return fault.New(fault.Refused, "business_mismatch", "Acme answered for another business.").Do("Tell the operator.")
 }
 
 // Judge implements provider.Reader.
@@ -241,6 +315,10 @@ func (a *Adapter) Locate(ctx context.Context, _ provider.Target, _ resource.Reso
 		return provider.Document{}, err
 	}
 	body := gjson.ParseBytes(answer.Body)
+	if body.Get("behind").Bool() {
+		call := provider.Call{Op: resource.Operation{ID: "fetch", Path: "/reports/{item}/bytes"}, Params: url.Values{"item": {item}}, Accept: "text/csv"}
+		return provider.Document{Call: &call, Gzip: body.Get("gzip").Bool(), Personal: body.Get("personal").Bool()}, nil
+	}
 	return provider.Document{URL: secret.New(body.Get("url").String()), Gzip: body.Get("gzip").Bool(), Personal: body.Get("personal").Bool(),
 		Life: time.Duration(body.Get("life").Int()) * time.Second}, nil
 }

@@ -61,12 +61,6 @@ func (c *Clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Options change a bench. The zero value is the usual one.
-type Options struct {
-	Now   func() time.Time // nil: the bench's own Clock
-	Plain bool             // the provider is reached without a network, as package synctest needs it
-}
-
 // Bench is everything above the store, wired together.
 type Bench struct {
 	testing.TB
@@ -92,12 +86,16 @@ type Bench struct {
 	invoke func(context.Context, tokens.Call) (tokens.Answer, error) // guarded by mu
 	nudge  func(ctx context.Context, call tokens.Call) error         // guarded by mu
 	nows   func() time.Time
+	log    *slog.Logger
 }
 
 // New makes a bench that ends with the test.
 func New(t testing.TB, o Options) *Bench {
 	t.Helper()
-	b := &Bench{TB: t, Clock: &Clock{now: time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)}, nows: o.Now}
+	b := &Bench{TB: t, Clock: &Clock{now: time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)}, nows: o.Now, log: slog.New(slog.DiscardHandler)}
+	if o.Log != nil {
+		b.log = slog.New(slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	if b.nows == nil {
 		b.nows = b.Clock.Now
 	}
@@ -110,9 +108,9 @@ func New(t testing.TB, o Options) *Bench {
 	for _, tenant := range []string{Tenant, Other} {
 		b.OK(ring.Create(t.Context(), tenant))
 	}
-	b.Vault = vault.New(vault.Config{Items: b.Store, Due: engine, Sealer: ring, Now: b.nows, Random: rand.Reader})
+	b.Vault = vault.New(vault.Config{Items: b.Store, Due: engine, Sealer: ring, Now: b.nows, Random: rand.Reader, Dates: b.dates})
 	b.Upstream = newUpstream(t, o.Plain)
-	b.Adapter = newAdapter(b.Upstream)
+	b.Adapter = newAdapter(b.Upstream, o)
 	b.people()
 	b.services()
 	return b
@@ -131,11 +129,7 @@ func (b *Bench) people() {
 }
 
 func (b *Bench) services() {
-	log := slog.New(slog.DiscardHandler)
-	client := b.Upstream.Client
-	b.Tokens = refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Provider, HTTP: client, Now: b.nows,
-		Random: rand.Reader, Logger: log, Rescue: func(context.Context, tokens.Call) error { return errors.New("no rescue here") },
-		StoreBudget: time.Second, RescueInterval: 10 * time.Millisecond})
+	b.Tokens = b.NewTokens()
 	b.Admin = admin.New(admin.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Provider,
 		Providers: func() []provider.Adapter { return []provider.Adapter{b.Adapter} }, Tokens: b.Invoke, Now: b.nows, Random: rand.Reader})
 	b.Authorize = authorize.New(authorize.Config{Vault: b.Vault, Provider: b.Provider, Tokens: b.Invoke, PublicURL: PublicURL,
@@ -143,10 +137,25 @@ func (b *Bench) services() {
 	b.Read = b.NewRead()
 }
 
-// NewRead makes a read service that remembers nothing yet, as another instance of the function would be.
+// NewTokens makes a token service that remembers nothing yet, as another instance of the function would be.
+func (b *Bench) NewTokens() *refresh.Service {
+	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Provider, HTTP: b.Upstream.Client, Now: b.nows,
+		Random: rand.Reader, Logger: b.log, Rescue: func(context.Context, tokens.Call) error { return errors.New("no rescue here") },
+		StoreBudget: time.Second, RescueInterval: 10 * time.Millisecond})
+}
+
+// NewRead does the same for the read service.
 func (b *Bench) NewRead() *read.Service {
-	return read.New(read.Config{Vault: b.Vault, Provider: b.Provider, Tokens: b.Invoke, Nudge: b.Nudge, HTTP: b.Upstream.Client,
-		Now: b.nows, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler)})
+	return read.New(read.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Provider, Tokens: b.Invoke, Nudge: b.Nudge,
+		HTTP: b.Upstream.Client, Now: b.nows, Random: rand.Reader, Logger: b.log})
+}
+
+func (b *Bench) dates(entry record.Entry) (usesApp bool, announced []record.Horizon) {
+	adapter, ok := b.Provider(entry.Provider)
+	if !ok {
+		return true, nil
+	}
+	return provider.Dates(adapter, entry)
 }
 
 // Provider finds the one provider of the bench.
@@ -247,18 +256,19 @@ func (b *Bench) App() {
 	b.OK(err)
 }
 
-// Entry makes a pending entry.
-func (b *Bench) Entry(alias string) record.Entry {
+// Entry makes a pending entry. more are further members of the request, names and values.
+func (b *Bench) Entry(alias string, more ...any) record.Entry {
 	b.Helper()
-	entry, err := b.Admin.CreateEntry(b.Context(), b.Owner, "", Fields("provider", Name, "alias", alias, "environment", "production"))
+	in := Fields(append([]any{"provider", Name, "alias", alias, "environment", "production"}, more...)...)
+	entry, err := b.Admin.CreateEntry(b.Context(), b.Owner, "", in)
 	b.OK(err)
 	return entry
 }
 
 // Active makes an entry whose token lives an hour from now.
-func (b *Bench) Active(alias string) record.Entry {
+func (b *Bench) Active(alias string, more ...any) record.Entry {
 	b.Helper()
-	entry := b.Entry(alias)
+	entry := b.Entry(alias, more...)
 	b.Install(entry, b.Upstream.Issue("acct-"+alias), time.Hour)
 	return entry
 }

@@ -1,10 +1,14 @@
 package bundletest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +38,12 @@ type Upstream struct {
 	seen    map[string][]*http.Request  // by path without the region; guarded by mu
 	token   http.HandlerFunc            // in place of the token endpoint; guarded by mu
 	life    int                         // seconds that an access token lives; guarded by mu
+	clients map[string]string           // client id → secret, where that is not ClientSecret; guarded by mu
+	forms   []url.Values                // that the token endpoint has had; guarded by mu
+	revoked []string                    // tokens that were given back; guarded by mu
+	revoke  http.HandlerFunc            // in place of the revocation endpoint; guarded by mu
+	members map[string][]string         // account → its businesses; guarded by mu
+	says    map[string]any              // further members of a token answer; guarded by mu
 }
 
 type code struct {
@@ -42,7 +52,8 @@ type code struct {
 
 func newUpstream(t testing.TB, plain bool) *Upstream {
 	u := &Upstream{access: map[string]string{}, refresh: map[string]string{}, codes: map[string]code{},
-		routes: map[string]http.HandlerFunc{}, seen: map[string][]*http.Request{}, life: 3600}
+		routes: map[string]http.HandlerFunc{}, seen: map[string][]*http.Request{}, life: 3600,
+		clients: map[string]string{}, members: map[string][]string{}, says: map[string]any{}}
 	if plain {
 		u.URL, u.Client = "https://api.acme.example", &http.Client{Transport: direct{u}}
 		return u
@@ -90,6 +101,55 @@ func (u *Upstream) Revoke(access secret.Text) {
 	delete(u.access, access.Reveal())
 }
 
+// TakeSecret sets the secret that the token endpoint takes of a client. Of every other one it takes ClientSecret.
+func (u *Upstream) TakeSecret(client, value string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.clients[client] = value
+}
+
+// SetMembers says which businesses an account has.
+func (u *Upstream) SetMembers(account string, businesses ...string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.members[account] = businesses
+}
+
+// Say adds a member to every answer of the token endpoint.
+func (u *Upstream) Say(name string, value any) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.says[name] = value
+}
+
+// Forms are the forms that the token endpoint has had.
+func (u *Upstream) Forms() []url.Values {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.forms)
+}
+
+// OnRevoke puts something in the place of the revocation endpoint; nil puts it back.
+func (u *Upstream) OnRevoke(handler http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.revoke = handler
+}
+
+// Revoked are the tokens that the revocation endpoint was told of, one for each time.
+func (u *Upstream) Revoked() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.revoked)
+}
+
+// Living are the refresh tokens that the token endpoint would take.
+func (u *Upstream) Living() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Sorted(maps.Keys(u.refresh))
+}
+
 // Consent gives out a code for an account, as the consent page does. challenge is what the consent URL said.
 func (u *Upstream) Consent(account, challenge string) string {
 	u.mu.Lock()
@@ -134,9 +194,11 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	u.mu.Lock()
 	u.seen[path] = append(u.seen[path], r.Clone(r.Context()))
-	token, route := u.token, u.routes[path]
+	token, revoke, route := u.token, u.revoke, u.routes[path]
 	u.mu.Unlock()
 	switch {
+	case path == "/revoke":
+		u.revocation(w, r, revoke)
 	case path == "/token" && token != nil:
 		token(w, r)
 	case path == "/token":
@@ -154,7 +216,9 @@ func (u *Upstream) api(w http.ResponseWriter, r *http.Request, path string, rout
 	case !ok:
 		Refuse(w, http.StatusUnauthorized, "expired")
 	case path == "/me":
-		_ = json.NewEncoder(w).Encode(map[string]string{"id": account})
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": account, "members": u.members[account]})
 	case route == nil:
 		Refuse(w, http.StatusNotFound, "no_such_thing")
 	default:
@@ -183,12 +247,14 @@ func (u *Upstream) tokens(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		_, _ = fmt.Fprintf(w, `{"error":%q}`, code)
 	}
-	if r.FormValue("client_secret") != ClientSecret {
+	_ = r.ParseForm()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.forms = append(u.forms, r.Form)
+	if !u.proved(r) {
 		deny(http.StatusUnauthorized, "invalid_client")
 		return
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	var account string
 	switch r.FormValue("grant_type") {
 	case "authorization_code":
@@ -212,6 +278,30 @@ func (u *Upstream) tokens(w http.ResponseWriter, r *http.Request) {
 	}
 	issued := u.issueLocked(account)
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": issued.Access.Reveal(), "refresh_token": issued.Refresh.Reveal(),
-		"token_type": "bearer", "expires_in": u.life})
+	out := map[string]any{"access_token": issued.Access.Reveal(), "refresh_token": issued.Refresh.Reveal(), "token_type": "bearer", "expires_in": u.life}
+	maps.Copy(out, u.says)
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+// proved reports whether a client brings its secret. u.mu is held.
+func (u *Upstream) proved(r *http.Request) bool {
+	return r.FormValue("client_secret") == cmp.Or(u.clients[r.FormValue("client_id")], ClientSecret)
+}
+
+// revocation is the revocation endpoint (RFC 7009): it says yes of any token, and one that it knows is dead afterwards.
+func (u *Upstream) revocation(w http.ResponseWriter, r *http.Request, instead http.HandlerFunc) {
+	_ = r.ParseForm()
+	u.mu.Lock()
+	u.revoked = append(u.revoked, r.Form.Get("token"))
+	proved := u.proved(r)
+	if proved && instead == nil {
+		delete(u.refresh, r.Form.Get("token"))
+	}
+	u.mu.Unlock()
+	switch {
+	case instead != nil:
+		instead(w, r)
+	case !proved:
+		Refuse(w, http.StatusUnauthorized, "invalid_client")
+	}
 }

@@ -5,6 +5,7 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,12 +13,19 @@ import (
 
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/amazon"
+	"connectorvault/shared/provider/sage"
 )
 
 // Options is what the adapters need. Its JSON form is the endpoints alone: what an operator may set.
 type Options struct {
 	HTTP   *http.Client     `json:"-"` // for token endpoints; nil = each adapter's own
 	Amazon amazon.Endpoints `json:"amazon,omitzero"`
+	Sage   sage.Endpoints   `json:"sage,omitzero"`
+}
+
+// Validate reports the first address that no provider can be reached at.
+func (o Options) Validate() error {
+	return cmp.Or(o.Amazon.Validate(), o.Sage.Validate())
 }
 
 // Catalog is the shipped adapters by name. It is safe for concurrent use.
@@ -29,6 +37,7 @@ type Catalog struct {
 func New(options Options) *Catalog {
 	return of(
 		amazon.New(amazon.Options{HTTP: options.HTTP, Endpoints: options.Amazon}),
+		sage.New(sage.Options{HTTP: options.HTTP, Endpoints: options.Sage}),
 	)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,8 @@ import (
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
+	"connectorvault/shared/resource"
 	"connectorvault/shared/secret"
 )
 
@@ -75,6 +78,7 @@ func authorization(t *testing.T, h Harness) {
 		}
 		consentURL(t, h, address, state, redirect)
 	}
+	redirects(t, h)
 	code := "code-" + canary
 	callback, err := authorizer.ParseCallback(h.Callback(state, code))
 	if err != nil || callback.State.Reveal() != state || callback.Code.Reveal() != code || callback.Denied != "" {
@@ -106,12 +110,28 @@ func consentURL(t *testing.T, h Harness, address, state, redirect string) {
 	if !slices.Contains(all, state) || !slices.Contains(all, redirect) {
 		t.Errorf("the consent page is not told state and redirect unchanged: %v", query)
 	}
-	if pkce := query.Get("code_challenge"); (pkce == "challenge" && query.Get("code_challenge_method") == "S256") != h.Adapter.Descriptor().PKCE {
+	if pkce := query.Get("code_challenge"); (pkce == "challenge" && query.Get("code_challenge_method") == "S256") != (h.Adapter.Descriptor().PKCE && !h.NoChallenge) {
 		t.Errorf("the consent page is told the challenge %q", pkce)
 	}
 	for name, value := range h.App.Secrets {
 		if strings.Contains(address, value.Reveal()) {
 			t.Errorf("the consent page is told %s", name)
+		}
+	}
+}
+
+// redirects asks a Redirector for the entries' own addresses.
+func redirects(t *testing.T, h Harness) {
+	t.Helper()
+	redirector, ok := h.Adapter.(provider.Redirector)
+	if !ok {
+		return
+	}
+	for _, e := range normalized(t, h) {
+		address := redirector.RedirectURI(e)
+		u, err := url.Parse(address)
+		if address != "" && (err != nil || !u.IsAbs() || u.Host == "" || u.User != nil || strings.ContainsAny(address, "?# ")) {
+			t.Errorf("%v comes back at %q", e.Settings, address)
 		}
 	}
 }
@@ -153,13 +173,16 @@ func tokens(t *testing.T, h Harness) {
 		_, _ = fmt.Fprintf(w, `{"error":"invalid_client","error_description":%q}`, string(body)+r.Header.Get("Authorization"))
 	}))
 	defer server.Close()
-	app := h.App
-	app.Secrets = secrets(h)
 	for _, e := range normalized(t, h) {
 		posts.Store(0)
-		client := source.TokenClient(e, app)
-		if client.HTTP == nil || client.TokenURL == "" {
-			t.Fatalf("the client has no HTTP client or no address: %+v", client)
+		client := source.TokenClient(e, credentials(h, e))
+		if client.HTTP == nil || client.TokenURL == "" || client.ID == "" || client.Secret.Reveal() != canary {
+			t.Fatalf("the client has no HTTP client, address, id or secret: %+v", client)
+		}
+		for _, address := range []string{client.TokenURL, client.RevokeURL} {
+			if u, err := url.Parse(address); address != "" && (err != nil || u.Scheme != "https" && !strings.HasPrefix(u.Host, "127.0.0.1")) {
+				t.Errorf("tokens are sent to %q", address)
+			}
 		}
 		client.HTTP, client.TokenURL = server.Client(), server.URL
 		_, err := client.Refresh(context.Background(), secret.New(canary))
@@ -184,29 +207,160 @@ func reads(t *testing.T, h Harness) {
 			t.Errorf("%v is read at %q", e.Settings, reader.BaseURL(e))
 		}
 		probes(t, h, e, reader)
+		for _, op := range operations(h) {
+			signs(t, h, e, reader, op)
+		}
 		if got := reader.Resolve("$no-such-default", provider.Target{Entry: e, Account: h.Account}, now()); got != nil {
 			t.Errorf("an unknown default is %v", got)
 		}
 	}
-	signs(t, reader)
 	judges(t, reader)
 	if id, rate := reader.Meta(http.Header{}); id != "" || rate != 0 {
 		t.Errorf("no header says %q and %v", id, rate)
 	}
 }
 
-func signs(t *testing.T, reader provider.Reader) {
+// signs puts the headers on a call of every operation. It may refuse a session that lacks something, and says what.
+func signs(t *testing.T, h Harness, e record.Entry, reader provider.Reader, op resource.Operation) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://api.example/path?a=b", nil)
-	if err != nil {
-		t.Fatal(err)
+	sign := func(on provider.Session) (*http.Request, error) {
+		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://api.example/path?a=b", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", "application/json")
+		return r, reader.Sign(r, on, provider.Call{Op: op, Params: url.Values{}}, now())
 	}
-	reader.Sign(r, secret.New(canary), now())
-	if r.URL.String() != "https://api.example/path?a=b" || r.Body != nil || r.ContentLength != 0 {
-		t.Errorf("signing changed the request: %s", r.URL)
+	r, err := sign(session(h, e))
+	if err != nil {
+		t.Errorf("%s is not signed: %v", op.ID, err)
+		return
+	}
+	if r.URL.String() != "https://api.example/path?a=b" || r.Body != nil || r.ContentLength != 0 || r.Header.Get("Accept") != "application/json" {
+		t.Errorf("signing %s changed the request: %s %v", op.ID, r.URL, r.Header)
 	}
 	if !strings.Contains(fmt.Sprint(r.Header), canary) {
-		t.Error("the token is in no header")
+		t.Errorf("the token is in no header of %s", op.ID)
+	}
+	// A connector that is nobody's, an account that is not known, secrets that are not there.
+	lacking := session(h, e)
+	lacking.Connector, lacking.Account, lacking.Secrets = record.Connector{ID: "con_1"}, record.Account{}, nil
+	if _, err := sign(lacking); err != nil {
+		explained(t, "a session that lacks something", err)
+	}
+	confirms(t, h, e, reader, op)
+}
+
+// confirms asks whether an answer that says nothing of whom it is for is passed on; if not, that is a refusal.
+func confirms(t *testing.T, h Harness, e record.Entry, reader provider.Reader, op resource.Operation) {
+	t.Helper()
+	confirmer, ok := reader.(provider.Confirmer)
+	if !ok {
+		return
+	}
+	if err := confirmer.Confirm(session(h, e), provider.Call{Op: op}, http.Header{}); err != nil {
+		explained(t, "an answer that says nothing", err)
+		if fault.KindOf(err) != fault.Refused {
+			t.Errorf("an answer to %s that says nothing is a case of %s", op.ID, fault.KindOf(err))
+		}
+	}
+}
+
+// explained holds an error to what a caller needs of it.
+func explained(t *testing.T, of string, err error) {
+	t.Helper()
+	f := fault.As(err)
+	if f.Kind == fault.Internal || f.Code == "" || f.Detail == "" || f.Action == "" {
+		t.Errorf("%s is met with %+v", of, f)
+	}
+	if text := formatted(err); strings.Contains(text, canary) || strings.Contains(text, readCanary) {
+		t.Errorf("%s is met with an error that says a secret: %v", of, err)
+	}
+}
+
+// connector checks the harness's, twice: what is stored is taken again.
+func connector(t *testing.T, h Harness) {
+	checker, ok := h.Adapter.(provider.ConnectorChecker)
+	if !ok {
+		t.Skip("connectors have no settings")
+	}
+	for _, e := range normalized(t, h) {
+		for _, account := range []*record.Account{nil, &h.Account} {
+			c := h.Connector
+			c.Settings = maps.Clone(c.Settings)
+			if err := checker.CheckConnector(e, account, &c); err != nil {
+				t.Fatalf("the harness's connector is refused for %v: %v", e.Settings, err)
+			}
+			once := maps.Clone(c.Settings)
+			if err := checker.CheckConnector(e, account, &c); err != nil || !reflect.DeepEqual(once, c.Settings) {
+				t.Errorf("%v became %v the second time, %v", once, c.Settings, err)
+			}
+		}
+	}
+}
+
+// documents asks where those lie, of a provider that does not answer. Who needs no answer says one place, and gives none
+// of what is personal to those who may not see it.
+func documents(t *testing.T, h Harness) {
+	librarian, ok := h.Adapter.(provider.Librarian)
+	if !ok {
+		t.Skip("there are no documents")
+	}
+	silent := func(context.Context, provider.Call) (provider.Answer, error) {
+		return provider.Answer{}, fault.New(fault.Unavailable, "provider_unavailable", "The provider does not answer.").Do("Try again.")
+	}
+	for _, e := range normalized(t, h) {
+		target := provider.Target{Entry: e, Account: h.Account, Connector: h.Connector}
+		for _, res := range h.Adapter.Descriptor().Resources {
+			if !res.Document {
+				continue
+			}
+			for _, personal := range []bool{false, true} {
+				doc, err := librarian.Locate(context.Background(), target, res, "item", personal, silent)
+				switch {
+				case err != nil:
+					explained(t, "the document of "+res.Name, err)
+				case doc.URL.IsZero() == (doc.Call == nil):
+					t.Errorf("the document of %s lies in one place too many, or nowhere", res.Name)
+				case doc.Personal && !personal:
+					t.Errorf("the personal document of %s is shown to whoever asks", res.Name)
+				case doc.Call != nil:
+					fetchable(t, h, e, *doc.Call)
+				}
+			}
+		}
+	}
+}
+
+func fetchable(t *testing.T, h Harness, e record.Entry, call provider.Call) {
+	t.Helper()
+	reader, ok := h.Adapter.(provider.Reader)
+	if !ok || call.Accept == "" || call.Op.Method != "" && call.Op.Method != http.MethodGet {
+		t.Errorf("%s fetches no document", call.Op.ID)
+		return
+	}
+	if _, err := resource.Build(call.Op, reader.BaseURL(e), call.Params); err != nil {
+		t.Errorf("%s cannot be called: %v", call.Op.ID, err)
+	}
+	signs(t, h, e, reader, call.Op)
+}
+
+// horizon asks a Watcher for dates, which do not move by themselves.
+func horizon(t *testing.T, h Harness) {
+	watcher, ok := h.Adapter.(provider.Watcher)
+	if !ok {
+		t.Skip("nothing is announced")
+	}
+	for _, e := range normalized(t, h) {
+		dates := watcher.Horizon(e)
+		for _, d := range dates {
+			if d.Name != record.RetirementEnd || d.At.IsZero() || d.Detail == "" {
+				t.Errorf("%+v says not what ends, or when", d)
+			}
+		}
+		if !reflect.DeepEqual(dates, watcher.Horizon(e)) {
+			t.Errorf("the horizon of %v moves", e.Settings)
+		}
 	}
 }
 

@@ -33,8 +33,14 @@ type Harness struct {
 	// Callback is the query of a good redirect with this state and code; nil where the adapter is no Authorizer.
 	Callback func(state, code string) url.Values
 
-	// Account is what an identified account looks like, for filters that follow from it.
+	// Account is what an identified account looks like, for filters and headers that follow from it.
 	Account record.Account
+
+	// Connector is one that is good for each of the entries and this account; zero where connectors have no settings.
+	Connector record.Connector
+
+	// NoChallenge says that the entries' consent page takes no PKCE challenge, although the provider's others do.
+	NoChallenge bool
 }
 
 // Run asks everything that applies to the adapter's capabilities.
@@ -50,7 +56,10 @@ func Run(t *testing.T, h Harness) {
 	t.Run("application", func(t *testing.T) { application(t, h) })
 	t.Run("authorization", func(t *testing.T) { authorization(t, h) })
 	t.Run("tokens", func(t *testing.T) { tokens(t, h) })
+	t.Run("connector", func(t *testing.T) { connector(t, h) })
 	t.Run("reader", func(t *testing.T) { reads(t, h) })
+	t.Run("documents", func(t *testing.T) { documents(t, h) })
+	t.Run("horizon", func(t *testing.T) { horizon(t, h) })
 }
 
 var (
@@ -65,6 +74,9 @@ func now() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
 // canary is a secret that must be seen nowhere but where secrets belong.
 const canary = "canary-5d1f0b8e-canary"
 
+// readCanary is a secret that reads need.
+const readCanary = "canary-97c6a3f2-canary"
+
 func descriptor(t *testing.T, h Harness) {
 	d := h.Adapter.Descriptor()
 	if d != h.Adapter.Descriptor() {
@@ -75,6 +87,8 @@ func descriptor(t *testing.T, h Harness) {
 	}
 	fields(t, "application", d.AppFields)
 	fields(t, "entry", d.Fields)
+	client(t, d)
+	settings(t, d)
 	codes, ids := map[string]bool{}, map[string]bool{}
 	for _, r := range d.Regions {
 		if r.Code == "" || r.Title == "" || codes[r.Code] {
@@ -113,8 +127,57 @@ func fields(t *testing.T, of string, all []provider.Field) {
 			t.Errorf("the %s's field %s is a secret that one can choose", of, f.Name)
 		case f.Default != "" && len(f.Options) > 0 && !slices.Contains(f.Options, f.Default):
 			t.Errorf("the default of the %s's field %s is none of its options", of, f.Name)
+		case f.Reads && !f.Secret:
+			t.Errorf("the %s's field %s is no secret, so reads have it anyway", of, f.Name)
+		case f.Flag && (f.Secret || f.Default != "" || len(f.Options) > 0):
+			t.Errorf("the %s's field %s is a flag and something else", of, f.Name)
 		}
 		seen[f.Name] = true
+	}
+}
+
+// client asks whether it is clear whose OAuth client an entry uses.
+func client(t *testing.T, d *provider.Descriptor) {
+	t.Helper()
+	find := func(all []provider.Field, name string) (provider.Field, bool) {
+		i := slices.IndexFunc(all, func(f provider.Field) bool { return f.Name == name })
+		if i < 0 {
+			return provider.Field{}, false
+		}
+		return all[i], true
+	}
+	if flag, there := find(d.Fields, d.AppFlag); d.AppFlag != "" && (!there || !flag.Flag || !flag.Fixed || len(d.AppFields) == 0) {
+		t.Errorf("the flag %q is no fixed flag of an entry, or there is no application", d.AppFlag)
+	}
+	if d.ClientID != "" {
+		own, both := find(d.Fields, d.ClientID)
+		shared, there := find(d.AppFields, d.ClientID)
+		if !there || own.Secret || shared.Secret || both != (d.AppFlag != "") || both && !own.Fixed {
+			t.Errorf("the client's id %q is no public field of an application, or of an entry that may bring its own", d.ClientID)
+		}
+	}
+	for _, own := range d.Fields {
+		if shared, both := find(d.AppFields, own.Name); both && (own.Secret != shared.Secret || own.Reads != shared.Reads) {
+			t.Errorf("%s is not as secret for an entry as for an application", own.Name)
+		}
+	}
+}
+
+// settings looks at what connectors say of themselves, and at the limits of an application.
+func settings(t *testing.T, d *provider.Descriptor) {
+	t.Helper()
+	seen := map[string]provider.Setting{"resources": {}}
+	for _, s := range d.Settings {
+		if _, twice := seen[s.Name]; twice || !snakeShape.MatchString(s.Name) || s.Label == "" {
+			t.Errorf("the setting %q is not in snake case, has no label, or is there twice", s.Name)
+		}
+		seen[s.Name] = s
+	}
+	if _, there := seen[d.Member]; d.Member != "" && !there {
+		t.Errorf("connectors name a member in %s, which is none of their settings", d.Member)
+	}
+	if d.Concurrent < 0 || d.Rate < 0 || d.Burst < 0 || (d.Rate > 0) != (d.Burst > 0) {
+		t.Errorf("an application may make %d calls at once, with rate %v and burst %d", d.Concurrent, d.Rate, d.Burst)
 	}
 }
 
@@ -198,6 +261,36 @@ func normalize(t *testing.T, h Harness) {
 	if err := h.Adapter.Normalize(&odd); fault.As(err).Field != "no_such_setting" {
 		t.Errorf("an unknown setting is met with %v", err)
 	}
+}
+
+// credentials are what an entry's client asks with, all its secrets being the canary: the harness's application, or
+// what the entry brings along.
+func credentials(h Harness, e record.Entry) provider.AppCredentials {
+	d := h.Adapter.Descriptor()
+	all := provider.AppCredentials{Secrets: map[string]secret.Text{}}
+	fields := d.Fields
+	if d.UsesApp(e) {
+		all.App, fields = h.App.App, d.AppFields
+	}
+	for _, f := range fields {
+		if f.Secret {
+			all.Secrets[f.Name] = secret.New(canary)
+		}
+	}
+	return all
+}
+
+// session is one with everything that a call may need.
+func session(h Harness, e record.Entry) provider.Session {
+	on := provider.Session{Target: provider.Target{Entry: e, Account: h.Account, Connector: h.Connector}, Access: secret.New(canary),
+		Secrets: map[string]secret.Text{}}
+	d := h.Adapter.Descriptor()
+	for _, f := range slices.Concat(d.Fields, d.AppFields) {
+		if f.Secret && f.Reads {
+			on.Secrets[f.Name] = secret.New(readCanary)
+		}
+	}
+	return on
 }
 
 // secrets returns the harness's application with every secret replaced by the canary.

@@ -1,6 +1,8 @@
 package providertest
 
 import (
+	"context"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -24,7 +26,11 @@ func resources(t *testing.T, h Harness) {
 			if !kebabShape.MatchString(r.Name) || seen[r.Name] {
 				t.Error("the name is not in kebab case, or is there twice")
 			}
+			if found, _ := h.Adapter.Descriptor().Resource(r.Name); found.Name != r.Name {
+				t.Errorf("under its name one finds %q", found.Name)
+			}
 			seen[r.Name] = true
+			aliases(t, r, seen)
 			if r.Title == "" || (r.List == nil && r.Item == nil) {
 				t.Error("it has no title, or nothing can be read")
 			}
@@ -39,6 +45,30 @@ func resources(t *testing.T, h Harness) {
 			}
 		})
 	}
+}
+
+// aliases are names as others are, and lead to nothing else.
+func aliases(t *testing.T, r resource.Resource, seen map[string]bool) {
+	t.Helper()
+	for _, name := range r.Aliases {
+		if !kebabShape.MatchString(name) || seen[name] {
+			t.Errorf("the alias %q is not in kebab case, or is a name already", name)
+		}
+		seen[name] = true
+	}
+}
+
+// operations are all that read.
+func operations(h Harness) []resource.Operation {
+	var all []resource.Operation
+	for _, r := range h.Adapter.Descriptor().Resources {
+		for _, op := range []*resource.Operation{r.List, r.Item} {
+			if op != nil {
+				all = append(all, *op)
+			}
+		}
+	}
+	return all
 }
 
 func operation(t *testing.T, h Harness, op resource.Operation, item bool) {
@@ -239,15 +269,30 @@ func probes(t *testing.T, h Harness, e record.Entry, reader provider.Reader) {
 	if !ok {
 		return
 	}
-	for _, p := range prober.Probes(provider.Target{Entry: e, Account: h.Account}, now()) {
+	// An entry is checked without a connector.
+	on := session(h, e)
+	on.Connector = record.Connector{}
+	for _, p := range prober.Probes(on.Target, now()) {
 		if _, known := h.Adapter.Descriptor().Resource(p.Resource); !known {
 			t.Errorf("the probe of %q shows nothing that can be read", p.Resource)
 		}
 		if _, err := resource.Build(p.Op, reader.BaseURL(e), p.Params); err != nil {
 			t.Errorf("the probe of %s cannot be called: %v", p.Resource, err)
 		}
+		signable(t, p, on, reader)
 		if _, dropped := resource.WithoutPersonal(p.Op, p.Params); len(dropped) > 0 {
 			t.Errorf("the probe of %s asks for %v", p.Resource, dropped)
 		}
+	}
+}
+
+func signable(t *testing.T, p provider.Probe, on provider.Session, reader provider.Reader) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://api.example/path", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Sign(r, on, provider.Call{Op: p.Op, Params: p.Params}, now()); err != nil {
+		t.Errorf("the probe of %s cannot be signed: %v", p.Resource, err)
 	}
 }

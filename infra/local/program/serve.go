@@ -1,4 +1,10 @@
-package main
+// Package program runs the whole bundle in one process: every function behind a stand-in for API Gateway, EventBridge
+// and the queues.
+//
+// The argument: whoever wants to see the product fail must run the very program that people run, with a hand between
+// its parts. So the program is a package, its flags are a struct, and what can be put in between is a hook there, which
+// no flag reaches.
+package program
 
 import (
 	"context"
@@ -28,7 +34,6 @@ import (
 	"connectorvault/infra/local/owners"
 	"connectorvault/infra/local/worker"
 	"connectorvault/shared/bundle"
-	"connectorvault/shared/ident"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
@@ -36,9 +41,6 @@ import (
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
 )
-
-// localTenant is the one tenant of this program.
-const localTenant = ident.Tenant + "1000000000000000"
 
 // tokenTime is how long one call of the token service may take, as its Lambda's timeout.
 const tokenTime = 60 * time.Second
@@ -49,30 +51,30 @@ const (
 	purgeEvery = 10 * time.Minute
 )
 
-// serve runs everything until ctx ends, and returns when what had begun is finished.
-func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
+// Run runs everything until ctx ends, and returns when what had begun is finished.
+func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	began := time.Now()
-	logger := newLogger(stderr, o.verbose)
-	replaced, err := readEndpoints(o.endpoints)
+	logger := newLogger(stderr, o.Verbose)
+	replace, err := readEndpoints(o.Endpoints)
 	if err != nil {
 		return err
 	}
-	listener, err := listen(o.listen)
+	listener, err := listen(o.Listen)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = listener.Close() }()
 
-	if err := makeFolder(o.data); err != nil {
+	if err := makeFolder(o.Data); err != nil {
 		return err
 	}
-	steps, err := clock.Open(filepath.Join(o.data, "clock"))
+	steps, err := clock.Open(filepath.Join(o.Data, "clock"))
 	if err != nil {
 		return err
 	}
-	vaultStore, queue, err := sqlitestore.OpenFolder(ctx, sqlitestore.FolderConfig{Path: o.data, Now: steps.Now, Random: rand.Reader})
+	vaultStore, queue, err := sqlitestore.OpenFolder(ctx, sqlitestore.FolderConfig{Path: o.Data, Now: steps.Now, Random: rand.Reader})
 	if err != nil {
-		return fmt.Errorf("the data folder %s cannot be used: %w", o.data, err)
+		return fmt.Errorf("the data folder %s cannot be used: %w", o.Data, err)
 	}
 	defer func() { _ = vaultStore.Close(); _ = queue.Close() }()
 
@@ -81,13 +83,16 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer sims.close()
-	endpoints := merge(sims.endpoints, replaced)
+	endpoints, err := replace(sims.endpoints)
+	if err != nil {
+		return err
+	}
 
-	p := &program{logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
+	p := &program{options: o, logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
 	if err := p.assemble(ctx, endpoints); err != nil {
 		return err
 	}
-	owner, err := owners.Mint(ctx, p.bundle.Vault, localTenant, filepath.Join(o.data, "processes"))
+	owner, err := owners.Mint(ctx, p.bundle.Vault, Tenant, filepath.Join(o.Data, "processes"))
 	if err != nil {
 		return err
 	}
@@ -96,11 +101,12 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 			logger.Warn("the owner's key was not revoked; the next start does it", "error", err.Error())
 		}
 	}()
-	return p.run(ctx, o, listener, owner, endpoints, began, stdout)
+	return p.run(ctx, listener, owner, endpoints, began, stdout)
 }
 
 // program is the running bundle.
 type program struct {
+	options Options
 	logger  *slog.Logger
 	clock   *clock.Clock
 	store   *sqlitestore.Store
@@ -115,21 +121,12 @@ type program struct {
 
 // assemble makes every function and connects them the way AWS would.
 func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error {
-	p.bundle = bundle.New(bundle.Parts{
-		Items: p.store, Due: p.store, Secrets: p.store, Catalog: catalog.New(endpoints), Now: p.clock.Now, Random: rand.Reader,
-		Logger: p.logger, PublicURL: p.url, Invoke: p.invoke, Nudge: p.nudge,
-		Rescue: func(ctx context.Context, call tokens.Call) error {
-			return worker.Send(ctx, p.queue, worker.Rescue, 0, call)
-		},
-		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
-			return worker.Send(ctx, p.queue, worker.Due, 0, calls...)
-		},
-	})
+	p.bundle = bundle.New(p.parts(endpoints))
 	b := p.bundle
-	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: localTenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
+	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: Tenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
 		return err
 	}
-	if err := b.Keyring.Create(ctx, localTenant); err != nil {
+	if err := b.Keyring.Create(ctx, Tenant); err != nil {
 		return err
 	}
 	p.tokens = b.Refresh()
@@ -146,6 +143,38 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error
 		Now:        p.clock.Now, Random: rand.Reader, Logger: p.logger,
 	})
 	return nil
+}
+
+// parts are what the bundle stands on here, with the hooks around them.
+func (p *program) parts(endpoints catalog.Options) bundle.Parts {
+	o := p.options
+	client := bundle.Client()
+	if o.Hooks.Transport != nil {
+		client.Transport = o.Hooks.Transport(client.Transport)
+	}
+	endpoints.HTTP = client
+	parts := bundle.Parts{
+		Items: p.store, Due: p.store, Secrets: p.store, Catalog: catalog.New(endpoints), HTTP: client, Now: p.clock.Now, Random: rand.Reader,
+		Logger: p.logger, PublicURL: p.url, Invoke: p.invoke, Nudge: p.nudge,
+		Rescue: func(ctx context.Context, call tokens.Call) error {
+			return worker.Send(ctx, p.queue, worker.Rescue, 0, call)
+		},
+		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
+			return worker.Send(ctx, p.queue, worker.Due, 0, calls...)
+		},
+		PostTimeout: o.PostTimeout, StoreBudget: o.StoreBudget, RescueInterval: o.RescueInterval,
+	}
+	if o.DynamoDB != nil {
+		items := o.DynamoDB.Store()
+		parts.Items, parts.Due = items, items
+	}
+	if o.Hooks.Items != nil {
+		parts.Items = o.Hooks.Items(parts.Items)
+	}
+	if o.Hooks.Rescue != nil {
+		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
+	}
+	return parts
 }
 
 // invoke calls the token service and waits, as a Lambda invocation would: over bytes, and running on when the caller
@@ -193,8 +222,9 @@ func (p *program) nudge(ctx context.Context, call tokens.Call) error {
 
 // run serves until ctx ends. Then no new request is taken, and what has begun is finished: a token that was bought is
 // stored before the process goes.
-func (p *program) run(ctx context.Context, o options, listener net.Listener, owner *owners.Owner, endpoints catalog.Options, began time.Time, stdout io.Writer) error {
-	server := &http.Server{Handler: p.handler(o), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.Owner, endpoints catalog.Options, began time.Time, stdout io.Writer) error {
+	o := p.options
+	server := &http.Server{Handler: p.handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -202,15 +232,15 @@ func (p *program) run(ctx context.Context, o options, listener net.Listener, own
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Now: p.clock.Now, Logger: p.logger}).Run(background)
+		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick}).Run(background)
 	})
 	working.Go(func() { p.housekeep(background, owner) })
 
-	readyFile := o.readyFile
+	readyFile := o.ReadyFile
 	if readyFile == "" {
-		readyFile = filepath.Join(o.data, "ready.json")
+		readyFile = filepath.Join(o.Data, "ready.json")
 	}
-	err := writeReady(readyFile, ready{URL: p.url, OwnerKey: owner.Key.Reveal(), Simulators: endpoints})
+	err := writeReady(readyFile, Ready{URL: p.url, OwnerKey: owner.Key.Reveal(), Simulators: endpoints})
 	if err == nil {
 		_, _ = fmt.Fprintf(stdout, "Connector Vault serves %s after %d ms.\nThe owner's key lies in %s; send it as Authorization: Bearer <key>.\n",
 			p.url, time.Since(began).Milliseconds(), readyFile)
@@ -261,8 +291,8 @@ func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 }
 
 // handler adds to the gateway what only this program has.
-func (p *program) handler(o options) http.Handler {
-	if !o.clock {
+func (p *program) handler() http.Handler {
+	if !p.options.Clock {
 		return p.gateway
 	}
 	mux := http.NewServeMux()
@@ -328,15 +358,15 @@ func makeFolder(path string) error {
 	return nil
 }
 
-// ready is what the ready file says.
-type ready struct {
+// Ready is what the ready file says.
+type Ready struct {
 	URL        string          `json:"url"`
 	OwnerKey   string          `json:"owner_key"`
 	Simulators catalog.Options `json:"simulators"`
 }
 
 // writeReady writes the ready file whole, or not at all.
-func writeReady(path string, r ready) error {
+func writeReady(path string, r Ready) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -351,23 +381,27 @@ func writeReady(path string, r ready) error {
 	return nil
 }
 
-// readEndpoints reads the file that replaces providers' addresses.
-func readEndpoints(path string) (catalog.Options, error) {
-	var out catalog.Options
+// readEndpoints reads the file that replaces providers' addresses. What it returns lays them over others: an address that
+// the file does not name stays.
+func readEndpoints(path string) (over func(catalog.Options) (catalog.Options, error), err error) {
 	if path == "" {
-		return out, nil
+		return func(o catalog.Options) (catalog.Options, error) { return o, nil }, nil
 	}
 	body, err := os.ReadFile(path)
 	if err != nil {
-		return out, fmt.Errorf("the endpoints file cannot be read: %w", err)
+		return nil, fmt.Errorf("the endpoints file cannot be read: %w", err)
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&out); err != nil {
-		return out, fmt.Errorf("the endpoints file %s is not what it should be: %w", path, err)
+	over = func(o catalog.Options) (catalog.Options, error) {
+		decoder := json.NewDecoder(strings.NewReader(string(body)))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&o); err != nil {
+			return o, fmt.Errorf("the endpoints file %s is not what it should be: %w", path, err)
+		}
+		if err := o.Validate(); err != nil {
+			return o, fmt.Errorf("the endpoints file %s: %w", path, err)
+		}
+		return o, nil
 	}
-	if err := out.Amazon.Validate(); err != nil {
-		return out, fmt.Errorf("the endpoints file %s: %w", path, err)
-	}
-	return out, nil
+	_, err = over(catalog.Options{}) // what is wrong with it is said before anything is started
+	return over, err
 }

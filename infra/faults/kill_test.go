@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	sagesim "connectorvault/infra/sim/sage"
+	"connectorvault/shared/record"
+)
+
+// kill is a moment to die at.
+type kill struct {
+	at    moment
+	lost  bool // the provider has committed, and its answer dies with the process
+	grace bool // the provider takes a token that was just spent once more
+}
+
+// A process is killed at every step of the cycle, with entries in it, and another one is asked for each. Nothing is
+// spent twice. Only what dies between the provider's commit and our write is lost, which is said by its name, and what a
+// provider gives back in its grace window is recovered.
+//
+// Fails, at the moments named, when
+//   - the lease carries no intent (vault.Acquire): answer read, not stored
+//   - nobody holds off (refresh.attempt): sent to rescue, not applied
+//   - a refused answer is not sent to rescue (refresh.toRescue): sent to rescue, rescue applied
+//   - a lost answer is called revoked (refresh.failed): answer read, not stored
+func TestKill(t *testing.T) {
+	t.Parallel()
+	for _, k := range []kill{
+		{at: readDone}, {at: beforeLease}, {at: leaseWritten}, {at: holdingOff}, {at: beforePost}, {at: committed, lost: true},
+		{at: committed, grace: true}, {at: beforeFailure}, {at: answerRead, lost: true}, {at: answerRead, grace: true}, {at: stored},
+		{at: rescueSent}, {at: rescueApplied},
+	} {
+		name := string(k.at)
+		if k.grace {
+			name += ", grace"
+		}
+		t.Run(name, func(t *testing.T) {
+			each(t, "2 kill: "+name, func(b *bed) result { return killed(b, k) })
+		})
+	}
+}
+
+func killed(b *bed, k kill) (r result) {
+	entries := b.seed(of(5, 200), 0)
+	if k.grace {
+		b.fault(sagesim.Fault{Name: sagesim.FaultGrace, GraceSeconds: 600})
+	}
+	if k.at == beforeFailure {
+		b.fault(sagesim.Fault{Name: sagesim.FaultStatus, Endpoint: "token", Status: http.StatusServiceUnavailable})
+	}
+	s := spec{Hold: k.at}
+	switch k.at {
+	case holdingOff: // for that, somebody has to die before
+		b.dies(entries, spec{Hold: leaseWritten})
+		b.pass(beyond)
+		s.RescueInterval = 30 * time.Second
+	case rescueSent:
+		s.StoreBudget, s.Tick = 4*time.Second, time.Hour // its worker leaves the queue alone
+	case rescueApplied:
+		s.StoreBudget, s.Tick = 4*time.Second, 20*time.Millisecond
+	default:
+	}
+	b.dies(entries, s)
+
+	if k.at == beforeFailure {
+		b.clear(sagesim.FaultStatus)
+	}
+	b.pass(beyond) // the dead owner's leases are over
+	after := spec{}
+	if k.at == rescueSent { // its worker finds the answer while its readers hold off
+		after.RescueInterval, after.Tick = 3*time.Second, time.Second
+	}
+	next := b.start(after)
+	answers := make([]answer, len(entries))
+	b.together(len(entries), 16, func(i int) { answers[i] = next.mustRead(entries[i]) })
+
+	l, lost, healthy := b.ledger(), map[string]bool{}, 0
+	for i, e := range entries {
+		if k.lost {
+			lost[e.id] = true
+			r.want(l.again(e) == 1, "entry %s: its token was offered again %d times, want once", e.id, l.again(e))
+			b.wantUnknown(&r, e, answers[i])
+			continue
+		}
+		r.want(answers[i].status == http.StatusOK, "entry %s: after the kill a reader hears %v", e.id, answers[i])
+		if wrong := b.healthy(l, e, 2); wrong == "" {
+			healthy++
+		} else {
+			r.want(false, "%s", wrong)
+		}
+		if k.grace {
+			lost[e.id] = true
+		}
+	}
+	double := l.doubleSpends(entries, lost)
+	r.want(double == 0, "%d double spends", double)
+	if k.lost {
+		double += b.deadStaysDead(&r, next, entries)
+	} else {
+		r.want(l.revoked(entries) == 0, "%d families were revoked", l.revoked(entries))
+	}
+	r.figure("%d killed: %d double spends, %d as if nothing had happened, %d to be authorized anew, %d families revoked", len(entries), double, healthy,
+		len(entries)-healthy, l.revoked(entries))
+	return r
+}
+
+// dies catches every entry at a moment in one process, and kills it.
+func (b *bed) dies(entries []entry, s spec) {
+	b.Helper()
+	p := b.start(s)
+	ctx, cancel := context.WithCancel(b.Context())
+	var asking sync.WaitGroup
+	for _, e := range entries {
+		asking.Go(func() { _, _ = p.read(ctx, e) }) // nobody answers
+	}
+	b.eventually(fmt.Sprintf("%d entries are held at %q; the process said:\n%s", len(entries), s.Hold, p.log), func() bool { return len(p.said("held")) == len(entries) })
+	p.kill()
+	cancel()
+	asking.Wait()
+}
+
+// wantUnknown wants an entry to ask for a new authorization, and to say why.
+func (b *bed) wantUnknown(r *result, e entry, a answer) {
+	b.Helper()
+	c := b.credential(e)
+	r.want(a.status == http.StatusConflict && a.code() == "reauthorization_required", "entry %s: after the kill a reader hears %v", e.id, a)
+	r.want(c.Status == record.Reauth && c.Cause == record.RotationUnknown, "entry %s is %s, because of %q", e.id, c.Status, c.Cause)
+}
+
+// deadStaysDead asks three more times for entries whose token is lost, and counts how often it was offered.
+func (b *bed) deadStaysDead(r *result, p *process, entries []entry) int {
+	b.Helper()
+	before := len(b.ledger().calls)
+	for range 3 {
+		b.together(len(entries), 16, func(i int) { p.mustRead(entries[i]) })
+		b.pass(time.Hour)
+	}
+	more := len(b.ledger().calls) - before
+	r.want(more == 0, "a dead token was offered %d more times", more)
+	return more
+}
+
+// An owner is frozen with the provider's answer in its hands until its lease is over, and comes back while its successor
+// holds off. Its late answer is the only living one.
+//
+// Fails when a success commits under the fence (vault.Commit), and when nobody holds off (refresh.attempt).
+func TestLateAnswer(t *testing.T) {
+	each(t, "2 late answer, successor holds off", lateAnswer)
+}
+
+func lateAnswer(b *bed) (r result) {
+	entries := b.seed(5, 0)
+	owner := b.start(spec{Hold: answerRead, StoreBudget: 20 * time.Second}) // it is held in what is meant for the store
+	first := b.ask(owner, entries)
+	b.pass(beyond)
+	next := b.start(spec{Hold: holdingOff, RescueInterval: 3 * time.Second})
+	second := b.ask(next, entries)
+	owner.order(goOn)
+	for _, a := range append(first(), second()...) {
+		r.want(a.status == http.StatusOK, "a reader hears %v", a)
+	}
+	b.unharmed(&r, entries, 2)
+	return r
+}
+
+// The frozen owner comes back when its successor has long gone on, thanks to a provider with a grace window.
+//
+// Fails when a success is stored whatever generation is in force (vault.Commit without its condition): the dead token
+// takes the place of the living one.
+func TestStaleAnswer(t *testing.T) {
+	each(t, "2 stale answer, successor has gone on", staleAnswer)
+}
+
+func staleAnswer(b *bed) (r result) {
+	entries := b.seed(5, 0)
+	b.fault(sagesim.Fault{Name: sagesim.FaultGrace, GraceSeconds: 600})
+	owner := b.start(spec{Hold: answerRead, StoreBudget: 20 * time.Second})
+	first := b.ask(owner, entries)
+	b.pass(beyond)
+	next := b.start(spec{})
+	for range 2 {
+		for _, e := range entries {
+			a := next.mustRead(e)
+			r.want(a.status == http.StatusOK, "the successor's reader hears %v", a)
+		}
+		b.pass(access)
+	}
+	b.eventually("the successor has gone on", func() bool {
+		return !slices.ContainsFunc(entries, func(e entry) bool { return b.credential(e).Generation < 3 })
+	})
+	owner.order(goOn)
+	first()
+	l, healthy := b.ledger(), 0
+	for _, e := range entries {
+		wrong := b.healthy(l, e, b.credential(e).Generation)
+		r.want(wrong == "", "%s", wrong)
+		if wrong == "" {
+			healthy++
+		}
+	}
+	r.figure("%d late answers: %d entries as if nothing had happened", len(entries), healthy)
+	return r
+}
+
+// ask has every entry read by a process that holds them all, and waits until it does. The answers can be had later.
+func (b *bed) ask(p *process, entries []entry) (answers func() []answer) {
+	b.Helper()
+	out := make([]answer, len(entries))
+	var asking sync.WaitGroup
+	for i, e := range entries {
+		asking.Go(func() { out[i], _ = p.read(b.Context(), e) })
+	}
+	b.eventually("every entry is held", func() bool { return len(p.said("held")) == len(entries) })
+	return func() []answer { asking.Wait(); return out }
+}
+
+// How long an answer that was bought can be lost: from the provider's commit to our durable write.
+func TestWindow(t *testing.T) {
+	for _, engine := range engines() { // alone: others would lengthen it
+		t.Run(string(engine), func(t *testing.T) { on(t, "2 window from commit to write", engine, window) })
+	}
+}
+
+func window(b *bed) (r result) {
+	entries := b.seed(of(40, 2000), 0)
+	p := b.start(spec{})
+	b.together(len(entries), 4, func(i int) { p.mustRead(entries[i]) })
+	l := b.ledger()
+	var open []time.Duration
+	for _, w := range p.said("stored") {
+		offers := l.offers[w.Entry]
+		if len(offers) != 1 {
+			r.want(false, "entry %s: %d offers, want 1", w.Entry, len(offers))
+			continue
+		}
+		open = append(open, time.Unix(0, w.Wall).Sub(time.Unix(0, offers[0].Wall)))
+	}
+	r.want(len(open) == len(entries), "%d refreshes were seen, want %d", len(open), len(entries))
+	r.figure("%d refreshes: p50 %.2f ms, p99 %.2f ms, longest %.2f ms", len(open), ms(quantile(open, 0.5)), ms(quantile(open, 0.99)), ms(quantile(open, 1)))
+	return r
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	sagesim "connectorvault/infra/sim/sage"
+)
+
+// The store takes no change of a credential from the provider's answer on, for so long.
+//
+// Fails when a refused answer is tried once and not again, and is not sent to rescue (refresh.store, refresh.toRescue).
+func TestStoreDown(t *testing.T) {
+	t.Parallel()
+	for _, d := range []time.Duration{5 * time.Second, 20 * time.Second, 70 * time.Second} {
+		t.Run(d.String(), func(t *testing.T) {
+			name := fmt.Sprintf("4 store down for %.0f s", d.Seconds())
+			each(t, name, func(b *bed) result { return storeIsDown(b, d) })
+		})
+	}
+}
+
+// storeIsDown runs with the budgets that the product has. An outage longer than a function lives (60 s) sends the rescued
+// answer back to its queue, from where it comes again.
+func storeIsDown(b *bed, d time.Duration) (r result) {
+	entries := b.seed(5, 0)
+	b.fault(sagesim.Fault{Name: sagesim.FaultHold, Endpoint: "token"})
+	p := b.start(spec{RescueInterval: 5 * time.Second})
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		b.together(len(entries), len(entries), func(i int) { _, _ = p.read(b.Context(), entries[i]) })
+	}()
+	b.allLeased(entries)
+	p.order(storeDown)
+	b.clear(sagesim.FaultHold)
+	time.Sleep(d)
+	p.order(storeUp)
+	<-asked
+	for try := 0; len(p.said("stored")) < len(entries) && try < 600; try++ {
+		if d > time.Minute && try == 0 {
+			b.pass(4 * time.Minute) // until its message is seen again
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	b.unharmed(&r, entries, 2)
+	rescued := len(p.said("rescued"))
+	r.want((rescued > 0) == (d > 8*time.Second), "%d answers went to rescue", rescued)
+	r.figure("%d through rescue", rescued)
+	for _, e := range entries {
+		a := p.mustRead(e)
+		r.want(a.status == http.StatusOK, "afterwards a reader hears %v", a)
+	}
+	return r
+}
+
+// The token endpoint is down from the moment that an access token was issued.
+//
+// Fails when a failing refresh is not made up for by the token that lives (read.alive, which asks in the background).
+func TestTokenEndpointDown(t *testing.T) {
+	each(t, "5 token endpoint down", endpointDown)
+}
+
+func endpointDown(b *bed) (r result) {
+	e := b.seed(1, access)[0]
+	expires := b.credential(e).Expires
+	p := b.start(spec{})
+	b.fault(sagesim.Fault{Name: sagesim.FaultStatus, Endpoint: "token", Status: http.StatusServiceUnavailable})
+	reads, failed := 0, 0
+	for b.clock.Now().Before(expires.Add(-4 * time.Second)) {
+		a := p.mustRead(e)
+		reads++
+		if a.status != http.StatusOK {
+			failed++
+			r.want(false, "a read while the token lives: %v", a)
+		}
+		b.pass(3 * time.Second)
+	}
+	b.pass(10 * time.Second)
+	refused := 0
+	for range 3 {
+		a := p.mustRead(e)
+		wait, err := strconv.Atoi(a.after)
+		r.want(a.status == http.StatusServiceUnavailable && a.code() == "provider_unavailable" && err == nil && wait > 0,
+			"with the token dead: %v, Retry-After %q", a, a.after)
+		refused++
+	}
+	offers := len(b.ledger().calls)
+	b.clear(sagesim.FaultStatus)
+	b.pass(time.Minute) // past the longest pause between tries
+	a := p.mustRead(e)
+	r.want(a.status == http.StatusOK, "after the outage: %v", a)
+	wrong := b.healthy(b.ledger(), e, 2)
+	r.want(wrong == "", "%s", wrong)
+	r.figure("%d reads while the token lived: %d failed; then %d clear refusals; %d offers during the outage; healthy with the first success", reads, failed, refused, offers)
+	return r
+}
+
+// Ten thousand reads of one entry in an hour.
+//
+// Fails when the margin is five minutes whatever the lifetime (refresh.Margin): then each read asks for a token.
+func TestTenThousandReads(t *testing.T) {
+	each(t, "6 reads in an hour", anHour)
+}
+
+const mostRefreshes = 15
+
+func anHour(b *bed) (r result) {
+	e := b.seed(1, access)[0]
+	p, other := b.start(spec{}), b.start(spec{})
+	const steps, reads = 600, 10_000
+	failed, done := 0, 0
+	for step := range steps {
+		// Several callers, of two processes.
+		n := reads*(step+1)/steps - done
+		done += n
+		answers := make([]answer, n)
+		b.together(n, 4, func(i int) { answers[i] = []*process{p, other}[i%2].mustRead(e) })
+		for _, a := range answers {
+			if a.status != http.StatusOK {
+				failed++
+				r.want(failed > 3, "a read: %v", a)
+			}
+		}
+		_, err := b.clock.Advance(time.Hour / steps)
+		b.ok(err)
+	}
+	refreshes := len(b.ledger().calls)
+	r.want(refreshes >= 10 && refreshes <= mostRefreshes, "%d refreshes, want at most %d", refreshes, mostRefreshes)
+	r.want(failed == 0, "%d reads failed", failed)
+	r.figure("%d reads: %d refreshes, %d failed", done, refreshes, failed)
+	return r
+}
+
+// Twenty entries wait for a token endpoint that holds its answers back, and everybody else reads on.
+//
+// Fails when refreshes are done under a lock that all entries share (refresh.Do).
+func TestNobodyWaitsForAnother(t *testing.T) {
+	each(t, "7 no head-of-line blocking", headOfLine)
+}
+
+func headOfLine(b *bed) (r result) {
+	waiting, others := b.seed(20, 0), b.seed(20, access)
+	// Of the others, half have a dead token too: their refreshes must not wait either.
+	stale := b.seed(5, 0)
+	for _, e := range waiting {
+		b.fault(sagesim.Fault{Name: sagesim.FaultHold, Endpoint: "token", Label: e.id})
+	}
+	p := b.start(spec{})
+	ended := make(chan answer, len(waiting))
+	for _, e := range waiting {
+		go func() {
+			a, _ := p.read(b.Context(), e)
+			ended <- a
+		}()
+	}
+	b.allLeased(waiting)
+	const reads = 1000
+	var took []time.Duration
+	answers, times := make([]answer, reads), make([]time.Duration, reads)
+	b.together(reads, 8, func(i int) {
+		from := time.Now()
+		answers[i] = p.mustRead(append(others, stale...)[i%(len(others)+len(stale))])
+		times[i] = time.Since(from)
+	})
+	first := len(ended)
+	took = append(took, times...)
+	b.clear(sagesim.FaultHold)
+	failed := 0
+	for _, a := range answers {
+		if a.status != http.StatusOK && a.status != http.StatusTooManyRequests {
+			failed++
+			r.want(failed > 3, "a read of another entry: %v", a)
+		}
+	}
+	for range waiting {
+		a := <-ended
+		r.want(a.status == http.StatusOK, "a reader who waited hears %v", a)
+	}
+	r.want(first == 0, "%d of the held refreshes were answered before %d reads of others", first, reads)
+	r.want(failed == 0, "%d reads of others failed", failed)
+	r.figure("%d reads during %d held refreshes: %d overtaken, %d failed, p50 %.1f ms, p99 %.1f ms", reads, len(waiting), first, failed,
+		ms(quantile(took, 0.5)), ms(quantile(took, 0.99)))
+	return r
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	token "connectorvault/functions/refresh/handler"
+	"connectorvault/infra/local/gateway"
+	"connectorvault/infra/local/program"
+	"connectorvault/infra/local/worker"
+	"connectorvault/shared/bundle"
+	"connectorvault/shared/read"
+	"connectorvault/shared/refresh"
+	"connectorvault/shared/store"
+	"connectorvault/shared/tokens"
+)
+
+// schedule is the token service behind its function, driven by the worker, with the clock stepped between its looks.
+type schedule struct {
+	*bed
+	refresh *refresh.Service
+	reads   *read.Service
+	waited  int // reads that had to wait for a token
+
+	mu        sync.Mutex
+	sweeps    int            // guarded by mu
+	delivered map[string]int // times, by entry; guarded by mu
+	refuse    string         // the entry whose credential cannot be read; guarded by mu
+}
+
+func (b *bed) schedule() *schedule {
+	b.Helper()
+	s := &schedule{bed: b, delivered: map[string]int{}}
+	made := b.bundle(func(p *bundle.Parts) {
+		p.Items = refusing{p.Items, s}
+		p.Enqueue = func(ctx context.Context, calls []tokens.Call) error {
+			return worker.Send(ctx, b.queue, worker.Due, 0, calls...)
+		}
+		p.Invoke = func(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+			s.waited++
+			return s.refresh.Do(ctx, call)
+		}
+		p.Nudge = func(context.Context, tokens.Call) error { return nil } // the schedule alone keeps tokens warm here
+	})
+	s.refresh, s.reads = made.Refresh(), made.Read()
+	function := gateway.JSON(token.New(s.refresh, slog.New(slog.DiscardHandler)).Handle)
+	ctx, stop := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		worker.New(worker.Config{Queue: b.queue, Now: b.clock.Now, Logger: slog.New(slog.DiscardHandler), Tick: time.Millisecond,
+			Invoke: func(ctx context.Context, payload []byte) ([]byte, error) { return s.invoke(ctx, function, payload) }}).Run(ctx)
+	}()
+	b.Cleanup(func() { stop(); <-done })
+	return s
+}
+
+// invoke counts what the worker sends.
+func (s *schedule) invoke(ctx context.Context, function gateway.Function, payload []byte) ([]byte, error) {
+	var event events.SQSEvent
+	if err := json.Unmarshal(payload, &event); err != nil {
+		return nil, err
+	}
+	reply, err := function(ctx, payload)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(event.Records) == 0 {
+		s.sweeps++
+	}
+	for _, m := range event.Records {
+		call, err := tokens.Decode([]byte(m.Body))
+		if err != nil {
+			return nil, err
+		}
+		s.delivered[call.Entry]++
+	}
+	return reply, err
+}
+
+// step lets time go by, and waits until the worker has done what is then due.
+func (s *schedule) step(d time.Duration) {
+	s.Helper()
+	swept := func() int { s.mu.Lock(); defer s.mu.Unlock(); return s.sweeps }
+	before := swept()
+	_, err := s.clock.Advance(d)
+	s.ok(err)
+	s.eventually("the schedule has looked", func() bool { return d < refresh.SweepInterval || swept() > before })
+	s.settle(0)
+}
+
+// settle waits until no more than so many messages wait or are on their way.
+func (s *schedule) settle(left int) {
+	s.Helper()
+	s.eventually("the queue is worked off", func() bool {
+		waiting, dead, err := s.queue.Depth(s.Context(), worker.Due)
+		s.ok(err)
+		return waiting+dead <= left
+	})
+}
+
+// mustRead reads an entry's contacts in this process.
+func (s *schedule) mustRead(r *result, e entry) {
+	s.Helper()
+	if _, err := s.reads.Read(s.Context(), owner, read.Query{Connector: e.connector, Resource: "contacts"}); err != nil {
+		r.want(false, "a read: %v", err)
+	}
+}
+
+// refusing is a store in which one entry's credential cannot be read.
+type refusing struct {
+	store.Items
+	schedule *schedule
+}
+
+var errUnreadable = errors.New("the item cannot be read")
+
+// Get implements store.Items.
+func (i refusing) Get(ctx context.Context, table store.Table, key store.Key) (store.Item, error) {
+	i.schedule.mu.Lock()
+	refuse := i.schedule.refuse
+	i.schedule.mu.Unlock()
+	if e, ok := entryOf(table, key); ok && e == refuse {
+		return store.Item{}, errUnreadable
+	}
+	return i.Items.Get(ctx, table, key)
+}
+
+// What is read stays warm: nobody waits for a token, though readers never ask for one themselves.
+//
+// Fails when the schedule takes a token that was read for an idle one (refresh.due without UsedGeneration), and when an
+// entry is due only as its token ends (refresh.nextDue).
+func TestReadEntriesStayWarm(t *testing.T) {
+	each(t, "9 schedule: warm", warm)
+}
+
+func warm(b *bed) (r result) {
+	entries := b.seed(5, 0)
+	s := b.schedule()
+	for _, e := range entries {
+		s.mustRead(&r, e) // the first one waits: the token had ended
+	}
+	s.waited = 0
+	const minutes = 120
+	reads := 0
+	for range minutes {
+		s.step(time.Minute)
+		for _, e := range entries {
+			s.mustRead(&r, e)
+			reads++
+		}
+	}
+	r.want(s.waited == 0, "%d of %d reads waited for a token", s.waited, reads)
+	refreshes := len(b.ledger().calls) - len(entries)
+	most := len(entries) * minutes / 2
+	r.want(refreshes <= most, "%d refreshes, want at most %d", refreshes, most)
+	r.figure("%d reads of %d entries in two hours: %d waited, %d refreshes", reads, len(entries), s.waited, refreshes)
+	return r
+}
+
+// What nobody reads is kept alive through three lives of a refresh token, and costs next to nothing.
+//
+// Fails when the schedule does not renew what is idle (refresh.keepAlive).
+func TestIdleEntriesStayAlive(t *testing.T) {
+	each(t, "9 schedule: idle", idle)
+}
+
+func idle(b *bed) (r result) {
+	entries := b.seed(5, 0)
+	s := b.schedule()
+	for _, e := range entries {
+		s.mustRead(&r, e)
+	}
+	began := len(b.ledger().calls)
+	const days, looks = 3 * 31, 4
+	for range days * looks {
+		s.step(24 * time.Hour / looks)
+	}
+	l := b.ledger()
+	refreshes := len(l.calls) - began
+	for _, e := range entries {
+		c := b.credential(e)
+		wrong := b.healthy(l, e, c.Generation)
+		r.want(wrong == "", "%s", wrong)
+		s.mustRead(&r, e)
+	}
+	most := len(entries) * (days/15 + 2)
+	r.want(refreshes > 0 && refreshes <= most, "%d refreshes of idle entries, want at most %d", refreshes, most)
+	r.figure("%d idle entries over %d days: all alive, %d refreshes", len(entries), days, refreshes)
+	return r
+}
+
+// Of a batch, only what failed comes again.
+//
+// Fails when a failed message makes its whole batch come again (handler.batch).
+func TestOnlyWhatFailedComesAgain(t *testing.T) {
+	each(t, "9 schedule: partial batches", partial)
+}
+
+func partial(b *bed) (r result) {
+	entries := b.seed(6, access)
+	s := b.schedule()
+	bad := entries[2].id
+	s.mu.Lock()
+	s.refuse = bad
+	s.mu.Unlock()
+	calls := make([]tokens.Call, len(entries))
+	for i, e := range entries {
+		calls[i] = tokens.Call{Op: tokens.Due, Tenant: program.Tenant, Entry: e.id}
+	}
+	b.ok(worker.Send(b.Context(), b.queue, worker.Due, 0, calls...))
+	s.settle(1)
+	s.mu.Lock()
+	s.refuse = ""
+	s.mu.Unlock()
+	s.step(5 * time.Minute) // until it is seen again
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range entries {
+		want := 1
+		if e.id == bad {
+			want = 2
+		}
+		r.want(s.delivered[e.id] == want, "entry %s was delivered %d times, want %d", e.id, s.delivered[e.id], want)
+	}
+	r.figure("%d messages, one of which fails once: it came twice, the others once", len(entries))
+	return r
+}

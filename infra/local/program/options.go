@@ -1,0 +1,52 @@
+package program
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"connectorvault/shared/store"
+	"connectorvault/shared/tokens"
+)
+
+// Tenant is the one tenant of this program.
+const Tenant = "t_1000000000000000"
+
+// Options say how the program runs. The first part are its flags; the zero value of the rest is the program that people
+// run.
+type Options struct {
+	Listen       string // address to serve on; port 0 takes a free one
+	Data         string // folder that keeps everything between runs; made when missing
+	Simulators   bool   // run simulated providers and use them instead of the real ones
+	Endpoints    string // file with addresses that replace providers' own
+	AmazonModels string // folder of Amazon's OpenAPI files
+	Clock        bool   // take POST /local/clock
+	ReadyFile    string // "": ready.json in Data
+	Verbose      bool
+
+	DynamoDB *DynamoDB // where the items lie instead of in Data; secrets and queues stay there
+	Hooks    Hooks
+
+	// The token service's budgets, and how often the worker looks at its queues and the schedule; 0 = their defaults.
+	PostTimeout    time.Duration
+	StoreBudget    time.Duration
+	RescueInterval time.Duration
+	Tick           time.Duration
+}
+
+// DynamoDB is an engine that speaks its protocol, without credentials worth the name, and the tables that whoever
+// started it has made there.
+type DynamoDB struct {
+	URL    string                 `json:"url"`
+	Tables map[store.Table]string `json:"tables"`
+}
+
+// Hooks stand around what a fault may come between. A nil one is not there.
+type Hooks struct {
+	Items     func(store.Items) store.Items
+	Transport func(http.RoundTripper) http.RoundTripper // to token endpoints and providers' APIs
+	Rescue    func(Rescue) Rescue
+}
+
+// Rescue sends a sealed answer to the rescue queue.
+type Rescue func(ctx context.Context, call tokens.Call) error
