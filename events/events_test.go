@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"net/url"
 	"os"
@@ -26,6 +27,7 @@ import (
 
 	"connectorvault/infra/stack"
 	"connectorvault/shared/route"
+	"connectorvault/shared/store"
 )
 
 // want is what a sample leads to. Of an HTTP answer, path is looked up in the body, or in the headers when it begins
@@ -43,6 +45,9 @@ var samples = map[string]want{
 	"admin/put-provider-app.json":                     {200, "client_secret_expires_at", "2027-05-20T00:00:00Z"},
 	"admin/create-vault-entry.json":                   {201, "status", "pending"},
 	"admin/create-vault-entry-in-no-marketplace.json": {400, "code", "unknown_marketplace"},
+	"admin/create-sage-vault-entry.json":              {201, "secrets.#", "3"},
+	"admin/update-secrets-of-sage-vault-entry.json":   {200, "secrets.#", "1"},
+	"admin/create-sage-connector.json":                {201, "settings.business", business},
 	"admin/list-vault-entries.json":                   {200, "items.#", "1"},
 	"admin/get-vault-entry.json":                      {200, "status", "active"},
 	"admin/update-vault-entry.json":                   {200, "alias", "US store, renamed"},
@@ -73,6 +78,7 @@ var samples = map[string]want{
 	"read/list-orders.json":                                {200, "items.0.orderId", "111-0000000-0000001"},
 	"read/list-orders-as-lines.json":                       {200, "header.Content-Type", "application/x-ndjson"},
 	"read/list-orders-with-personal-data-not-granted.json": {403, "code", "personal_data_not_granted"},
+	"read/list-contacts.json":                              {200, "items.0.id", "0000000000000000000000000000c0de"},
 	"read/read-order.json":                                 {200, "items.0.orderId", "111-0000000-0000001"},
 	"read/create-report.json":                              {201, "items.0.reportId", "50001"},
 	"read/report-document.json":                            {206, "header.Content-Range", "bytes 0-24/25"},
@@ -91,6 +97,8 @@ var samples = map[string]want{
 	"refresh/call-complete.json":               {0, "answer.outcome", "success"},
 	"refresh/call-adopt.json":                  {0, "answer.outcome", "success"},
 	"refresh/call-forget.json":                 {0, "answer.outcome", "success"},
+	"refresh/call-refresh-sage.json":           {0, "answer.outcome", "success"},
+	"refresh/call-forget-sage.json":            {0, "answer.outcome", "success"},
 	"refresh/call-due.json":                    {0, "answer.outcome", "success"},
 	"refresh/call-rescue.json":                 {0, "answer.generation", "2"},
 }
@@ -109,6 +117,14 @@ var effects = map[string]func(*testing.T, *world){
 	"refresh/schedule.json": func(t *testing.T, w *world) {
 		if len(w.enqueued) != 1 || w.enqueued[0].Entry != connected {
 			t.Errorf("the schedule passed on %d calls", len(w.enqueued))
+		}
+		if _, err := w.secrets.GetSecret(t.Context(), orphan); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the secret that no record names is still there: %v", err)
+		}
+	},
+	"refresh/call-forget-sage.json": func(t *testing.T, w *world) {
+		if w.provider.revoked.Load() != 1 {
+			t.Error("the provider was not told that the token is not needed any more")
 		}
 	},
 	"refresh/due-batch.json":    func(t *testing.T, w *world) { hasGeneration(t, w, 2) },

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,8 +32,10 @@ import (
 	"connectorvault/shared/lambdahttp"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
+	"connectorvault/shared/provider/sage"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
@@ -53,6 +56,11 @@ const (
 	travelling  = "ve_1000000000000004" // its browser is at the provider
 	pasting     = "ve_1000000000000005" // begun for a pasted Result URL
 	interrupted = "ve_1000000000000006" // its code is being exchanged
+	ledger      = "ve_1000000000000007" // a Sage account with a client of its own, authorized
+	closed      = "ve_1000000000000008" // another, which no connector uses
+
+	books    = "con_1000000000000007"
+	business = "0000000000000000000000000000000a"
 )
 
 // The secret parts of the samples' values. 43 characters, as the real ones, and plainly none of them.
@@ -82,6 +90,8 @@ type world struct {
 	functions map[string]lambda.Handler
 	routes    map[string]map[string]lambdahttp.Handler // function → what it answers
 	vault     *vault.Vault                             // past every role, for the test itself
+	provider  *standIn
+	secrets   store.Secrets // past every role, for the test itself
 	log       *syncBuffer
 	rescued   []tokens.Call
 	enqueued  []tokens.Call
@@ -91,7 +101,8 @@ type world struct {
 func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now func() time.Time) *world {
 	t.Helper()
 	ctx := t.Context()
-	provider := httptest.NewServer(providerStub())
+	others := &standIn{}
+	provider := httptest.NewServer(others.handler())
 	t.Cleanup(provider.Close)
 	items, queue, err := sqlitestore.OpenFolder(ctx, sqlitestore.FolderConfig{Path: t.TempDir(), Now: now, Random: rand.Reader})
 	if err != nil {
@@ -102,14 +113,15 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 			t.Error(err)
 		}
 	})
-	w := &world{functions: map[string]lambda.Handler{}, routes: map[string]map[string]lambdahttp.Handler{}, log: &syncBuffer{}}
+	w := &world{functions: map[string]lambda.Handler{}, routes: map[string]map[string]lambdahttp.Handler{}, provider: others, log: &syncBuffer{}}
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
 	providers := catalog.New(catalog.Options{Amazon: amazon.Endpoints{Token: provider.URL, // no function calls a consent page
-		API: map[string]string{"na": provider.URL, "eu": provider.URL, "fe": provider.URL}}})
+		API: map[string]string{"na": provider.URL, "eu": provider.URL, "fe": provider.URL}},
+		Sage: sage.Endpoints{Token: provider.URL + "/token", Revoke: provider.URL + "/revoke", API: provider.URL + "/v3.1"}})
 
 	seeding := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: providers, Now: atNoon, Random: rand.Reader, Logger: logger})
 	seed(t, seeding)
-	w.vault = seeding.Vault
+	w.vault, w.secrets = seeding.Vault, items
 
 	parts := func(folder string) bundle.Parts {
 		g := &guard{under: items, function: deployed[folder], used: used}
@@ -211,9 +223,64 @@ func seed(t *testing.T, b *bundle.Bundle) {
 		must(err)
 	}
 	seedCredential(t, v)
+	seedSage(t, b)
+	seedOrphan(t, b)
 	seedRequests(t, v)
 	if _, err := v.CreateConnector(ctx, record.Connector{Tenant: tenant, ID: connector, Name: "Orders for the warehouse", Entry: connected,
 		Provider: amazon.Name, Settings: map[string][]string{}, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon, Revision: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// seedSage makes two Sage accounts with clients of their own, one of them with a connector.
+func seedSage(t *testing.T, b *bundle.Bundle) {
+	t.Helper()
+	ctx, v := t.Context(), b.Vault
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, alias := range map[string]string{ledger: "Ledger", closed: "Closed ledger"} {
+		entry := record.Entry{Tenant: tenant, ID: id, Provider: sage.Name, Alias: alias, Environment: "production", APIEnvironment: record.Production,
+			Settings: map[string]string{"oauth_api_key": "EXAMPLE/key", "country_code": "GB", "scope": "readonly", "profile": "v3.1",
+				"oauth_callback_url": authorize.RedirectURI(publicURL, sage.Name)},
+			Secrets: record.SecretGroups{}, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon, Revision: 1}
+		for group, fields := range map[record.SecretGroup][]string{record.ClientSecrets: {"oauth_api_secret"}, record.ReadSecrets: {"apim_subscription_key", "signature_secret"}} {
+			values := vault.Secrets{Version: "v_1000000000000007", Fields: map[string]secret.Text{}}
+			for _, name := range fields {
+				values.Fields[name] = secret.New("CANARY-" + name)
+			}
+			text, err := values.Encode()
+			must(err)
+			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id), group), text))
+			entry.Secrets[group] = record.StoredSecret{Version: values.Version, Fields: fields}
+		}
+		_, err := v.CreateEntry(ctx, entry, nil)
+		must(err)
+		c := record.Credential{Tenant: tenant, Entry: id, Provider: sage.Name, Status: record.Active, Generation: 1, Lifetime: 5 * time.Minute,
+			Expires: noon.Add(4 * time.Minute), Refreshed: noon.Add(-time.Minute), Authorized: noon.Add(-time.Hour), DueAt: noon.Add(time.Hour),
+			Commit: "commit_1000000000000007", Account: &record.Account{ID: "00000000-0000-4000-8000-00000000000b", Name: "Example Trading", Identity: record.Verified,
+				Members: []record.Member{{Kind: "business", ID: business, Country: "GB", Name: "Example Trading Ltd", Active: true}}}}
+		c.Sealed, err = v.SealTokens(ctx, c, 1, vault.TokenSet{Access: secret.New("CANARY-sage-access"), Refresh: secret.New("CANARY-sage-refresh")})
+		must(err)
+		must(v.Authorize(ctx, nil, c, nil))
+	}
+	_, err := v.CreateConnector(ctx, record.Connector{Tenant: tenant, ID: books, Name: "Books", Entry: ledger, Provider: sage.Name,
+		Settings: map[string][]string{"business": {business}}, Singles: []string{"business"}, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon, Revision: 1}, nil)
+	must(err)
+}
+
+// orphan is a secret of an application that no record names, and was seen so a day ago.
+var orphan = vault.AppSecret(tenant, amazon.Name, record.Sandbox)
+
+func seedOrphan(t *testing.T, b *bundle.Bundle) {
+	t.Helper()
+	yesterday := *b.Vault
+	yesterday.Now = func() time.Time { return noon.Add(-24 * time.Hour) }
+	_, err := yesterday.NoteOrphan(t.Context(), orphan)
+	if err := errors.Join(err, b.Secrets.PutSecret(t.Context(), orphan, secret.New("CANARY-orphan"))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -291,8 +358,10 @@ func seedRequests(t *testing.T, v *vault.Vault) {
 	}
 }
 
-// providerStub answers for Amazon as far as the samples go. What it hands out are canaries.
-func providerStub() http.Handler {
+// standIn answers for the providers as far as the samples go. What it hands out are canaries.
+type standIn struct{ revoked atomic.Int64 }
+
+func (s *standIn) handler() http.Handler {
 	mux := http.NewServeMux()
 	answer := func(pattern string, status int, body string) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -311,6 +380,18 @@ func providerStub() http.Handler {
 	answer("GET /reports/2021-06-30/reports/50001", 200, `{"reportId": "50001", "reportType": "GET_MERCHANT_LISTINGS_ALL_DATA",
 		"processingStatus": "DONE", "reportDocumentId": "amzn1.spdoc.1"}`)
 	answer("GET /reports/2021-06-30/documents/amzn1.spdoc.1", 200, `{"reportDocumentId": "amzn1.spdoc.1", "url": "{self}/document?signature=CANARY-presigned"}`)
+	answer("POST /token", 200, `{"access_token": "CANARY-sage-access-2", "refresh_token": "CANARY-sage-refresh-2", "token_type": "bearer", "expires_in": 300,
+		"refresh_token_expires_in": 2678400, "scope": "readonly", "requested_by_id": "00000000-0000-4000-8000-00000000000b"}`)
+	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, _ *http.Request) {
+		s.revoked.Add(1)
+		_, _ = io.WriteString(w, `{"success": "ok"}`)
+	})
+	mux.HandleFunc("GET /v3.1/contacts", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Business", r.Header.Get("X-Business"))
+		_, _ = io.WriteString(w, `{"$total": 1, "$page": 1, "$next": null, "$back": null, "$itemsPerPage": 20,
+			"$items": [{"id": "0000000000000000000000000000c0de", "displayed_as": "PERSON", "email": "PERSON"}]}`)
+	})
 	answer("GET /", 200, `{}`)
 	mux.HandleFunc("GET /document", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/tab-separated-values")

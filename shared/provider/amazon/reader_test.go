@@ -61,7 +61,10 @@ func TestBaseURL(t *testing.T) {
 func TestSign(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodGet, "https://sellingpartnerapi-eu.amazon.com/x?a=b", nil)
-	amazon.New(amazon.Options{}).Sign(r, secret.New("Atza|synthetic"), noon.In(time.FixedZone("", 3600)))
+	on := provider.Session{Access: secret.New("Atza|synthetic")}
+	if err := amazon.New(amazon.Options{}).Sign(r, on, provider.Call{}, noon.In(time.FixedZone("", 3600))); err != nil {
+		t.Fatal(err)
+	}
 	if r.Header.Get("x-amz-access-token") != "Atza|synthetic" || r.Header.Get("x-amz-date") != "20261120T120000Z" {
 		t.Errorf("signed %v", r.Header)
 	}
