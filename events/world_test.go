@@ -279,7 +279,7 @@ func seedOrphan(t *testing.T, b *bundle.Bundle) {
 	t.Helper()
 	yesterday := *b.Vault
 	yesterday.Now = func() time.Time { return noon.Add(-24 * time.Hour) }
-	_, err := yesterday.NoteOrphan(t.Context(), orphan)
+	_, err := yesterday.NoteOrphan(t.Context(), orphan, "")
 	if err := errors.Join(err, b.Secrets.PutSecret(t.Context(), orphan, secret.New("CANARY-orphan"))); err != nil {
 		t.Fatal(err)
 	}
