@@ -42,6 +42,9 @@ func engines() []engine { return []engine{onSQLite, onDynamoDB} }
 // access is how long the simulated provider's access tokens live.
 const access = 300 * time.Second
 
+// never is a worker's pause that outlasts every case: it does not look at the schedule and the queues.
+const never = time.Hour
+
 // beyond is a step that no lease outlives.
 const beyond = time.Minute
 
@@ -219,7 +222,7 @@ func (b *bed) ok(err error) {
 // eventually waits for something that must come.
 func (b *bed) eventually(what string, holds func() bool) {
 	b.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.Fatalf("it never came that %s", what)
 		}

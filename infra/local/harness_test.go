@@ -22,6 +22,7 @@ import (
 	"golang.org/x/net/html"
 
 	amazonsim "connectorvault/infra/sim/amazon"
+	sagesim "connectorvault/infra/sim/sage"
 )
 
 // asProgram makes the test binary be the program: tests that kill, or need several processes, start it anew.
@@ -46,6 +47,7 @@ type vault struct {
 			Token   string            `json:"token"`
 			API     map[string]string `json:"api"`
 		} `json:"amazon"`
+		Sage sagesim.Endpoints `json:"sage"`
 	}
 	log    *buffer
 	stop   func() error // asks it to stop and waits

@@ -122,8 +122,8 @@ func TestFourHundredDays(t *testing.T) {
 			if c.HealthAt(b.now()) != record.Failing || c.Status != record.Active || c.Generation != before.Generation {
 				b.Errorf("the credential is %s", shown(c))
 			}
-			if c.Failure.Count < 500 || c.Failure.Count > 2000 || int64(wakes) > 2*c.Failure.Count+50 {
-				b.Errorf("%d tries and %d looks in forty days; want about two tries an hour", c.Failure.Count, wakes)
+			if c.Failure.Count < 500 || c.Failure.Count > 1000 || int64(wakes) > 2*c.Failure.Count+50 {
+				b.Errorf("%d tries and %d looks in forty days; want about one try an hour", c.Failure.Count, wakes)
 			}
 			b.wantPosts(asked)
 			down = false
@@ -253,7 +253,7 @@ func TestTheRefreshTokensClock(t *testing.T) {
 			b.authorized()
 			p, start := b.process(faults{}), b.now()
 			b.ok(b.store.DeleteSecret(b.Context(), vault.AppSecret(tenant, "fake", record.Production)))
-			p.schedule(start.Add(40 * day))
+			p.schedule(start.Add(32 * day))
 			b.wantEvents("refresh_token in 14", "refresh_token in 7", "refresh_token in 1")
 			b.wantPosts(0)
 		})

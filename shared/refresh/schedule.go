@@ -139,9 +139,9 @@ func (s *Service) worthRefreshing(ctx context.Context, entry record.Entry, c rec
 }
 
 // patience is until when the schedule leaves an entry alone whose refreshes fail: as long as everybody does, and after
-// some minutes of failures longer, at last for half an hour each time. Who reads meanwhile asks for themselves.
+// some minutes of failures longer, at last for an hour each time. Who reads meanwhile asks for themselves.
 func patience(c record.Credential) time.Time {
-	const early, longest = 7, 30 * time.Minute
+	const early, longest = 7, time.Hour
 	if c.Failure == nil {
 		return time.Time{}
 	}

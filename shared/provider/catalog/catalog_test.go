@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -24,8 +25,8 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("%s is not under its name", name)
 		}
 	}
-	if !slices.Contains(c.Names(), "amazon") {
-		t.Errorf("there are %v", c.Names())
+	if want := []string{"amazon", "sage"}; !slices.Equal(c.Names(), want) {
+		t.Errorf("there are %v, want %v", c.Names(), want)
 	}
 	if _, ok := c.Adapter("nobody"); ok {
 		t.Error("a provider is there that is not")
@@ -46,7 +47,8 @@ func TestTwoOfOneNamePanic(t *testing.T) {
 func TestOptionsFromJSON(t *testing.T) {
 	t.Parallel()
 	var options Options
-	if err := json.Unmarshal([]byte(`{"amazon":{"consent":"http://127.0.0.1:1","token":"http://127.0.0.1:2","api":{"eu":"http://127.0.0.1:3/eu"}}}`), &options); err != nil {
+	if err := json.Unmarshal([]byte(`{"amazon":{"consent":"http://127.0.0.1:1","token":"http://127.0.0.1:2","api":{"eu":"http://127.0.0.1:3/eu"}},
+		"sage":{"api":"http://127.0.0.1:4","legacy_api":"http://127.0.0.1:5"}}`), &options); err != nil {
 		t.Fatal(err)
 	}
 	a, _ := New(options).Adapter("amazon")
@@ -56,5 +58,28 @@ func TestOptionsFromJSON(t *testing.T) {
 	}
 	if got := a.(provider.Reader).BaseURL(e); got != "http://127.0.0.1:3/eu" {
 		t.Errorf("reads at %s", got)
+	}
+	a, _ = New(options).Adapter("sage")
+	for profile, want := range map[string]string{"v3.1": "http://127.0.0.1:4/v3.1", "legacy_v3": "http://127.0.0.1:5/ca/sageone/accounts/v3"} {
+		e := record.Entry{Settings: map[string]string{"provider_app": "true", "country_code": "CA", "profile": profile}}
+		if err := a.Normalize(&e); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.(provider.Reader).BaseURL(e); got != want {
+			t.Errorf("%s reads at %s", profile, got)
+		}
+	}
+}
+
+// The client for token endpoints is everybody's.
+func TestOptionsHTTP(t *testing.T) {
+	t.Parallel()
+	client := &http.Client{}
+	c := New(Options{HTTP: client})
+	for _, name := range c.Names() {
+		a, _ := c.Adapter(name)
+		if source, ok := a.(provider.TokenSource); ok && source.TokenClient(record.Entry{}, provider.AppCredentials{}).HTTP != client {
+			t.Errorf("%s asks for tokens with another client", name)
+		}
 	}
 }

@@ -81,7 +81,7 @@ func TestSigningVectors(t *testing.T) {
 // The same vectors where they were collected, if they lie beside the project.
 func TestCollectedVectors(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(filepath.Join(dataDir(), "sage-signing-vectors.json"))
+	raw, err := os.ReadFile(filepath.Join(DataDir(), "sage-signing-vectors.json"))
 	if err != nil {
 		t.Skip("Sage's data does not lie beside the project; the project's own vectors are checked")
 	}
@@ -112,8 +112,8 @@ func TestCollectedVectors(t *testing.T) {
 	}
 }
 
-// dataDir is where Sage's own data lies, which is not kept with the code.
-func dataDir() string {
+// DataDir is where Sage's own data lies, which is not kept with the code.
+func DataDir() string {
 	if dir := os.Getenv("SAGE_DATA_DIR"); dir != "" {
 		return dir
 	}
