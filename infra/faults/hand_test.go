@@ -187,6 +187,9 @@ func (i items) Apply(ctx context.Context, ops ...store.Op) error {
 	switch {
 	case has("lease_owner"):
 		h.at(beforeLease, entry)
+		if h.spec.Hold == "" && h.refuses(entry) {
+			return errDown
+		}
 		err := i.Items.Apply(ctx, ops...)
 		if err == nil {
 			h.at(leaseWritten, entry)

@@ -24,10 +24,11 @@ type kill struct {
 // provider gives back in its grace window is recovered.
 //
 // Fails, at the moments named, when
-//   - the lease carries no intent (vault.Acquire): answer read, not stored
-//   - nobody holds off (refresh.attempt): sent to rescue, not applied
-//   - a refused answer is not sent to rescue (refresh.toRescue): sent to rescue, rescue applied
-//   - a lost answer is called revoked (refresh.failed): answer read, not stored
+//   - the lease carries no intent (vault.Acquire): answer not read, answer not stored, sent to rescue
+//   - nobody holds off (refresh.attempt): sent to rescue
+//   - a refused answer is not sent to rescue (refresh.sendToRescue): sent to rescue, rescue applied
+//   - a lost answer is called revoked (refresh.failed): answer not read, answer not stored
+//   - a token known to be lost is offered again (refresh.settled): the same
 func TestKill(t *testing.T) {
 	t.Parallel()
 	for _, k := range []kill{
@@ -76,6 +77,8 @@ func killed(b *bed, k kill) (r result) {
 	} else {
 		b.dies(entries, s)
 	}
+
+	b.wantCaught(&r, k.at, entries)
 
 	if k.at == beforeFailure {
 		b.clear(sagesim.FaultStatus)
@@ -128,10 +131,28 @@ func (b *bed) dies(entries []entry, s spec) {
 	for _, e := range entries {
 		asking.Go(func() { _, _ = p.read(ctx, e) }) // nobody answers
 	}
-	b.eventually(fmt.Sprintf("%d entries are held at %q; the process said:\n%s", len(entries), s.Hold, p.log), func() bool { return len(p.said("held")) == len(entries) })
+	b.eventually(fmt.Sprintf("%d entries are held at %q", len(entries), s.Hold), func() bool { return len(p.said("held")) == len(entries) })
 	p.kill()
 	cancel()
 	asking.Wait()
+}
+
+// wantCaught wants entries to stand as a process leaves them that dies at a moment: were it another one, the case would
+// show nothing.
+func (b *bed) wantCaught(r *result, at moment, entries []entry) {
+	b.Helper()
+	changed := at == stored || at == rescueApplied
+	leased := !changed && at != readDone && at != beforeLease
+	spent := changed || at == committed || at == answerRead || at == rescueSent
+	l := b.ledger()
+	for _, e := range entries {
+		c, took := b.credential(e), false
+		for _, call := range l.offers[e.id] {
+			took = took || call.Issued != 0
+		}
+		r.want((c.Generation == 2) == changed && (c.Lease != nil) == leased && (c.Intent != nil) == leased && took == spent,
+			"entry %s was not caught %q: generation %d, lease %v, intent %v, spent %v", e.id, at, c.Generation, c.Lease != nil, c.Intent != nil, took)
+	}
 }
 
 // wantUnknown wants an entry to ask for a new authorization, and to say why.

@@ -59,7 +59,7 @@ func (b *bed) unharmed(r *result, entries []entry, generation int64) {
 
 // The program is asked to stop while tokens are on their way.
 //
-// Fails when the program does not wait for what has begun (program.finish without its Drains and waits).
+// Fails when the program does not wait for what has begun (program.finish closes and returns).
 func TestStopInMidRefresh(t *testing.T) {
 	each(t, "3 SIGTERM in mid-refresh", stops)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -12,7 +13,8 @@ import (
 
 // The store takes no change of a credential from the provider's answer on, for so long.
 //
-// Fails when a refused answer is tried once and not again, and is not sent to rescue (refresh.store, refresh.toRescue).
+// Fails when a refused answer is tried once and not again (refresh.persist), and when it is not sent to rescue
+// (refresh.sendToRescue).
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	for _, d := range []time.Duration{5 * time.Second, 20 * time.Second, 70 * time.Second} {
@@ -37,7 +39,7 @@ func storeIsDown(b *bed, d time.Duration) (r result) {
 	b.allLeased(entries)
 	p.order(storeDown)
 	b.clear(sagesim.FaultHold)
-	time.Sleep(d)
+	refused := b.askMeanwhile(&r, p, entries, d)
 	p.order(storeUp)
 	<-asked
 	for try := 0; len(p.said("stored")) < len(entries) && try < 600; try++ {
@@ -49,7 +51,7 @@ func storeIsDown(b *bed, d time.Duration) (r result) {
 	b.unharmed(&r, entries, 2)
 	rescued := len(p.said("rescued"))
 	r.want((rescued > 0) == (d > 8*time.Second), "%d answers went to rescue", rescued)
-	r.figure("%d through rescue", rescued)
+	r.figure("%d through rescue; %d readers refused meanwhile", rescued, refused)
 	for _, e := range entries {
 		a := p.mustRead(e)
 		r.want(a.status == http.StatusOK, "afterwards a reader hears %v", a)
@@ -57,9 +59,33 @@ func storeIsDown(b *bed, d time.Duration) (r result) {
 	return r
 }
 
+// askMeanwhile has readers go on asking for so long, also when the lease is over: without a store nothing is begun. It
+// returns how many were answered.
+func (b *bed) askMeanwhile(r *result, p *process, entries []entry, d time.Duration) int {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), d)
+	defer cancel()
+	answered := 0
+	for ctx.Err() == nil {
+		answers := make([]answer, len(entries))
+		b.together(len(entries), len(entries), func(i int) { answers[i], _ = p.read(ctx, entries[i]) })
+		for _, a := range answers {
+			if a.status != 0 { // 0: it waited until the store was back
+				answered++
+				r.want(a.status == http.StatusServiceUnavailable, "with the store down a reader hears %v", a)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Second):
+		}
+	}
+	return answered
+}
+
 // The token endpoint is down from the moment that an access token was issued.
 //
-// Fails when a failing refresh is not made up for by the token that lives (read.alive, which asks in the background).
+// Fails when a token with little life left is replaced while its reader waits (read.alive calls renewed, not nudge).
 func TestTokenEndpointDown(t *testing.T) {
 	each(t, "5 token endpoint down", endpointDown)
 }
@@ -141,7 +167,7 @@ func anHour(b *bed, tick time.Duration, most int) (r result) {
 
 // Twenty entries wait for a token endpoint that holds its answers back, and everybody else reads on.
 //
-// Fails when refreshes are done under a lock that all entries share (refresh.Do).
+// Fails when refreshes are done under one lock that all entries share (refresh.Do).
 func TestNobodyWaitsForAnother(t *testing.T) {
 	each(t, "7 no head-of-line blocking", headOfLine)
 }

@@ -134,8 +134,8 @@ func (i refusing) Get(ctx context.Context, table store.Table, key store.Key) (st
 
 // What is read stays warm: nobody waits for a token, though readers never ask for one themselves.
 //
-// Fails when the schedule takes a token that was read for an idle one (refresh.due without UsedGeneration), and when an
-// entry is due only as its token ends (refresh.nextDue).
+// Fails when the schedule takes a token that was read for an idle one (refresh.worthRefreshing), and when an entry is due
+// only as its token ends (refresh.warmAt).
 func TestReadEntriesStayWarm(t *testing.T) {
 	each(t, "9 schedule: warm", warm)
 }
@@ -166,7 +166,7 @@ func warm(b *bed) (r result) {
 
 // What nobody reads is kept alive through three lives of a refresh token, and costs next to nothing.
 //
-// Fails when the schedule does not renew what is idle (refresh.keepAlive).
+// Fails when the schedule does not renew what is idle (refresh.keepAlive returns the zero time).
 func TestIdleEntriesStayAlive(t *testing.T) {
 	each(t, "9 schedule: idle", idle)
 }
@@ -198,7 +198,7 @@ func idle(b *bed) (r result) {
 
 // Of a batch, only what failed comes again.
 //
-// Fails when a failed message makes its whole batch come again (handler.batch).
+// Fails when a failed message makes its whole batch come again (the handler's batch returns the error).
 func TestOnlyWhatFailedComesAgain(t *testing.T) {
 	each(t, "9 schedule: partial batches", partial)
 }

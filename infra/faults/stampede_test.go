@@ -17,15 +17,14 @@ const (
 
 // Four hundred callers of four processes ask for one entry whose access token has ended.
 //
-// Fails when the lease is taken whoever holds it (vault.Acquire without its condition on the lease), and when it takes
-// no notice of the fence and the generation.
+// Fails when the lease is taken whoever holds it (vault.Acquire without its condition, refresh without its look at it).
 func TestStampede(t *testing.T) {
 	each(t, "1 stampede", func(b *bed) result { return stampede(b, 0) })
 }
 
 // The same, with a token endpoint that takes 11.5 s: longer than any lock that is taken for ten.
 //
-// Fails when the lease ends after ten seconds (refresh.budget).
+// Fails when the lease ends after ten seconds (refresh.acquire).
 func TestStampedeOnASlowEndpoint(t *testing.T) {
 	each(t, "1 stampede, answer after 11.5 s", func(b *bed) result { return stampede(b, 11500*time.Millisecond) })
 }

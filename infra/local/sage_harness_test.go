@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"connectorvault/infra/local/clock"
 	sagesim "connectorvault/infra/sim/sage"
@@ -23,6 +25,7 @@ import (
 // held against what it shows. It shares the state and the clock of a data folder.
 type wire struct {
 	sim *sagesim.Simulator
+	log *buffer // the simulator's
 
 	mu    sync.Mutex
 	calls []call // guarded by mu
@@ -34,21 +37,26 @@ type call struct {
 	header       http.Header
 	query, form  url.Values
 	status       int
+	said         http.Header // of the answer
 	answer       []byte
 }
 
 // listen puts a wire on an address of its own and returns the flags that make a program use it.
 func listen(t *testing.T, dir string) (*wire, []string) {
 	t.Helper()
-	steps, err := clock.Open(filepath.Join(dir, "clock"))
-	if err != nil {
-		t.Fatal(err)
+	now := func() time.Time { // a step is felt at once, as the simulators within the program feel it
+		steps, err := clock.Open(filepath.Join(dir, "clock"))
+		if err != nil {
+			t.Error(err)
+		}
+		return steps.Now()
 	}
-	w := &wire{}
+	w := &wire{log: &buffer{}}
 	server := httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(server.Close)
-	w.sim, err = sagesim.New(sagesim.Config{StatePath: filepath.Join(dir, "sage-simulator.db"), Now: steps.Now,
-		BaseURL: func() string { return server.URL }})
+	var err error
+	w.sim, err = sagesim.New(sagesim.Config{StatePath: filepath.Join(dir, "sage-simulator.db"), Now: now,
+		BaseURL: func() string { return server.URL }, Logger: slog.New(slog.NewTextHandler(w.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,21 +80,33 @@ func tapped(t *testing.T) (*vault, *wire) {
 	return start(t, dir, flags...), w
 }
 
-// tap copies an answer on its way.
+// tap notes an answer before it goes on: whoever reads it may ask for it at once.
 type tap struct {
 	http.ResponseWriter
 
-	status int
-	body   bytes.Buffer
+	wire  *wire
+	of    call
+	index int // among the wire's calls; -1 = not there yet
+}
+
+func (w *tap) note(p []byte) {
+	w.wire.mu.Lock()
+	defer w.wire.mu.Unlock()
+	if w.index < 0 {
+		w.of.said = w.Header().Clone()
+		w.index, w.wire.calls = len(w.wire.calls), append(w.wire.calls, w.of)
+	}
+	w.wire.calls[w.index].answer = append(w.wire.calls[w.index].answer, p...)
 }
 
 func (w *tap) WriteHeader(status int) {
-	w.status = status
+	w.of.status = status
+	w.note(nil)
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *tap) Write(p []byte) (int, error) {
-	_, _ = w.body.Write(p)
+	w.note(p)
 	return w.ResponseWriter.Write(p)
 }
 
@@ -98,13 +118,10 @@ func (w *wire) serve(out http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	form, _ := url.ParseQuery(string(body))
-	copied := &tap{ResponseWriter: out, status: http.StatusOK}
-	defer func() { // also when a switch closes the connection
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.calls = append(w.calls, call{r.Method, r.URL.Path, r.Header.Clone(), r.URL.Query(), form, copied.status, copied.body.Bytes()})
-	}()
-	w.sim.Handler().ServeHTTP(copied, r)
+	noted := &tap{ResponseWriter: out, wire: w, index: -1,
+		of: call{method: r.Method, path: r.URL.Path, header: r.Header.Clone(), query: r.URL.Query(), form: form, status: http.StatusOK}}
+	defer noted.note(nil) // a switch may close the connection
+	w.sim.Handler().ServeHTTP(noted, r)
 }
 
 // heard are the calls to a path and what is below it, the oldest first.
@@ -180,24 +197,6 @@ func (v *vault) reuses() int {
 	return n
 }
 
-// sageAsked counts the calls of Sage's API that were answered.
-func (v *vault) sageAsked(operation string) int {
-	v.t.Helper()
-	var list struct {
-		Items []sagesim.CallCount `json:"items"`
-	}
-	if err := json.Unmarshal(v.sageSim("GET", "/_sim/calls", nil).body, &list); err != nil {
-		v.t.Fatal(err)
-	}
-	n := 0
-	for _, c := range list.Items {
-		if (c.Endpoint == "api" || c.Endpoint == "legacy") && (operation == "" || c.Operation == operation) {
-			n += c.Count
-		}
-	}
-	return n
-}
-
 // sageApp registers the simulator's own application as the operator's.
 func (v *vault) sageApp() {
 	v.t.Helper()
@@ -250,10 +249,8 @@ func (v *vault) allow(address, user string) string {
 // signIn goes through Sage's pages: the choice of a country when it is there, then the user and a button.
 func (b *browser) signIn(user, decision string) string {
 	b.t.Helper()
-	if values, action := b.form(""); values.Has("country") && !values.Has("user") && !values.Has("decision") {
-		if target, err := b.at.Parse(action); err != nil || b.hidden("country") == false {
-			b.open(target.Scheme + "://" + target.Host + target.Path + "?" + values.Encode())
-		}
+	if values, _ := b.form(""); !b.carries("country") {
+		b.open(b.at.Scheme + "://" + b.at.Host + b.at.Path + "?" + values.Encode())
 	}
 	values, _ := b.form(decision)
 	if user != "" {
@@ -268,8 +265,8 @@ func (b *browser) signIn(user, decision string) string {
 	return b.last.Header.Get("Location")
 }
 
-// hidden reports whether the page carries a field on rather than asking for it.
-func (b *browser) hidden(name string) bool {
+// carries reports whether the page carries a field on rather than asking for it.
+func (b *browser) carries(name string) bool {
 	for n := range b.page.Descendants() {
 		if n.Data == "input" && attribute(n, "name") == name {
 			return attribute(n, "type") == "hidden"

@@ -144,7 +144,7 @@ func (s *Service) newRequest(ctx context.Context, p record.Principal, entry reco
 	now := s.Now().UTC()
 	r := record.Request{Tenant: p.Tenant, ID: id, Entry: entry.ID, Provider: entry.Provider, Principal: p.ID, Mode: mode,
 		RedirectURI: s.redirectURI(entry, adapter), Stage: record.Open, CreatedAt: now, Expires: now.Add(RequestLife)}
-	if !adapter.Descriptor().PKCE {
+	if !challenged(entry, adapter) {
 		return r, nil
 	}
 	verifier, err := ident.Secret(s.Random)
@@ -154,6 +154,12 @@ func (s *Service) newRequest(ctx context.Context, p record.Principal, entry reco
 	r.Challenge = oauth.Challenge(verifier)
 	r.Verifier, err = s.Vault.SealVerifier(ctx, r, verifier)
 	return r, err
+}
+
+// challenged reports whether the consent page of an entry takes a challenge.
+func challenged(entry record.Entry, adapter provider.Adapter) bool {
+	challenger, some := adapter.(provider.Challenger)
+	return adapter.Descriptor().PKCE && (!some || challenger.Challenges(entry))
 }
 
 // beginBrowser hands out a start handle. The consent URL is made when it is used, so it never waits in a mail.

@@ -93,26 +93,32 @@ func parseResultURL(text string) (*url.URL, url.Values, error) {
 	return u, query, nil
 }
 
-// ours holds a Result URL against the callback that its request was begun with, or, when it names none of ours, against
-// the one that the entry has now: a program may have moved to another address meanwhile.
+// ours holds a Result URL against the callback that its request was begun with, or, when it names none of the entry's,
+// against the one that the entry has now: a program may have moved to another address meanwhile.
 func (s *Service) ours(ctx context.Context, u *url.URL, query url.Values, entry record.Entry, adapter provider.Adapter) error {
 	callback := s.redirectURI(entry, adapter)
 	r, err := s.requestOf(ctx, secret.New(query.Get("state")), entry.Provider)
 	switch {
-	case err == nil:
-		callback = r.RedirectURI
-	case fault.KindOf(err) != fault.Invalid:
+	case err != nil && fault.KindOf(err) != fault.Invalid:
 		return err
+	case err == nil && r.Tenant == entry.Tenant && r.Entry == entry.ID: // the answer below says where it goes
+		callback = r.RedirectURI
 	}
 	want, err := url.Parse(callback)
 	if err != nil {
 		return fmt.Errorf("our own callback is no URL: %w", err)
 	}
-	if strings.EqualFold(u.Scheme, want.Scheme) && strings.EqualFold(u.Host, want.Host) && path(u) == path(want) {
+	if strings.EqualFold(u.Scheme, want.Scheme) && strings.EqualFold(host(u), host(want)) && path(u) == path(want) {
 		return nil
 	}
 	return fault.New(fault.Invalid, "result_url_foreign", "The Result URL is not the address that this authorization returns to.").
 		On("result_url").Do("Paste the address of the page you land on after consent; it begins with " + callback + "?")
+}
+
+// host is a URL's host as browsers show it: without the port that its scheme has anyway.
+func host(u *url.URL) string {
+	usual := map[string]string{"https": ":443", "http": ":80"}[strings.ToLower(u.Scheme)]
+	return strings.TrimSuffix(u.Host, usual)
 }
 
 // path is a URL's path as browsers show it: one without any is the root.

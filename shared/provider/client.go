@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,8 +135,10 @@ func (c Client) judge(response *http.Response, body []byte, on Session) Verdict 
 		verdict.Fault = fault.New(fault.Unavailable, "provider_unavailable", "The provider refused without a reason we know.").
 			Said(fault.Provider{Status: response.StatusCode})
 	}
-	scrub(verdict.Fault, on.Access)
-	for _, value := range on.Secrets {
+	secrets := append(slices.Collect(maps.Values(on.Secrets)), on.Access)
+	// The longest first: of one that begins like another, nothing is to be left.
+	slices.SortFunc(secrets, func(a, b secret.Text) int { return cmp.Compare(len(b.Reveal()), len(a.Reveal())) })
+	for _, value := range secrets {
 		scrub(verdict.Fault, value)
 	}
 	return verdict

@@ -169,6 +169,13 @@ type Redirector interface {
 	RedirectURI(entry record.Entry) string
 }
 
+// Challenger is the capability of providers whose PKCE is not for every entry.
+type Challenger interface {
+	// Challenges reports whether an entry's consent page takes a challenge. Where it does not, no verifier is sent either: a
+	// server that looks at one would miss the challenge that belongs to it.
+	Challenges(entry record.Entry) bool
+}
+
 // AppValidator is the capability of providers with an operator's OAuth application.
 type AppValidator interface {
 	// ValidateApp checks the application's fields as PUT /v1/provider-apps gives them and returns the public ones.

@@ -235,7 +235,9 @@ func (s *Service) page(ctx context.Context, pl plan) (page Page, next url.Values
 		resource.StripPage(pl.op, page.Items)
 	}
 	if token != "" && pl.op.Paging.Param != "" {
-		next = resource.NextParams(pl.op, pl.params, token)
+		if next, err = resource.Advance(pl.op, pl.params, token); err != nil {
+			return Page{}, nil, err
+		}
 	}
 	return page, next, nil
 }

@@ -292,7 +292,7 @@ func (t *target) resource(name string) (resource.Resource, error) {
 		return res, fault.New(fault.NotFound, "unknown_resource", fmt.Sprintf("%s has no resource %q.", d.Title, clip(name))).
 			Do("See GET /v1/providers/" + d.Name + " for what can be read.")
 	}
-	if allowed := t.connector.Settings["resources"]; len(allowed) > 0 && !slices.Contains(allowed, name) {
+	if allowed := t.connector.Settings["resources"]; len(allowed) > 0 && !slices.Contains(allowed, res.Name) {
 		return res, fault.New(fault.Forbidden, "forbidden", fmt.Sprintf("This connector is not for %s.", name)).
 			Do("Use one of: " + strings.Join(allowed, ", ") + ", or another connector.")
 	}

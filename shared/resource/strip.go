@@ -97,7 +97,7 @@ func strip(value gjson.Result, rules []rule) (string, bool) {
 	changed := false
 	separator := ""
 	value.ForEach(func(key, member gjson.Result) bool {
-		next, taken := step(rules, key.String(), object)
+		next, taken := step(rules, key.String(), object, member.Type == gjson.JSON)
 		if taken {
 			changed = true
 			return true
@@ -127,11 +127,17 @@ func strip(value gjson.Result, rules []rule) (string, bool) {
 }
 
 // step takes the rules one member down; taken says that the member itself is what a rule names. A list that a rule
-// does not mention is looked through, so that a provider's turning one object into several gives nothing away.
-func step(rules []rule, name string, object bool) (next []rule, taken bool) {
+// does not mention is looked through, so that a provider's turning one object into several gives nothing away. next is for
+// a member that holds others; most do not, and have nothing to go on into.
+func step(rules []rule, name string, object, holds bool) (next []rule, taken bool) {
+	further := func(r rule) {
+		if holds {
+			next = append(next, r)
+		}
+	}
 	for _, r := range rules {
 		if r[0] == deep {
-			next = append(next, r)
+			further(r)
 			r = r[1:]
 			if !object && (len(r) == 0 || r[0] != any1) {
 				continue // the list is looked through already
@@ -143,9 +149,9 @@ func step(rules []rule, name string, object bool) (next []rule, taken bool) {
 			if len(r) == 1 {
 				return nil, true
 			}
-			next = append(next, r[1:])
+			further(r[1:])
 		case !object:
-			next = append(next, r)
+			further(r)
 		}
 	}
 	return next, false

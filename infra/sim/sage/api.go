@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxAPIBody bounds what an API request may carry.
@@ -129,7 +130,6 @@ func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request, rest string
 func (s *Simulator) serveBooks(w http.ResponseWriter, r *http.Request, c *apiCall) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Request-Id", s.uuid())
 	ctx := r.Context()
 	if err := s.identify(ctx, c, r); err != nil {
 		s.internal(w, r, "identifying a call", err)
@@ -289,15 +289,15 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, c *apiCall) (
 	case opUser:
 		return s.answerUser(c)
 	}
-	b := newBook(c.business, s.now())
+	b := newBook(c.business, s.now().Truncate(time.Second))
 	b.query = queryFlags{balance: c.query.Get("show_balance") == "true", allocations: c.query.Get("show_payments_allocations") == "true"}
 	if c.route.single != nil {
 		return reply{body: c.route.single(b)}, nil
 	}
 	if c.route.key == "" {
-		return c.list(b, r.URL.RawQuery)
+		return c.list(b, s.shelf.take(b, c.route.resource), r.URL.RawQuery)
 	}
-	return c.item(b)
+	return c.item(b, s.shelf.take(b, c.route.resource))
 }
 
 // refuseWrite is what a write meets: the simulator is for reading.

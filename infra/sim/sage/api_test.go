@@ -52,6 +52,11 @@ func TestShortShapeAndAttributes(t *testing.T) {
 		t.Errorf("item with one attribute: %s", got)
 	}
 	wantRefusal(t, f.get("/contacts/00000000000000000000000000000000", token, ""), http.StatusNotFound, "RecordNotFound")
+	digit := "0"
+	if strings.HasSuffix(path, digit) {
+		digit = "1"
+	}
+	wantStatus(t, f.get(path[:len(path)-1]+digit, token, ""), http.StatusNotFound)
 	other := f.page("/contacts?items_per_page=1", token, sagesim.BusinessGBSecond).Items[0]
 	wantStatus(t, f.get(other["$path"].(string), token, ""), http.StatusNotFound) // another business's record
 }
@@ -115,8 +120,10 @@ func TestBusinesses(t *testing.T) {
 	if list.Total != 3 || list.Per != 2147483647 || len(list.Items) != 3 || list.Items[0]["id"] != sagesim.BusinessGB || strings.Contains(a.body, "itemsPerPage") {
 		t.Errorf("businesses %+v", list)
 	}
-	if a.header.Get("X-Business") != "" || f.get("/user", token, "").header.Get("X-Business") != "" {
-		t.Error("an echo where there is none")
+	for _, path := range []string{"/businesses", "/businesses/lead", "/user"} {
+		if echo, there := f.get(path, token, sagesim.BusinessGB).header["X-Business"]; there {
+			t.Errorf("%s echoes %q", path, echo)
+		}
 	}
 	lead := func() string {
 		return decode[map[string]any](t, f.get("/businesses/lead", token, ""))["id"].(string)
@@ -270,11 +277,12 @@ func TestFaultsOfTheAPI(t *testing.T) {
 			wantStatus(t, f.control(http.MethodPost, "/_sim/faults", limited), http.StatusOK)
 			wantStatus(t, f.get("/contacts", token, sagesim.BusinessGBSecond), http.StatusOK) // another business
 			wantStatus(t, f.get("/products", token, ""), http.StatusOK)                       // another operation
+			f.client.CloseIdleConnections()                                                   // a client of Go's repeats a GET when a connection that it had kept breaks
 			a, err := f.trySend(http.MethodGet, f.base+"/v3.1/contacts", apiHeader(token, ""), "")
 			if (err != nil) != (test.status == 0) || a.status != test.status || !strings.Contains(a.body, test.want) || test.want == "" && a.body != "" {
 				t.Errorf("%d %q %v", a.status, a.body, err)
 			}
-			if json.Valid([]byte(a.body)) == strings.Contains(test.body, "truncated") {
+			if strings.Contains(test.body, "truncated") == json.Valid([]byte(a.body)) && strings.HasPrefix(test.want, "{") {
 				t.Errorf("body %q", a.body)
 			}
 			if (a.header.Get("Retry-After") == "7") != strings.Contains(test.body, "retry_after") {

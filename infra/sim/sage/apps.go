@@ -35,7 +35,7 @@ type App struct {
 	SubscriptionKey string   `json:"subscription_key,omitempty"` // API v3 only; as above
 	SignatureSecret string   `json:"signature_secret,omitempty"` // API v3 only; as above
 
-	secretHash string // "" until the first use of an application that nobody registered
+	secretHash, keyHash string // "" until the first use of an application that nobody registered
 }
 
 // RegisterApp does what filling in the developer's form does. Empty identifiers and secrets are made up. Registering a known
@@ -55,7 +55,7 @@ func (s *Simulator) RegisterApp(ctx context.Context, app App) (App, error) {
 			*secret = s.randomHex(16)
 		}
 	}
-	app.Origin, app.secretHash = originRegistered, digest(app.ClientSecret)
+	app.Origin, app.secretHash, app.keyHash = originRegistered, digest(app.ClientSecret), digest(app.SubscriptionKey)
 	err := s.state.update(ctx, func(tx *sql.Tx) error { return s.putApp(ctx, tx, app) })
 	return app, err
 }
@@ -68,17 +68,17 @@ func (s *Simulator) Apps(ctx context.Context) ([]App, error) {
 		return nil, fmt.Errorf("listing applications: %w", err)
 	}
 	for i := range list {
-		list[i].SubscriptionKey, list[i].SignatureSecret = "", ""
+		list[i].SignatureSecret = ""
 	}
 	return list, nil
 }
 
-const selectApp = `SELECT client_id, name, origin, secret_hash, redirect_uris, subscription_key, signature_secret FROM apps`
+const selectApp = `SELECT client_id, name, origin, secret_hash, redirect_uris, subscription_key_hash, signature_secret FROM apps`
 
 func scanApp(scan func(...any) error) (App, error) {
 	var app App
 	var uris string
-	err := scan(&app.ClientID, &app.Name, &app.Origin, &app.secretHash, &uris, &app.SubscriptionKey, &app.SignatureSecret)
+	err := scan(&app.ClientID, &app.Name, &app.Origin, &app.secretHash, &uris, &app.keyHash, &app.SignatureSecret)
 	if err != nil {
 		return App{}, fmt.Errorf("reading application: %w", err)
 	}
@@ -100,9 +100,9 @@ func (s *Simulator) putApp(ctx context.Context, tx *sql.Tx, app App) error {
 	if err != nil {
 		return fmt.Errorf("encoding redirect URIs: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO apps(client_id, name, origin, secret_hash, redirect_uris, subscription_key, signature_secret, created_at)
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO apps(client_id, name, origin, secret_hash, redirect_uris, subscription_key_hash, signature_secret, created_at)
 		VALUES(?, ?, ?, ?, ?, ?, ?, ?)`,
-		app.ClientID, app.Name, app.Origin, app.secretHash, string(uris), app.SubscriptionKey, app.SignatureSecret, s.seconds(0))
+		app.ClientID, app.Name, app.Origin, app.secretHash, string(uris), app.keyHash, app.SignatureSecret, s.seconds(0))
 	if err != nil {
 		return fmt.Errorf("storing application: %w", err)
 	}
@@ -170,7 +170,7 @@ func (s *Simulator) allowRedirect(ctx context.Context, tx *sql.Tx, app App, uri 
 // withoutLoopbackPort returns the URI with its port removed, and whether it is a loopback URI at all.
 func withoutLoopbackPort(uri string) (string, bool) {
 	u, err := url.Parse(uri)
-	if err != nil || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") {
 		return "", false
 	}
 	ip := net.ParseIP(u.Hostname())

@@ -45,15 +45,15 @@ type authorization struct {
 	repeatedParam string
 }
 
-// authorizeFields name the members as parameters. The forms carry them all on.
-func (a *authorization) fields() []struct {
-	Name  string
+// field is a member as a parameter.
+type field struct {
+	name  string
 	value *string
-} {
-	return []struct {
-		Name  string
-		value *string
-	}{
+}
+
+// fields name the parameters. The forms carry them all on.
+func (a *authorization) fields() []field {
+	return []field{
 		{"client_id", &a.ClientID}, {"redirect_uri", &a.RedirectURI}, {"response_type", &a.ResponseType}, {"scope", &a.Scope},
 		{"state", &a.State}, {"country", &a.Country}, {"filter", &a.Filter}, {"code_challenge", &a.Challenge},
 		{"code_challenge_method", &a.Method}, {"locale", &a.Locale}, {"user", &a.User},
@@ -63,9 +63,9 @@ func (a *authorization) fields() []struct {
 func parseAuthorization(values url.Values) *authorization {
 	a := &authorization{}
 	for _, field := range a.fields() {
-		*field.value = values.Get(field.Name)
-		if len(values[field.Name]) > 1 {
-			a.repeatedParam = field.Name
+		*field.value = values.Get(field.name)
+		if len(values[field.name]) > 1 {
+			a.repeatedParam = field.name
 		}
 	}
 	return a
@@ -115,11 +115,11 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		s.authorizeFailed(w, r, a, err)
 	case a.Country == "":
 		s.count(r.Context(), endpointAuthorize, "chooser", "shown")
-		s.renderPage(w, http.StatusOK, countryPage, map[string]any{"Fields": hiddenFields(a, "country"), "Countries": countryOptions()})
+		s.renderPage(w, http.StatusOK, countryPage, map[string]any{"Path": authorizePath, "Fields": hiddenFields(a, "country"), "Countries": countryOptions()})
 	case r.Method == http.MethodGet:
 		s.count(r.Context(), endpointAuthorize, "page", "shown")
 		s.renderPage(w, http.StatusOK, authorizePage, map[string]any{
-			"Fields": hiddenFields(a, "user"), "ClientID": a.ClientID, "ReadOnly": a.scope() == scopeReadOnly,
+			"Path": authorizePath, "Fields": hiddenFields(a, "user"), "ClientID": a.ClientID, "ReadOnly": a.scope() == scopeReadOnly,
 			"Country": countryName(a.Country), "Users": s.userOptions(a.Country),
 		})
 	case values.Get("decision") == "deny":

@@ -1,7 +1,8 @@
 package sagesim
 
 import (
-	"fmt"
+	"encoding/binary"
+	"encoding/hex"
 	"hash/fnv"
 	"strconv"
 	"time"
@@ -53,9 +54,6 @@ type book struct {
 	place    profile
 	now      time.Time
 	query    queryFlags
-
-	booked  []entry          // what entries has worked out
-	byIndex map[uint64]entry // the same by index
 }
 
 // queryFlags are the parameters that add members.
@@ -77,12 +75,22 @@ func (b *book) dice(kind string, index uint64) dice {
 	return roll(b.business.ID, kind, strconv.FormatUint(index, 10))
 }
 
+const low48 = 1<<48 - 1
+
 // id makes the 32 hexadecimal digits of a record: who it belongs to, which it is, and a check, so that looking one up needs no
 // list of all.
 func (b *book) id(kind string, index uint64) string {
 	tag := uint64(roll(b.business.ID, kind))
-	const low48 = 1<<48 - 1
-	return fmt.Sprintf("%08x%012x%012x", tag>>32, (index^tag)&low48, uint64(b.dice(kind, index))&low48)
+	var raw [16]byte
+	binary.BigEndian.PutUint32(raw[:], uint32(tag>>32))
+	putLow48(raw[4:], (index^tag)&low48)
+	putLow48(raw[10:], uint64(b.dice(kind, index))&low48)
+	return hex.EncodeToString(raw[:])
+}
+
+func putLow48(to []byte, n uint64) {
+	binary.BigEndian.PutUint16(to, uint16(n>>32))
+	binary.BigEndian.PutUint32(to[2:], uint32(n))
 }
 
 // indexOf is the way back from id.
@@ -94,7 +102,7 @@ func (b *book) indexOf(kind, id string) (uint64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	index := (hidden ^ uint64(roll(b.business.ID, kind))) & (1<<48 - 1)
+	index := (hidden ^ uint64(roll(b.business.ID, kind))) & low48
 	return index, b.id(kind, index) == id
 }
 
@@ -147,16 +155,20 @@ func (s series) count(b *book) int {
 func (s series) rows(b *book, touched bool) []row {
 	list := make([]row, 0, s.count(b))
 	for i := range s.count(b) {
-		r := row{index: uint64(i), created: s.created(b, i)}
-		r.updated, r.date = r.created, r.created
-		if touched {
-			period := time.Duration(40+b.dice(s.kind, r.index).below(100, 2)) * day24
-			r.updated = b.now.Add(-(b.now.Sub(r.created) % period)) // the last whole number of periods after it was made
-			r = b.deletedAfter(r, i%13 == 5)
-		}
-		list = append(list, r)
+		list = append(list, s.row(b, i, touched))
 	}
 	return list
+}
+
+func (s series) row(b *book, i int, touched bool) row {
+	r := row{index: uint64(i), created: s.created(b, i)}
+	r.updated, r.date = r.created, r.created
+	if !touched {
+		return r
+	}
+	period := time.Duration(40+b.dice(s.kind, r.index).below(100, 2)) * day24
+	r.updated = b.now.Add(-(b.now.Sub(r.created) % period)) // the last whole number of periods after it was made
+	return b.deletedAfter(r, i%13 == 5)
 }
 
 // deletedAfter deletes a record three weeks after it was made.

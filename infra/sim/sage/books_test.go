@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,8 @@ func cents(t *testing.T, v any) int64 {
 	if part == "" || len(part) > 2 || part != "0" && strings.HasSuffix(part, "0") {
 		t.Fatalf("an amount is %q", text)
 	}
-	var n int64
-	if _, err := fmt.Sscan(whole+(part + "0")[:2], &n); err != nil {
+	n, err := strconv.ParseInt(whole+(part + "0")[:2], 10, 64)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.HasPrefix(text, "-") {
@@ -42,7 +43,7 @@ func idOf(v any) string {
 func TestBooksHoldTogether(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
-	for user, business := range map[string]string{sagesim.UserGB: sagesim.BusinessGBThird, sagesim.UserIE: sagesim.BusinessIE, sagesim.UserFR: sagesim.BusinessFR} {
+	for user, business := range map[string]string{sagesim.UserGB: sagesim.BusinessGBThird, sagesim.UserFR: sagesim.BusinessFR} {
 		token := f.access(user)
 		least := map[string]int{"contacts": 45, "sales_invoices": 60, "ledger_entries": 250, "purchase_invoices": 21, "sales_credit_notes": 21, "purchase_credit_notes": 21, "products": 21, "stock_items": 21, "journals": 21, "transactions": 100, "contact_payments": 21, "attachments": 21}
 		for name, n := range least {
@@ -75,6 +76,11 @@ func TestBooksHoldTogether(t *testing.T) {
 			debit, credit := cents(t, entry["debit"]), cents(t, entry["credit"])
 			sums[idOf(entry["transaction"])] += debit - credit
 			balance += debit - credit
+			account := entry["ledger_account"].(map[string]any)["displayed_as"].(string)
+			source := strings.Split(entry["displayed_as"].(string), "-")[0]
+			if side := map[string]bool{"SI": true, "SCN": false, "PI": false, "PCN": true}; strings.HasPrefix(account, "Trade ") && strings.Contains("SI SCN PI PCN", source) && side[source] != (debit > 0) {
+				t.Errorf("%v is booked to the wrong side of %s", entry["displayed_as"], account)
+			}
 		}
 		transactions := f.all("/transactions?items_per_page=200&attributes=all", token, business)
 		if balance != 0 || len(sums) != len(transactions) {
@@ -109,7 +115,11 @@ func TestFilters(t *testing.T) {
 	contact := idOf(invoices[0]["contact"])
 	account := idOf(whole("ledger_entries", "from_date=2026-06-01")[0]["ledger_account"])
 	transaction := idOf(whole("ledger_entries", "from_date=2026-06-01")[0]["transaction"])
-	attachment := whole("attachments", "")[0]
+	attachments := whole("attachments", "")
+	attachment, withFile := attachments[0], map[string]bool{}
+	for _, item := range attachments {
+		withFile[idOf(item["attachment_context"])] = true
+	}
 	type filter struct {
 		path, query string
 		holds       func(map[string]any) bool
@@ -122,12 +132,13 @@ func TestFilters(t *testing.T) {
 			return item[name].(string)[:len(from)] >= from && item[name].(string)[:len(to)] <= to
 		}
 	}
+	unfiltered := map[string][]map[string]any{}
 	for _, test := range []filter{
 		{"sales_invoices", "contact_id=" + contact, has("contact", contact)},
 		{"sales_invoices", "status_id=PART_PAID", has("status", "PART_PAID")},
 		{"sales_invoices", "from_date=2026-01-05&to_date=2026-03-09", between("date", "2026-01-05", "2026-03-09")},
 		{"sales_invoices", "search=si-2", func(item map[string]any) bool { return strings.HasPrefix(item["displayed_as"].(string), "SI-2") }},
-		{"sales_invoices", "has_attachments=true", func(item map[string]any) bool { return len(item["invoice_number"].(string)) <= 2 }},
+		{"sales_invoices", "has_attachments=true", func(item map[string]any) bool { return withFile[item["id"].(string)] }},
 		{"contacts", "contact_type_id=VENDOR", func(item map[string]any) bool { return strings.Contains(fmt.Sprint(item["contact_types"]), "VENDOR") }},
 		{"contacts", "email=contact7@example.com", has("email", "contact7@example.com")},
 		{"contacts", "exclude_system=true", func(item map[string]any) bool { return item["system"] == false }},
@@ -149,7 +160,10 @@ func TestFilters(t *testing.T) {
 		{"address_regions", "country_id=CA", has("country", "CA")},
 		{"stock_movements", "from_date=2026-01-01", between("date", "2026-01-01", "2026-06-15")},
 	} {
-		all, filtered := whole(test.path, ""), whole(test.path, test.query)
+		if unfiltered[test.path] == nil {
+			unfiltered[test.path] = whole(test.path, "")
+		}
+		all, filtered := unfiltered[test.path], whole(test.path, test.query)
 		want := 0
 		for _, item := range all {
 			if test.holds(item) {
@@ -241,7 +255,7 @@ func TestSort(t *testing.T) {
 			}
 		}
 	}
-	if a, b := f.get("/sales_invoices?sort=total", token, ""), f.get("/sales_invoices", token, ""); len(a.body) != len(b.body) {
+	if a, b := f.page("/sales_invoices?sort=total", token, ""), f.page("/sales_invoices", token, ""); a.Items[0]["id"] != b.Items[0]["id"] {
 		t.Error("an unknown order is heeded")
 	}
 }
@@ -297,7 +311,7 @@ func TestBooksAtTheirBeginning(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
 	for _, start := range []time.Time{
-		time.Date(2023, 5, 1, 0, 0, 0, 0, time.UTC), time.Date(2024, 1, 1, 9, 0, 0, 0, time.UTC), time.Date(2024, 1, 9, 9, 0, 0, 0, time.UTC), time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(2023, 5, 1, 0, 0, 0, 0, time.UTC), time.Date(2024, 1, 1, 9, 0, 0, 0, time.UTC), time.Date(2024, 1, 9, 9, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
 		f.clock.step(start.Sub(f.clock.Now()))
 		token := f.access(sagesim.UserGB)

@@ -17,10 +17,7 @@ var (
 )
 
 func (s series) catalogType() string {
-	switch s.kind {
-	case "services":
-		return "SERVICE"
-	case "stock_items":
+	if s.kind == stockSeries.kind {
 		return "STOCK"
 	}
 	return "PRODUCT"
@@ -56,6 +53,9 @@ func article(s series) func(*book, row) object {
 				{"quantity_in_stock", money(100 * d.below(60, 23))}, {"reorder_level", money(1000)}, {"reorder_quantity", money(2000)}, {"barcode", nil},
 				{"weight", money(d.below(900, 24))}, {"weight_measure", "kg"}, {"location", nil},
 			}...)
+		}
+		if s.kind == serviceSeries.kind {
+			return o
 		}
 		return append(o, member{"catalog_item_type", word("catalog_item_types", s.catalogType(), title(s.catalogType()))})
 	}
@@ -94,7 +94,10 @@ func (b *book) attachedTo(i uint64) (*artefactKind, string) {
 // attached says whether an invoice has a file.
 func (b *book) attached(collection string, i uint64) bool {
 	k, _ := b.attachedTo(i)
-	return k.collection == collection && i < uint64(attachmentSeries.count(b))
+	if k.collection != collection || i >= uint64(attachmentSeries.count(b)) {
+		return false
+	}
+	return attachmentSeries.row(b, int(i), true).deleted.IsZero()
 }
 
 // bigFile is the number of the attachment that is larger than any answer of a serverless function may be.

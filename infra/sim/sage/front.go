@@ -55,6 +55,7 @@ func (s *Simulator) observe(next http.Handler) http.Handler {
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		defer s.logRequest(recorder, r)
 		defer s.rescue(recorder, r)
+		w.Header().Set("X-Request-Id", s.uuid())
 		ctx, err := s.withSwitches(r.Context())
 		if err != nil {
 			s.internal(recorder, r, "reading switches", err)

@@ -53,16 +53,16 @@ func (s *Simulator) admitLegacy(ctx context.Context, c *apiCall, r *http.Request
 	err := s.state.update(ctx, func(tx *sql.Tx) error {
 		var err error
 		app, _, err = appByClient(ctx, tx, c.token.Party)
-		if err != nil || app.SubscriptionKey != "" || app.Origin != originFirstUse {
+		if err != nil || app.keyHash != "" || app.Origin != originFirstUse {
 			return err
 		}
-		app.SubscriptionKey = key
+		app.keyHash = digest(key)
 		return s.putApp(ctx, tx, app)
 	})
 	if err != nil {
 		return err
 	}
-	if app.SubscriptionKey != key || r.Header.Get("X-Site") != c.token.Site || !slices.Contains(legacyCountries(c.country), c.token.Country) {
+	if app.keyHash != digest(key) || r.Header.Get("X-Site") != c.token.Site || !slices.Contains(legacyCountries(c.country), c.token.Country) {
 		return errNoKey
 	}
 	_, verify, err := s.setting(ctx, s.state.db, FaultVerifySignature, c.where)

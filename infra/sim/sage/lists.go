@@ -28,9 +28,9 @@ type envelope struct {
 }
 
 // list answers a page of a collection. A page beyond the end is the last one (Sage facts 2.3).
-func (c *apiCall) list(b *book, rawQuery string) (reply, error) {
+func (c *apiCall) list(b *book, all []row, rawQuery string) (reply, error) {
 	res := c.route.resource
-	rows, err := c.selectRows(b, res)
+	rows, err := c.selectRows(b, res, all)
 	if err != nil {
 		return reply{}, err
 	}
@@ -78,11 +78,14 @@ func address(path, rawQuery string, page, perPage int) *string {
 // unless members are named.
 func (c *apiCall) shape(b *book, r row, whole bool) object {
 	res := c.route.resource
-	all := res.render(b, r)
 	id := r.word
 	if id == "" {
 		id = b.id(res.name, r.index)
 	}
+	if res.display != nil && !whole && !c.query.Has("attributes") && !b.query.balance {
+		return object{{"id", id}, {"displayed_as", res.display(b, r)}, {"$path", "/" + res.name + "/" + id}}
+	}
+	all := res.render(b, r)
 	return c.membersOf(object{{"id", id}, all[0], {"$path", "/" + res.name + "/" + id}}, all[1:], whole)
 }
 
@@ -93,7 +96,7 @@ func (c *apiCall) membersOf(short, others object, whole bool) object {
 		return append(short, others...)
 	}
 	for _, m := range others {
-		if slices.Contains(asked, m.name) || m.name == "balance" { // show_balance adds it by itself
+		if slices.Contains(asked, m.name) || m.name == "balance" && c.query.Get("show_balance") == "true" {
 			short = append(short, m)
 		}
 	}
@@ -101,10 +104,9 @@ func (c *apiCall) membersOf(short, others object, whole bool) object {
 }
 
 // item answers one record, or what hangs on one.
-func (c *apiCall) item(b *book) (reply, error) {
+func (c *apiCall) item(b *book, rows []row) (reply, error) {
 	res := c.route.resource
 	var i int
-	rows := res.rows(b)
 	if index, own := b.indexOf(res.name, c.route.key); own {
 		i = slices.IndexFunc(rows, func(r row) bool { return r.word == "" && r.index == index && r.deleted.IsZero() })
 	} else {
@@ -123,7 +125,7 @@ func (c *apiCall) item(b *book) (reply, error) {
 }
 
 // selectRows applies the filters: first those that the rows themselves show, then those that need the record.
-func (c *apiCall) selectRows(b *book, res *resource) ([]row, error) {
+func (c *apiCall) selectRows(b *book, res *resource, all []row) ([]row, error) {
 	keep, err := c.rowFilter(res)
 	if err != nil {
 		return nil, err
@@ -134,7 +136,6 @@ func (c *apiCall) selectRows(b *book, res *resource) ([]row, error) {
 			byMember = append(byMember, name)
 		}
 	}
-	all := res.rows(b)
 	rows := make([]row, 0, len(all))
 	for _, r := range all {
 		if keep(r) && c.passes(b, res, r, byMember) {

@@ -67,6 +67,15 @@ func TestEveryCollectionAnswers(t *testing.T) {
 			t.Errorf("%s is empty", name)
 			continue
 		}
+		var short struct {
+			Items []map[string]any `json:"$items"`
+		}
+		b.decode("/"+name, &short)
+		for i, item := range short.Items {
+			if len(item) != 3 || item["displayed_as"] != list.Items[i]["displayed_as"] || item["id"] != list.Items[i]["id"] {
+				t.Errorf("%s: %v in short is %v", name, list.Items[i]["displayed_as"], item)
+			}
+		}
 		item := list.Items[0]
 		if item["id"] == "" || item["displayed_as"] == "" || item["$path"] != "/"+name+"/"+item["id"].(string) {
 			t.Errorf("%s: %v", name, item)

@@ -58,8 +58,8 @@ type hiddenField struct{ Name, Value string }
 func hiddenFields(a *authorization, but string) []hiddenField {
 	var list []hiddenField
 	for _, field := range a.fields() {
-		if field.Name != but && *field.value != "" {
-			list = append(list, hiddenField{field.Name, *field.value})
+		if field.name != but && *field.value != "" {
+			list = append(list, hiddenField{field.name, *field.value})
 		}
 	}
 	return list

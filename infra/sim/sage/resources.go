@@ -13,6 +13,7 @@ type resource struct {
 	filters string // the query parameters that limit or order it; others are ignored
 	rows    func(*book) []row
 	render  func(*book, row) object
+	display func(*book, row) string // what displayed_as is, where it can be said without the rest
 	// special decides about filters that cannot be seen in a record's members.
 	special func(b *book, r row, name, value string) (passes, known bool)
 	noItems bool // its records cannot be asked for one by one
@@ -27,6 +28,7 @@ const artefactFilters = "contact_id search status_id from_date to_date updated_o
 func artefactResource(k *artefactKind, filters string) resource {
 	return resource{
 		name: k.collection, writes: "cud", filters: filters, rows: func(b *book) []row { return b.artefactRows(k) }, render: renderArtefact(k),
+		display: func(_ *book, r row) string { return k.number(r.index) },
 		special: func(b *book, r row, name, value string) (bool, bool) {
 			return b.attached(k.collection, r.index) == (value == "true"), name == "has_attachments"
 		},
@@ -56,8 +58,9 @@ func sourceRows(source int) func(*book) []row {
 func bookResources() []resource {
 	return []resource{
 		{name: "contacts", writes: "cud", rows: (*book).contactRows, render: (*book).contact,
+			display: func(b *book, r row) string { return b.contactDisplay(r.index) },
 			filters: "updated_or_created_since deleted_since contact_type_id exclude_system search email filter_inactive_contacts"},
-		{name: "addresses", writes: "cud", filters: "contact_id updated_or_created_since deleted_since", rows: (*book).contactRows, render: (*book).address},
+		{name: "addresses", writes: "cud", filters: "contact_id bank_account_id updated_or_created_since deleted_since", rows: (*book).contactRows, render: (*book).address},
 		{name: "contact_persons", writes: "cud", filters: "address_id updated_or_created_since deleted_since contact_id", rows: (*book).contactRows, render: (*book).person},
 		artefactResource(&salesInvoices, artefactFilters), artefactResource(&purchaseInvoices, artefactFilters),
 		artefactResource(&salesCreditNotes, artefactFilters), artefactResource(&purchaseCreditNotes, artefactFilters),
@@ -66,9 +69,9 @@ func bookResources() []resource {
 		artefactResource(&salesQuotes, quoteFilters("deleted_since")), artefactResource(&salesEstimates, quoteFilters("deleted_since", "sort")),
 		{name: "ledger_accounts", writes: "cu", rows: (*book).ledgerAccountRows, render: (*book).ledgerAccount, special: visibleIn,
 			filters: "updated_or_created_since visible_in not_visible_in ledger_account_classification_id ledger_account_type_id search"},
-		{name: "ledger_entries", rows: (*book).ledgerEntryRows, render: (*book).ledgerEntry, special: entryKind,
+		{name: "ledger_entries", rows: (*book).ledgerEntryRows, render: (*book).ledgerEntry, special: entryKind, display: (*book).ledgerEntryDisplay,
 			filters: "from_date to_date transaction_id transaction_type_id journal_code_id updated_or_created_since ledger_account_id"},
-		{name: "transactions", rows: (*book).transactionRows, render: (*book).transaction, special: transactionAttached,
+		{name: "transactions", rows: (*book).bookings, render: (*book).transaction, special: transactionAttached, display: (*book).transactionDisplay,
 			filters: "updated_or_created_since from_date to_date updated_from_date updated_to_date has_attachments transaction_type_id"},
 		{name: "journals", writes: "cd", filters: "updated_or_created_since deleted_since", rows: sourceRows(sourceJournals), render: (*book).journal},
 		{name: "bank_accounts", writes: "cud", filters: "updated_or_created_since deleted_since filter_inactive_bank_accounts",
@@ -95,7 +98,7 @@ func visibleIn(_ *book, r row, name, value string) (passes, known bool) {
 }
 
 func entryKind(b *book, r row, name, value string) (passes, known bool) {
-	return b.entryAt(r.index&(1<<lineShift-1)).kind == value, name == "transaction_type_id"
+	return b.entryOf(r).kind == value, name == "transaction_type_id"
 }
 
 func transactionAttached(b *book, r row, name, value string) (passes, known bool) {

@@ -133,9 +133,9 @@ func (s *Simulator) seed(ctx context.Context) error {
 		}
 		for _, app := range []App{
 			{ClientID: SeedClientID, Name: "Connector Vault (simulated)", Origin: originSeeded, secretHash: digest(SeedClientSecret),
-				SubscriptionKey: SeedSubscriptionKey, SignatureSecret: SeedSignatureSecret},
+				keyHash: digest(SeedSubscriptionKey), SignatureSecret: SeedSignatureSecret},
 			{ClientID: SeedOtherClientID, Name: "Second application (simulated)", Origin: originSeeded, secretHash: digest(SeedOtherClientSecret),
-				SubscriptionKey: SeedOtherSubscriptionKey, SignatureSecret: SeedOtherSignatureSecret},
+				keyHash: digest(SeedOtherSubscriptionKey), SignatureSecret: SeedOtherSignatureSecret},
 		} {
 			if err := s.putApp(ctx, tx, app); err != nil {
 				return fmt.Errorf("seeding an application: %w", err)

@@ -50,6 +50,7 @@ type Simulator struct {
 	state   *state
 	key     []byte // signs access tokens and derives refresh tokens; the same for all that share the state
 	flights flights
+	shelf   shelf
 }
 
 // Endpoints are the addresses a client is configured with.

@@ -17,15 +17,15 @@ import (
 
 // schema is applied on every opening; every statement must be harmless when repeated.
 //
-// Codes, refresh tokens and client secrets are kept as hashes, since they are only ever compared: the text of a refresh
-// token can be derived again from its family and number. Access tokens are not kept at all; they are signed. Signature
-// secrets and subscription keys are kept as they are, because a signature is computed from them.
+// Codes, refresh tokens, client secrets and subscription keys are kept as hashes, since they are only ever compared: the
+// text of a refresh token can be derived again from its family and number. Access tokens are not kept at all; they are
+// signed. Signature secrets are kept as they are, because signatures are computed from them.
 // Times are Unix seconds of the simulated clock, but for token_calls.wall.
 const schema = `
 CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS apps(
 	client_id TEXT PRIMARY KEY, name TEXT NOT NULL, origin TEXT NOT NULL, secret_hash TEXT NOT NULL, redirect_uris TEXT NOT NULL,
-	subscription_key TEXT NOT NULL, signature_secret TEXT NOT NULL, created_at INTEGER NOT NULL);
+	subscription_key_hash TEXT NOT NULL, signature_secret TEXT NOT NULL, created_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS businesses(
 	id TEXT PRIMARY KEY, user TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, country TEXT NOT NULL,
 	lead INTEGER NOT NULL, active INTEGER NOT NULL, removed INTEGER NOT NULL);

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,8 @@ import (
 )
 
 const refreshLife = 31 * 24 * time.Hour
+
+var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
 func TestTokenAnswer(t *testing.T) {
 	t.Parallel()
@@ -46,7 +50,7 @@ func TestTokenAnswer(t *testing.T) {
 	if set.Type != "bearer" || set.Expires != 300 || set.RefreshExpires != 2678400 || set.RequestedBy != sagesim.UserGB || set.ResourceOwner != "" {
 		t.Errorf("tokens %+v", set)
 	}
-	if a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Type") != "application/json" {
+	if a.header.Get("Cache-Control") != "no-store" || !uuidPattern.MatchString(a.header.Get("X-Request-Id")) || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("header %v", a.header)
 	}
 	for name, token := range map[string]string{"access": set.Access, "refresh": set.Refresh} {
@@ -330,7 +334,10 @@ func TestRevoke(t *testing.T) {
 // The state file, the log and the control API show no token, code or secret.
 func TestNothingShowsSecrets(t *testing.T) {
 	t.Parallel()
-	f := newFront(t)
+	folder := t.TempDir()
+	f := openFront(t, filepath.Join(folder, "sim.db"), newClock())
+	legacy := f.grant(sagesim.GrantRequest{ClientID: "quiet/one", ClientSecret: "a-quiet-secret", Legacy: true})
+	wantStatus(t, f.legacyGet("/uki/sageone/accounts/v3/contacts", legacyHeader(legacy.AccessToken, "a-quiet-key", legacy.ResourceOwnerID)), http.StatusOK)
 	granted := f.grant(sagesim.GrantRequest{Label: "quiet"})
 	set := f.refresh(granted.RefreshToken)
 	f.tryRefresh(granted.RefreshToken)
@@ -342,7 +349,21 @@ func TestNothingShowsSecrets(t *testing.T) {
 		wantStatus(t, a, http.StatusOK)
 		shown += a.body
 	}
-	for _, secret := range []string{granted.RefreshToken, granted.AccessToken, set.Refresh, set.Access, code, sagesim.SeedClientSecret, sagesim.SeedSubscriptionKey} {
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown += string(content)
+	}
+	for _, secret := range []string{
+		granted.RefreshToken, granted.AccessToken, set.Refresh, set.Access, code, sagesim.SeedClientSecret, sagesim.SeedSubscriptionKey,
+		"a-quiet-secret", "a-quiet-key", legacy.AccessToken, legacy.RefreshToken,
+	} {
 		if strings.Contains(shown, secret) {
 			t.Errorf("%.12s… is shown", secret)
 		}
@@ -501,6 +522,12 @@ func TestFaultsAreChecked(t *testing.T) {
 	got := decode[struct{ Items []sagesim.Fault }](t, f.control(http.MethodGet, "/_sim/faults", ""))
 	if len(got.Items) != 2 || got.Items[1].Times != 2 {
 		t.Errorf("switches %+v", got.Items)
+	}
+	for _, scoped := range []sagesim.Fault{{Name: sagesim.FaultReset, User: "a"}, {Name: sagesim.FaultReset, User: "b"}, {Name: sagesim.FaultReset, Label: "b"}} {
+		f.fault(scoped)
+	}
+	if on, err := f.sim.Faults(t.Context()); err != nil || len(on) != 5 { // only the same scope replaces
+		t.Errorf("switches %+v, %v", on, err)
 	}
 	wantStatus(t, f.control(http.MethodDelete, "/_sim/faults", ""), http.StatusNoContent)
 	f.refresh(f.grant(sagesim.GrantRequest{}).RefreshToken)

@@ -85,42 +85,61 @@ func (b *book) entryNumber(source int, i uint64) string {
 	return fmt.Sprintf("%s-%d", map[int]string{sourceOtherPayments: "OP", sourceJournals: "J", sourceTransfers: "BT"}[source], i+1)
 }
 
-// entries lists everything that is booked, in the order in which it was.
-func (b *book) entries() []entry {
-	if b.byIndex != nil {
-		return b.booked
+// bookings lists everything that is booked, in the order in which it was.
+func (b *book) bookings() []row {
+	var list []row
+	add := func(source int, r row) {
+		r.index = transactionIndex(source, r.index)
+		list = append(list, r)
 	}
-	var list []entry
 	for source := range sources {
-		if k, is := artefactSource(source); is {
-			for _, r := range b.artefactRows(k) {
-				if a := b.artefact(k, r); r.deleted.IsZero() && a.booked() {
-					list = append(list, b.artefactEntry(source, k, a))
-				}
+		k, is := artefactSource(source)
+		if !is {
+			continue
+		}
+		for _, r := range b.artefactRows(k) {
+			if r.deleted.IsZero() && b.artefact(k, r).booked() {
+				add(source, r)
 			}
 		}
 	}
-	for _, p := range b.payments() {
-		list = append(list, b.paymentEntry(p))
+	for _, r := range b.paymentRows() {
+		add(sourcePayments, r)
 	}
 	for source := range otherSeries() {
 		for _, r := range b.plainRows(source) {
 			if r.deleted.IsZero() {
-				list = append(list, b.plainEntry(source, r))
+				add(source, r)
 			}
 		}
 	}
-	for i := range list {
-		list[i].index = transactionIndex(list[i].source, list[i].index)
-	}
-	slices.SortFunc(list, func(a, c entry) int {
-		return cmp.Or(a.created.Compare(c.created), cmp.Compare(a.index, c.index))
-	})
-	b.booked, b.byIndex = list, make(map[uint64]entry, len(list))
-	for _, e := range list {
-		b.byIndex[e.index] = e
-	}
+	slices.SortFunc(list, byCreation)
 	return list
+}
+
+func byCreation(a, b row) int {
+	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.index, b.index))
+}
+
+// entryOf works out what was booked; rows have only indexes of such. The index of a ledger entry serves too.
+func (b *book) entryOf(r row) entry {
+	source := int(r.index >> sourceShift & 0xff)
+	r.index &= lowIndex
+	if k, is := artefactSource(source); is {
+		return b.artefactEntry(source, k, b.artefact(k, r))
+	}
+	if source == sourcePayments {
+		return b.paymentEntry(r)
+	}
+	return b.plainEntry(source, r)
+}
+
+// legsOf is how many legs the transactions of a source have.
+func legsOf(source int) int {
+	if _, is := artefactSource(source); is {
+		return 3
+	}
+	return 2
 }
 
 func (b *book) artefactEntry(source int, k *artefactKind, a artefact) entry {
@@ -162,22 +181,29 @@ func paymentOf(k *artefactKind, i uint64) (uint64, bool) {
 
 func paymentNumber(i uint64) string { return fmt.Sprintf("PAY-%d", i+1) }
 
-func (b *book) payments() []payment {
-	var list []payment
+// paymentRows lists the settlements of invoices that are still there.
+func (b *book) paymentRows() []row {
+	var list []row
 	for _, k := range []*artefactKind{&salesInvoices, &purchaseInvoices} {
 		for _, r := range b.artefactRows(k) {
-			a := b.artefact(k, r)
-			if a.paid == 0 || !r.deleted.IsZero() {
-				continue
+			if a := b.artefact(k, r); a.paid != 0 && r.deleted.IsZero() {
+				i, _ := paymentOf(k, r.index)
+				list = append(list, row{index: i, created: a.paidAt, updated: a.paidAt, date: a.paidAt})
 			}
-			i, _ := paymentOf(k, r.index)
-			list = append(list, payment{row{index: i, created: a.paidAt, updated: a.paidAt, date: a.paidAt}, k, a, a.paid})
 		}
 	}
-	slices.SortFunc(list, func(a, c payment) int {
-		return cmp.Or(a.created.Compare(c.created), cmp.Compare(a.index, c.index))
-	})
+	slices.SortFunc(list, byCreation)
 	return list
+}
+
+// payment works out a settlement; rows have only numbers of such.
+func (b *book) payment(r row) payment {
+	k := &salesInvoices
+	if r.index%2 == 1 {
+		k = &purchaseInvoices
+	}
+	a := b.artefact(k, k.series().row(b, int(r.index/2), false))
+	return payment{r, k, a, a.paid}
 }
 
 func (p payment) kindRef() (id, name string) {
@@ -187,11 +213,12 @@ func (p payment) kindRef() (id, name string) {
 	return "CUSTOMER_RECEIPT", "Customer Receipt"
 }
 
-func (b *book) paymentEntry(p payment) entry {
+func (b *book) paymentEntry(r row) entry {
+	p := b.payment(r)
 	id, name := p.kindRef()
 	e := entry{
-		row: p.row, source: sourcePayments, number: paymentNumber(p.index), kind: id, kindName: name, total: p.amount, contact: p.artefact.contact,
-		legs: []leg{{accountBank, p.amount, 0}, {accountDebtors, 0, p.amount}}, origin: b.reference("contact_payments", p.index, paymentNumber(p.index)),
+		row: r, source: sourcePayments, number: paymentNumber(r.index), kind: id, kindName: name, total: p.amount, contact: p.artefact.contact,
+		legs: []leg{{accountBank, p.amount, 0}, {accountDebtors, 0, p.amount}}, origin: b.reference("contact_payments", r.index, paymentNumber(r.index)),
 	}
 	if p.kind.purchase {
 		e.legs = []leg{{accountCreditors, p.amount, 0}, {accountBank, 0, p.amount}}
@@ -226,21 +253,6 @@ func (b *book) plainEntry(source int, r row) entry {
 	return e
 }
 
-// entryAt is the transaction with an index; rows have only indexes of such.
-func (b *book) entryAt(index uint64) entry {
-	_ = b.entries()
-	return b.byIndex[index]
-}
-
-func (b *book) transactionRows() []row {
-	list := b.entries()
-	rows := make([]row, len(list))
-	for i, e := range list {
-		rows[i] = e.row
-	}
-	return rows
-}
-
 func (b *book) entryContact(e entry) any {
 	if e.contact == 0 {
 		return nil
@@ -248,9 +260,13 @@ func (b *book) entryContact(e entry) any {
 	return b.contactRef(e.contact)
 }
 
+func (b *book) transactionDisplay(r row) string {
+	return b.entryNumber(int(r.index>>sourceShift), r.index&lowIndex)
+}
+
 func (b *book) transaction(r row) object {
-	e := b.entryAt(r.index)
-	o := append(object{{"displayed_as", e.number}}, r.stamps()...)
+	e := b.entryOf(r)
+	o := append(object{{"displayed_as", b.transactionDisplay(r)}}, r.stamps()...)
 	attachments := 0
 	if k, is := artefactSource(e.source); is && b.attached(k.collection, r.index&lowIndex) {
 		attachments = 1
@@ -263,56 +279,40 @@ func (b *book) transaction(r row) object {
 }
 
 func (b *book) ledgerEntryRows() []row {
-	list := b.entries()
+	list := b.bookings()
 	rows := make([]row, 0, 3*len(list))
-	for _, e := range list {
-		for line := range e.legs {
-			r := e.row
-			r.index |= uint64(line) << lineShift
+	for _, r := range list {
+		transaction := r.index
+		for line := range legsOf(int(transaction >> sourceShift)) {
+			r.index = uint64(line)<<lineShift | transaction
 			rows = append(rows, r)
 		}
 	}
 	return rows
 }
 
+func (b *book) ledgerEntryDisplay(r row) string {
+	source := int(r.index >> sourceShift & 0xff)
+	return fmt.Sprintf("%s, line %d", b.entryNumber(source, r.index&lowIndex), r.index>>lineShift+1)
+}
+
 func (b *book) ledgerEntry(r row) object {
-	e := b.entryAt(r.index & (1<<lineShift - 1))
+	e := b.entryOf(r)
 	l := e.legs[r.index>>lineShift]
 	var rate any
 	if e.rate.id != "" {
 		rate = e.rate.ref()
 	}
-	o := append(object{{"displayed_as", e.number + " " + ledgerAccounts[l.account].display()}}, r.stamps()...)
+	o := append(object{{"displayed_as", b.ledgerEntryDisplay(r)}}, r.stamps()...)
 	return append(o, object{
 		{"date", day(e.date)}, {"credit", l.credit}, {"debit", l.debit}, {"ledger_account", b.ledgerAccountRef(l.account)},
-		{"transaction", b.reference("transactions", e.index, e.number)}, {"contact", b.entryContact(e)}, {"deleted", e.void}, {"tax_rate", rate},
+		{"transaction", b.transactionRef(e.source, e.index)}, {"contact", b.entryContact(e)}, {"deleted", e.void}, {"tax_rate", rate},
 		{"description", e.kindName + " " + e.number}, {"journal_code", nil},
 	}...)
 }
 
-func (b *book) paymentRows() []row {
-	list := b.payments()
-	rows := make([]row, len(list))
-	for i, p := range list {
-		rows[i] = p.row
-	}
-	return rows
-}
-
-// paymentAt is the payment with a number; rows have only numbers of such.
-func (b *book) paymentAt(i uint64) payment {
-	k := &salesInvoices
-	if i%2 == 1 {
-		k = &purchaseInvoices
-	}
-	r := row{index: i / 2, created: k.series().created(b, int(i/2))}
-	r.updated, r.date = r.created, r.created
-	a := b.artefact(k, r)
-	return payment{row{index: i, created: a.paidAt, updated: a.paidAt, date: a.paidAt}, k, a, a.paid}
-}
-
 func (b *book) contactPayment(r row) object {
-	p := b.paymentAt(r.index)
+	p := b.payment(r)
 	id, name := p.kindRef()
 	o := append(object{{"displayed_as", paymentNumber(r.index)}}, r.stamps()...)
 	return append(o, object{
@@ -327,7 +327,7 @@ func (b *book) contactPayment(r row) object {
 }
 
 func (b *book) contactAllocation(r row) object {
-	p := b.paymentAt(r.index)
+	p := b.payment(r)
 	id, name := "CUSTOMER_ALLOCATION", "Customer Allocation"
 	if p.kind.purchase {
 		id, name = "VENDOR_ALLOCATION", "Vendor Allocation"

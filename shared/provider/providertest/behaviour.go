@@ -76,7 +76,7 @@ func authorization(t *testing.T, h Harness) {
 		if err != nil {
 			t.Fatalf("no consent page for %v: %v", e.Settings, err)
 		}
-		consentURL(t, h, address, state, redirect)
+		consentURL(t, h, e, address, state, redirect)
 	}
 	redirects(t, h)
 	code := "code-" + canary
@@ -90,7 +90,7 @@ func authorization(t *testing.T, h Harness) {
 	incomplete(t, h, authorizer, state, code)
 }
 
-func consentURL(t *testing.T, h Harness, address, state, redirect string) {
+func consentURL(t *testing.T, h Harness, e record.Entry, address, state, redirect string) {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || (u.Scheme != "https" && !strings.HasPrefix(u.Host, "127.0.0.1")) {
@@ -110,7 +110,11 @@ func consentURL(t *testing.T, h Harness, address, state, redirect string) {
 	if !slices.Contains(all, state) || !slices.Contains(all, redirect) {
 		t.Errorf("the consent page is not told state and redirect unchanged: %v", query)
 	}
-	if pkce := query.Get("code_challenge"); (pkce == "challenge" && query.Get("code_challenge_method") == "S256") != (h.Adapter.Descriptor().PKCE && !h.NoChallenge) {
+	takes := h.Adapter.Descriptor().PKCE
+	if challenger, ok := h.Adapter.(provider.Challenger); ok {
+		takes = takes && challenger.Challenges(e)
+	}
+	if pkce := query.Get("code_challenge"); (pkce == "challenge" && query.Get("code_challenge_method") == "S256") != takes {
 		t.Errorf("the consent page is told the challenge %q", pkce)
 	}
 	for name, value := range h.App.Secrets {

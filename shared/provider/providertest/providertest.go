@@ -38,9 +38,6 @@ type Harness struct {
 
 	// Connector is one that is good for each of the entries and this account; zero where connectors have no settings.
 	Connector record.Connector
-
-	// NoChallenge says that the entries' consent page takes no PKCE challenge, although the provider's others do.
-	NoChallenge bool
 }
 
 // Run asks everything that applies to the adapter's capabilities.

@@ -94,9 +94,8 @@ func TestConformanceOfTheLegacyProfile(t *testing.T) {
 			own(append(legacySecrets(), "signature_secret"), "profile", "legacy_v3", "country_code", "FR")},
 		Refused: []record.Entry{own(legacySecrets(), "profile", "legacy_v3"), own(secretOnly(), "profile", "legacy_v3", "country_code", "GB"),
 			shared("profile", "legacy_v3")},
-		App:         app(),
-		Callback:    redirect,
-		Account:     record.Account{ID: site, Identity: record.Verified},
-		NoChallenge: true,
+		App:      app(),
+		Callback: redirect,
+		Account:  record.Account{ID: site, Identity: record.Verified},
 	})
 }

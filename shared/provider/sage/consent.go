@@ -8,6 +8,7 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
 )
 
@@ -47,6 +48,9 @@ func (a *Adapter) ConsentURL(c provider.Consent) (string, error) {
 	}
 	return address, nil
 }
+
+// Challenges implements provider.Challenger: the older API's page is not known to take a challenge.
+func (a *Adapter) Challenges(entry record.Entry) bool { return !isLegacy(entry) }
 
 // ParseCallback implements provider.Authorizer. The code begins with the country and a slash, which are a part of it
 // (Sage facts 1.3).

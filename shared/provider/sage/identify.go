@@ -163,8 +163,8 @@ func unusable(detail string) *fault.Error {
 }
 
 // Probes implements provider.Prober: one cheap read an area, which shows whether the user has a role there. They are of
-// the connector's business; without a connector of the first business whose subscription is active, and if there is none, what
-// could be asked would be refused for that alone.
+// the connector's business, and without a connector of the first one whose subscription is active. If none is, what could
+// be asked would be refused for that alone.
 func (a *Adapter) Probes(target provider.Target, _ time.Time) []provider.Probe {
 	var probes []provider.Probe
 	add := func(name string, params url.Values) {

@@ -96,7 +96,8 @@ func TestSaying(t *testing.T) {
 		`{"$diagnoses":[{"$dataCode":"Wrapped","$source":"s"}]}`:          {"Wrapped", "", "s"},
 		`[{"$dataCode":17,"$message":{"a":1},"$source":null}]`:            {"17", "", ""},
 		`[]`: {}, `[[]]`: {}, `"text"`: {}, `null`: {}, `{`: {}, `<html>`: {},
-		"[{\"$message\":\"a\\u0000b\\nc\"}]": {"", "a b c", ""},
+		`[{"$dataCode":"Cut","$message":"off"}`: {},
+		"[{\"$message\":\"a\\u0000b\\nc\"}]":    {"", "a b c", ""},
 	} {
 		said := adapter.Judge(422, http.Header{}, []byte(given)).Fault.Provider
 		if got := [3]string{said.Code, said.Message, said.Details}; got != want {

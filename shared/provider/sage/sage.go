@@ -62,6 +62,7 @@ var (
 	_ provider.Adapter          = (*Adapter)(nil)
 	_ provider.Authorizer       = (*Adapter)(nil)
 	_ provider.Redirector       = (*Adapter)(nil)
+	_ provider.Challenger       = (*Adapter)(nil)
 	_ provider.AppValidator     = (*Adapter)(nil)
 	_ provider.TokenSource      = (*Adapter)(nil)
 	_ provider.Identifier       = (*Adapter)(nil)

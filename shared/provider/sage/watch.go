@@ -6,8 +6,8 @@ import (
 	"connectorvault/shared/record"
 )
 
-// Horizon implements provider.Watcher: the API before version 3.1 ends on 31 July 2026, as Sage announced a year before (Sage
-// facts 0). Whether it was switched off on the day is not known, so entries that use it are not refused.
+// Horizon implements provider.Watcher: the API before version 3.1 ends on 31 July 2026, as Sage announced a year before
+// (Sage facts 0). Whether it was switched off on the day is not known, so entries that use it are not refused.
 func (a *Adapter) Horizon(entry record.Entry) []record.Horizon {
 	if !isLegacy(entry) {
 		return nil
