@@ -54,7 +54,7 @@ func (r *result) want(holds bool, format string, args ...any) {
 	}
 }
 
-// each runs a case on both engines.
+// each runs a case on every engine.
 func each(t *testing.T, name string, run func(*bed) result) {
 	t.Helper()
 	t.Parallel()
@@ -63,6 +63,14 @@ func each(t *testing.T, name string, run func(*bed) result) {
 			t.Parallel()
 			on(t, name, engine, run)
 		})
+	}
+}
+
+// eachAlone is each, with no other case at the same time.
+func eachAlone(t *testing.T, name string, run func(*bed) result) {
+	t.Helper()
+	for _, engine := range engines() {
+		t.Run(string(engine), func(t *testing.T) { on(t, name, engine, run) })
 	}
 }
 

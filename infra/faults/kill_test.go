@@ -250,9 +250,7 @@ func (b *bed) ask(p *process, entries []entry) (answers func() []answer) {
 
 // How long an answer that was bought can be lost: from the provider's commit to our durable write.
 func TestWindow(t *testing.T) {
-	for _, engine := range engines() { // alone: others would lengthen it
-		t.Run(string(engine), func(t *testing.T) { on(t, "2 window from commit to write", engine, window) })
-	}
+	eachAlone(t, "2 window from commit to write", window) // others would lengthen it
 }
 
 func window(b *bed) (r result) {

@@ -30,7 +30,7 @@ type schedule struct {
 	waited  int // reads that had to wait for a token
 
 	mu        sync.Mutex
-	sweeps    int            // guarded by mu
+	swept     time.Time      // when the schedule last looked; guarded by mu
 	delivered map[string]int // times, by entry; guarded by mu
 	refuse    string         // the entry whose credential cannot be read; guarded by mu
 }
@@ -68,11 +68,12 @@ func (s *schedule) invoke(ctx context.Context, function gateway.Function, payloa
 	if err := json.Unmarshal(payload, &event); err != nil {
 		return nil, err
 	}
+	now := s.clock.Now()
 	reply, err := function(ctx, payload)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(event.Records) == 0 {
-		s.sweeps++
+		s.swept = now
 	}
 	for _, m := range event.Records {
 		call, err := tokens.Decode([]byte(m.Body))
@@ -87,11 +88,11 @@ func (s *schedule) invoke(ctx context.Context, function gateway.Function, payloa
 // step lets time go by, and waits until the worker has done what is then due.
 func (s *schedule) step(d time.Duration) {
 	s.Helper()
-	swept := func() int { s.mu.Lock(); defer s.mu.Unlock(); return s.sweeps }
-	before := swept()
+	swept := func() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return s.swept }
 	_, err := s.clock.Advance(d)
 	s.ok(err)
-	s.eventually("the schedule has looked", func() bool { return d < refresh.SweepInterval || swept() > before })
+	now := s.clock.Now()
+	s.eventually("the schedule has looked", func() bool { return now.Sub(swept()) < refresh.SweepInterval })
 	s.settle(0)
 }
 
@@ -147,10 +148,11 @@ func warm(b *bed) (r result) {
 		s.mustRead(&r, e) // the first one waits: the token had ended
 	}
 	s.waited = 0
-	const minutes = 120
+	// The step makes the schedule look every 70 s, so that tokens end between two looks.
+	const step, span = 35 * time.Second, 2 * time.Hour
 	reads := 0
-	for range minutes {
-		s.step(time.Minute)
+	for range span / step {
+		s.step(step)
 		for _, e := range entries {
 			s.mustRead(&r, e)
 			reads++
@@ -158,7 +160,7 @@ func warm(b *bed) (r result) {
 	}
 	r.want(s.waited == 0, "%d of %d reads waited for a token", s.waited, reads)
 	refreshes := len(b.ledger().calls) - len(entries)
-	most := len(entries) * minutes / 2
+	most := len(entries) * int(span/(access/2))
 	r.want(refreshes <= most, "%d refreshes, want at most %d", refreshes, most)
 	r.figure("%d reads of %d entries in two hours: %d waited, %d refreshes", reads, len(entries), s.waited, refreshes)
 	return r

@@ -157,7 +157,9 @@ func TestSageCanaries(t *testing.T) {
 	}
 	v.advance(2 * time.Hour)
 	for _, base := range bases {
-		v.eventually("reads go on", func() bool { return do("GET", base+"/contacts?limit=3&personal_data=true", nil).status == http.StatusOK })
+		v.eventually("reads go on", func() bool {
+			return do("GET", base+"/contacts?limit=3&personal_data=true", nil).status == http.StatusOK
+		})
 		with(map[string]string{"Accept": "application/x-ndjson"}, "GET", base+"/tax-rates?limit=2", nil)
 		do("GET", base+"/poems", nil)
 		do("GET", base+"/contacts?cursor=x", nil)
@@ -187,16 +189,14 @@ func TestSageCanaries(t *testing.T) {
 	s.check()
 }
 
-// tokensOf plants what went to the token endpoints and came from them: whole, and a part of each, since what is cut
-// off shows a part.
+// tokensOf plants the verifiers that went to the token endpoints, and of each token that came from them two parts: whatever
+// shows it whole shows them, and so does what cuts it off.
 func (s *secrets) tokensOf(w *wire) {
 	s.t.Helper()
 	n := 0
-	for _, c := range append(append(w.heard("/token"), w.heard("/legacy/token")...), w.heard("/revoke")...) {
-		for _, name := range []string{"code_verifier", "refresh_token", "token"} {
-			if value := c.form.Get(name); value != "" {
-				s.plant(fmt.Sprintf("%s %d", name, n), value)
-			}
+	for _, c := range append(w.heard("/token"), w.heard("/legacy/token")...) {
+		if value := c.form.Get("code_verifier"); value != "" {
+			s.plant(fmt.Sprintf("verifier %d", n), value)
 		}
 		var set struct {
 			Access  string `json:"access_token"`
@@ -209,8 +209,7 @@ func (s *secrets) tokensOf(w *wire) {
 				continue
 			}
 			n++
-			s.plant(fmt.Sprintf("the %s %d", kind, n), token)
-			s.plant(fmt.Sprintf("a part of the %s %d", kind, n), parts[1][:60])
+			s.plant(fmt.Sprintf("the %s %d", kind, n), parts[1][:60])
 			s.plant(fmt.Sprintf("the signature of the %s %d", kind, n), parts[2][:24])
 		}
 	}

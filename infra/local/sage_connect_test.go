@@ -325,3 +325,65 @@ func TestSageWithoutApplication(t *testing.T) {
 		t.Errorf("with the right secret: %d %s", a.status, a.body)
 	}
 }
+
+// A first exchange that fails within the code's minute can be tried again, or says that the code is spent.
+func TestSageFirstExchangeFails(t *testing.T) {
+	t.Parallel()
+	v := start(t, t.TempDir())
+	for i, c := range []struct {
+		name  string
+		fault object
+		code  string
+		again string // what the same Result URL gives then; "" = the entry
+	}{
+		{"500", object{"name": "error_500", "endpoint": "token"}, "provider_unavailable", ""},
+		{"a gateway's page", object{"name": "html_before", "endpoint": "token"}, "provider_unavailable", ""},
+		{"no connection", object{"name": "reset", "endpoint": "token"}, "provider_unavailable", ""},
+		{"who signed in is not to be had", object{"name": "error_503", "endpoint": "api", "operation": "user"}, "provider_unavailable", ""},
+		{"the businesses are not to be had", object{"name": "html_after", "endpoint": "api", "operation": "businesses"}, "provider_unavailable", ""},
+		{"too many calls", object{"name": "throttled", "endpoint": "api", "operation": "businesses", "retry_after": 1}, "rate_limited", ""},
+		{"the answer is lost", object{"name": "drop_after_commit", "endpoint": "token"}, "provider_unavailable", "authorization_code_spent"},
+		{"the answer is cut off", object{"name": "truncated", "endpoint": "token"}, "provider_unavailable", "authorization_code_spent"},
+	} {
+		entry := v.sageEntry(v.sageOwn(fmt.Sprintf("first try %d", i), nil))
+		result := v.allow(v.begin(entry), sagesim.UserGB)
+		c.fault["times"] = 1
+		v.sageFault(c.fault)
+		first := v.validate(entry, result)
+		if first.status < 400 || first.text(t, "code") != c.code || first.text(t, "action") == "" {
+			t.Errorf("%s: %d %s", c.name, first.status, first.body)
+		}
+		if s := v.shown(entry)["status"]; s != "pending" {
+			t.Errorf("%s: the entry is %v", c.name, s)
+		}
+		v.sageWell()
+		second := v.validate(entry, result)
+		if c.again == "" {
+			if second.status != http.StatusOK {
+				t.Errorf("%s: the second try: %d %s", c.name, second.status, second.body)
+			}
+			continue
+		}
+		checkProblem(t, c.name+": the second try", second, c.again)
+		v.sageConnect(entry, sagesim.UserGB)
+	}
+}
+
+// A user without any business has nothing to read. The consent is kept until there is one.
+func TestSageWithoutBusiness(t *testing.T) {
+	t.Parallel()
+	v := start(t, t.TempDir())
+	v.sageSim("POST", "/_sim/businesses", object{"id": sagesim.BusinessGBSingle, "removed": true})
+	entry := v.sageEntry(v.sageOwn("no business", nil))
+	result := v.allow(v.begin(entry), sagesim.UserGBSingle)
+	a := v.validate(entry, result)
+	refused(t, "a user without a business", a, 502, "provider_refused")
+	if !strings.Contains(a.text(t, "detail"), "no business") || v.shown(entry)["status"] != "pending" {
+		t.Errorf("%s; the entry is %v", a.body, v.shown(entry)["status"])
+	}
+	v.sageSim("POST", "/_sim/businesses", object{"id": sagesim.BusinessGBSingle, "removed": false})
+	v.advance(2 * time.Minute) // the code is dead by now, and not needed any more
+	if a := v.validate(entry, result); a.status != http.StatusOK || len(v.ledger("authorization_code")) != 1 {
+		t.Errorf("%d %s, after %d exchanges", a.status, a.body, len(v.ledger("authorization_code")))
+	}
+}

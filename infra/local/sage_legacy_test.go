@@ -106,6 +106,7 @@ func TestSageLegacyKeys(t *testing.T) {
 	}
 	a := v.do("PATCH", "/v1/vault-entries/"+entry, object{"signature_secret": nil, "apim_subscription_key": nil})
 	checkProblem(t, "no subscription key", a, "invalid_field")
+	checkProblem(t, "another country's hosts, once authorized", v.do("PATCH", "/v1/vault-entries/"+entry, object{"country_code": "US"}), "vault_entry_authorized")
 
 	// Without a signature secret nothing is signed, which today's server does not mind.
 	patch(nil, sagesim.SeedSubscriptionKey)

@@ -81,22 +81,26 @@ func TestSageLists(t *testing.T) {
 		name, path, alias string
 		limit             int
 		least             int
+		from              string // the date of the oldest, where there are very many
 	}{
-		{"contacts", "contacts", "get-contacts", 20, 45},
-		{"sales-invoices", "sales_invoices", "get-sales-invoices", 50, 60},
-		{"purchase-invoices", "purchase_invoices", "get-purchase-invoices", 50, 40},
-		{"ledger-entries", "ledger_entries", "get-ledger-entries", 200, 250},
-		{"ledger-accounts", "ledger_accounts", "get-ledger-accounts", 7, 8},
-		{"products", "products", "get-products", 10, 20},
-		{"bank-accounts", "bank_accounts", "get-bank-accounts", 1, 2},
-		{"tax-rates", "tax_rates", "get-tax-rates", 2, 3},
-		{"journals", "journals", "get-journals", 30, 2},
-		{"transactions", "transactions", "get-transactions", 200, 100},
-		{"contact-payments", "contact_payments", "get-contact-payments", 60, 10},
-		{"other-payments", "other_payments", "get-other-payments", 60, 2},
-		{"attachments", "attachments", "get-attachments", 9, 20},
+		{"contacts", "contacts", "get-contacts", 20, 45, ""},
+		{"sales-invoices", "sales_invoices", "get-sales-invoices", 50, 60, ""},
+		{"purchase-invoices", "purchase_invoices", "get-purchase-invoices", 50, 40, ""},
+		{"ledger-entries", "ledger_entries", "get-ledger-entries", 200, 250, "2026-05-01"},
+		{"ledger-accounts", "ledger_accounts", "get-ledger-accounts", 7, 8, ""},
+		{"products", "products", "get-products", 10, 20, ""},
+		{"bank-accounts", "bank_accounts", "get-bank-accounts", 1, 2, ""},
+		{"tax-rates", "tax_rates", "get-tax-rates", 2, 3, ""},
+		{"journals", "journals", "get-journals", 30, 2, ""},
+		{"transactions", "transactions", "get-transactions", 200, 100, "2026-05-01"},
+		{"contact-payments", "contact_payments", "get-contact-payments", 60, 10, ""},
+		{"other-payments", "other_payments", "get-other-payments", 60, 2, ""},
+		{"attachments", "attachments", "get-attachments", 9, 20, ""},
 	} {
 		filters := "?attributes=all&personal_data=true"
+		if c.from != "" {
+			filters += "&from_date=" + c.from
+		}
 		query := fmt.Sprintf("%s&limit=%d", filters, c.limit)
 		var pages, sent []string
 		cursor, total := "", -1

@@ -154,6 +154,26 @@ func secretsIn(t *testing.T, dir string) []string {
 	return names
 }
 
+// A request that is sent again under its key makes one entry, with one set of secrets.
+func TestSageEntryOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	v := start(t, dir)
+	none := len(secretsIn(t, dir))
+	header := map[string]string{"Authorization": "Bearer " + v.key, "Idempotency-Key": "once-1"}
+	body := v.sageOwn("once", object{"signature_secret": "a-signature-secret"})
+	first := v.with(header, "POST", "/v1/vault-entries", body)
+	again := v.with(header, "POST", "/v1/vault-entries", body)
+	if first.status != 201 || first.text(t, "id") != again.text(t, "id") {
+		t.Errorf("%d %s\n%d %s", first.status, first.body, again.status, again.body)
+	}
+	body["oauth_api_secret"] = "another-client-secret"
+	checkProblem(t, "the key for another secret", v.with(header, "POST", "/v1/vault-entries", body), "idempotency_key_reused")
+	if n := len(secretsIn(t, dir)) - none; n != 2 { // the client's and those of reads
+		t.Errorf("%d secrets are stored for one entry, want 2", n)
+	}
+}
+
 // An entry names the secrets that it has and shows no value, and what is not secret as it was given; provider_app is a
 // boolean.
 func TestSageEntryShown(t *testing.T) {

@@ -18,9 +18,9 @@ func TestSageHourOfReads(t *testing.T) {
 	t.Parallel()
 	v, _, entry, base := books(t, sagesim.BusinessGB)
 	for range 60 {
-		read := v.raw(base + "/currencies/GBP")
-		// A clock that is stepped while a call is under way makes it late, so what the read has set off is waited for.
+		// A clock that is stepped while a call is under way makes it late, so what a read sets off is waited for.
 		v.eventually("a token has more than a minute to live", func() bool {
+			read := v.raw(base + "/currencies/GBP")
 			token, _ := v.shown(entry)["token"].(object)
 			ends, err := time.Parse(time.RFC3339Nano, fmt.Sprint(token["expires_at"]))
 			return err == nil && ends.Sub(read.Meta.FetchedAt) > 61*time.Second
@@ -191,6 +191,24 @@ func (v *vault) lostAndHealed(entry, base string) {
 	}
 	v.advance(6 * time.Minute)
 	v.must(200, "GET", base+"/currencies/GBP", nil)
+}
+
+// An answer that holds no new refresh token gives what it holds: reads go on while that lives, and then a person is asked.
+func TestSageNoNewRefreshToken(t *testing.T) {
+	t.Parallel()
+	v, _, entry, base := books(t, sagesim.BusinessGB)
+	v.advance(6 * time.Minute)
+	v.sageFault(object{"name": "no_refresh_token", "endpoint": "token", "times": 1})
+	v.must(200, "GET", base+"/currencies/GBP", nil)
+	v.advance(2 * time.Minute)
+	v.must(200, "GET", base+"/currencies/GBP", nil)
+	v.advance(4 * time.Minute)
+	checkProblem(t, "a read", v.do("GET", base+"/currencies/GBP", nil), "reauthorization_required")
+	v.sageConnect(entry, sagesim.UserGB)
+	v.must(200, "GET", base+"/currencies/GBP", nil)
+	if n := v.reuses(); n != 1 {
+		t.Errorf("%d credentials were offered twice, want the one try", n)
+	}
 }
 
 // While the token lives, a refresh that fails is nobody's concern but the entry's health.

@@ -102,6 +102,9 @@ func TestRotation(t *testing.T) {
 	if counters != (sagesim.TokenCounters{Issued: 2, Reuses: 2}) {
 		t.Errorf("counters %+v", counters)
 	}
+	if rest, _ := f.ledger(fmt.Sprintf("?after=%d&limit=2", items[0].Seq)); len(rest) != 2 || rest[0].Seq != items[1].Seq || rest[1].Seq != items[2].Seq {
+		t.Errorf("part of the ledger %+v", rest)
+	}
 	for _, token := range []string{first.AccessToken, second.Access, third.Access} { // every access token lives its whole life
 		wantStatus(t, f.get("/user", token, ""), http.StatusOK)
 	}
@@ -278,6 +281,7 @@ func TestTokenRefusals(t *testing.T) {
 	for name, a := range map[string]answer{
 		"repeated": f.send(http.MethodPost, f.base+"/token", formHeader(), refreshForm(granted.RefreshToken).Encode()+"&grant_type=refresh_token"),
 		"json":     f.send(http.MethodPost, f.base+"/token", http.Header{"Content-Type": {"application/json"}}, `{}`),
+		"type":     f.send(http.MethodPost, f.base+"/token", http.Header{"Content-Type": {"application/json"}}, refreshForm(granted.RefreshToken).Encode()),
 		"query":    f.send(http.MethodPost, f.base+"/token?"+refreshForm(granted.RefreshToken).Encode(), formHeader(), ""),
 		"no form":  f.send(http.MethodPost, f.base+"/token", formHeader(), "%"),
 		"basic": f.send(http.MethodPost, f.base+"/token", http.Header{
