@@ -258,6 +258,9 @@ func TestSageAccountStays(t *testing.T) {
 	v.must(200, "GET", base+"/contacts?limit=1", nil)
 	before := v.shown(entry)
 
+	unused := v.sageEntry(v.sageOwn("without a connector", nil))
+	v.sageConnect(unused, sagesim.UserGB)
+	checkProblem(t, "another user, of an entry that nothing uses", v.validate(unused, v.allow(v.begin(unused), sagesim.UserGBSingle)), "account_mismatch")
 	another := v.validate(entry, v.allow(v.begin(entry), sagesim.UserGBSingle))
 	checkProblem(t, "another user", another, "account_mismatch")
 	if diff := cmp.Diff(before, v.shown(entry)); diff != "" {

@@ -209,7 +209,6 @@ func TestSageTakes150AtOnce(t *testing.T) {
 	if c := w.sim.Concurrency(); c.Peak > 150 || c.Refused > 0 || good == 0 {
 		t.Errorf("at Sage %d were under way at once, and %d were refused; %d reads got data, %d were told to wait", c.Peak, c.Refused, good, later)
 	}
-	t.Logf("%+v; %d reads got data, %d were told to wait", w.sim.Concurrency(), good, later)
 	v.sageWell()
 	for _, through := range all { // the places are given back
 		through.eventually("reads go on", func() bool { return through.do("GET", bases[0]+"/currencies/GBP", nil).status == http.StatusOK })

@@ -37,7 +37,10 @@ type Descriptor struct {
 	Regions []Region
 	Modes   []record.Mode // doors to authorization
 	// Rotates says that a refresh token is spent by use. It decides whether an intent left open by a dead owner means a possibly lost token.
-	Rotates           bool
+	Rotates bool
+	// OwnGrant says that an entry's client is the account: tokens are asked for with its own credentials (RFC 6749, 4.4),
+	// nobody consents to anything, and there is no refresh token.
+	OwnGrant          bool
 	PKCE              bool
 	CodeLife          time.Duration // of an authorization code
 	AuthorizationLife time.Duration // of a consent; 0 = it does not end by itself
@@ -276,6 +279,33 @@ type Reader interface {
 type Confirmer interface {
 	// Confirm returns a *fault.Error when a successful answer is not what the session asked for.
 	Confirm(on Session, call Call, header http.Header) error
+}
+
+// Dialer is the capability of providers whose entries have a way of their own to them: mutual TLS with the entry's own
+// certificate.
+type Dialer interface {
+	// Dial returns the client that carries an entry's calls, those to the token endpoint included. It is the same one for
+	// the same certificate, so that connections are kept, and another one for another. secrets are all of the entry's that
+	// the caller may open. A *fault.Error says what is wrong with them.
+	Dial(entry record.Entry, secrets map[string]secret.Text) (*http.Client, error)
+
+	// Explain returns the *fault.Error of a call that got no answer, where the provider's way of refusing shows in the
+	// transport's error: an alert of TLS. nil where it does not.
+	Explain(err error) *fault.Error
+}
+
+// Checker is the capability of providers whose secrets can be checked before they are stored: certificates and their keys.
+type Checker interface {
+	// CheckSecrets looks at everything that can be wrong with an entry's secrets, and returns what is public of them. A
+	// non-nil error is a *fault.Error that names the field. now is the moment that validity is held against.
+	CheckSecrets(entry record.Entry, secrets map[string]secret.Text, now time.Time) (record.Material, error)
+}
+
+// Importer is the capability of providers that hand out an entry's fields in files of their own.
+type Importer interface {
+	// Import turns the content of such a file into fields of an entry, secret ones among them. A *fault.Error says what the
+	// file lacks; it never quotes it.
+	Import(file secret.Text) (map[string]secret.Text, error)
 }
 
 // Probe is a cheap read that shows one permission.

@@ -95,6 +95,16 @@ func (g SecretGroups) Has(field string) bool {
 // HasSecret reports whether a secret field of the entry is set.
 func (e *Entry) HasSecret(field string) bool { return e.Secrets.Has(field) }
 
+// Material is what is public of an entry's secrets: which certificate it is, and how long it is good for.
+type Material struct {
+	Subject     string    `json:"subject,omitempty"`
+	Issuer      string    `json:"issuer,omitempty"`
+	Fingerprint string    `json:"fingerprint,omitempty"` // SHA-256 of the leaf, hexadecimal
+	NotBefore   time.Time `json:"not_before,omitzero"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
+	Warnings    []string  `json:"warnings,omitempty"` // what is odd and may be right
+}
+
 // Status says whether an entry can be used.
 type Status string
 

@@ -260,7 +260,7 @@ func TestASecretThatIsMissingAsksForItselfAndSpendsNothing(t *testing.T) {
 }
 
 // consented begins in Result URL mode, gives consent, and returns the URL that the browser lands on.
-func (r *rack) consented(e record.Entry, account string) bundlePasted {
+func (r *rack) consented(e record.Entry, account string) resultURL {
 	r.Helper()
 	begun, err := r.Authorize.Begin(r.Context(), r.Owner, e.ID, authorize.Begin{Mode: record.ResultURL})
 	r.OK(err)
@@ -268,16 +268,16 @@ func (r *rack) consented(e record.Entry, account string) bundlePasted {
 	r.OK(err)
 	q := asked.Query()
 	back := url.Values{"state": {q.Get("state")}, "code": {r.Upstream.Consent(account, q.Get("code_challenge"))}, "account": {"the-browsers"}}
-	return bundlePasted{e, q.Get("redirect_uri") + "?" + back.Encode()}
+	return resultURL{e, q.Get("redirect_uri") + "?" + back.Encode()}
 }
 
-// bundlePasted is a Result URL of an entry.
-type bundlePasted struct {
+// resultURL is a Result URL of an entry.
+type resultURL struct {
 	entry record.Entry
 	url   string
 }
 
-func (r *rack) validate(p bundlePasted) error {
+func (r *rack) validate(p resultURL) error {
 	r.Helper()
 	err := r.Authorize.Validate(r.Context(), r.Owner, p.entry.ID, bundletest.Text(p.url))
 	if err != nil {

@@ -165,7 +165,7 @@ func TestDegradedIsNoEvent(t *testing.T) {
 
 // TestDegradedThatBecameFailing by itself: the last failure was noted while the token lived, and the token died since.
 func TestDegradedThatBecameFailing(t *testing.T) {
-	bubble(t, func(b *bed) {
+	bubbleNamed(t, "refreshed", func(b *bed) {
 		b.issuer.grace = time.Hour
 		b.authorized()
 		p := b.process(faults{})
@@ -174,6 +174,34 @@ func TestDegradedThatBecameFailing(t *testing.T) {
 		b.pass(10 * time.Minute)
 		p.wantOutcome(p.refresh(), tokens.Success)
 		b.wantEvents("recovered 1")
+	})
+	bubbleNamed(t, "authorized anew", func(b *bed) {
+		b.authorized()
+		p := b.process(faults{})
+		b.issuer.next(refuses(503, ""))
+		p.wantOutcome(p.refresh(), tokens.Transient)
+		b.pass(10 * time.Minute)
+		b.complete(p, b.begin(), b.issuer.consent(account))
+		b.wantEvents("authorized 2", "recovered 1")
+	})
+}
+
+// TestARescueTellsWhatItMended: a set that comes back from the queue says the same as one that was stored at once.
+func TestARescueTellsWhatItMended(t *testing.T) {
+	bubble(t, func(b *bed) {
+		b.authorized()
+		b.pass(time.Hour)
+		b.issuer.next(refuses(429, ""))
+		owner := b.process(faults{apply: refuse(wCommit)})
+		owner.wantOutcome(owner.refresh(), tokens.RateLimited)
+		b.pass(time.Minute)
+		owner.wantOutcome(owner.refresh(), tokens.Transient)
+		b.wantEvents()
+		_, err := b.process(faults{}).do(owner.rescues()[0])
+		b.ok(err)
+		b.wantForce(2)
+		b.wantEvents("recovered 1")
+		b.wantNothingOwed()
 	})
 }
 

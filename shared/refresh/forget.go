@@ -72,6 +72,17 @@ func (s *Service) revoke(ctx context.Context, as client, refresh secret.Text) {
 	}
 }
 
+// giveBack revokes what was bought for an entry that was deleted meanwhile: whoever deleted it did not know of it.
+func (s *Service) giveBack(ctx context.Context, entry record.Entry, refresh secret.Text) {
+	as, err := s.clientOf(ctx, entry)
+	if err != nil {
+		s.Logger.WarnContext(ctx, "a token of a deleted entry was not revoked at the provider", "tenant", entry.Tenant, "entry", entry.ID,
+			"provider", entry.Provider, "error", err.Error())
+		return
+	}
+	s.revoke(ctx, as, refresh)
+}
+
 // forgetSecrets removes what an entry had in the secret store. What stays behind is found by the search for orphans.
 func (s *Service) forgetSecrets(ctx context.Context, entry record.Entry) {
 	for group := range entry.Secrets {

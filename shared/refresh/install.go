@@ -51,6 +51,7 @@ func (s *Service) install(ctx context.Context, entry record.Entry, adapter provi
 			s.settle(ctx, c.Tenant, c.Entry)
 			return in(c, tokens.Success), nil
 		case errors.Is(err, vault.ErrEntryGone):
+			s.giveBack(ctx, entry, issued.Refresh)
 			return tokens.Answer{}, vault.NotFound("vault entry", entry.ID)
 		case !errors.Is(err, vault.ErrOvertaken):
 			return tokens.Answer{}, err

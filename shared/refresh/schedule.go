@@ -92,11 +92,6 @@ func (s *Service) due(ctx context.Context, call tokens.Call) (tokens.Answer, err
 	if !worth {
 		return in(c, tokens.AlreadyFresh), s.letSleep(ctx, c, told, untold, s.nextLook(state))
 	}
-	if len(told) > 0 {
-		if err := s.Vault.Reschedule(ctx, c, c.DueAt, told...); err != nil {
-			return tokens.Answer{}, err
-		}
-	}
 	answer, err := s.refresh(ctx, tokens.Call{Op: tokens.Refresh, Tenant: c.Tenant, Entry: c.Entry, FailedGeneration: c.Generation})
 	if err != nil && fault.KindOf(err) != fault.Unavailable {
 		// It failed before there was a lease to note it under (no application, no refresh token): asking every minute mends nothing.

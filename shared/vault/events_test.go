@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -179,6 +180,34 @@ func TestAFollowerSeesEverything(t *testing.T) {
 	slices.Sort(seen)
 	r.same(len(slices.Compact(slices.Clone(seen))), writers*each)
 	r.same(len(seen), writers*each)
+}
+
+// between is a store in which something happens right before a reading of one key, once.
+type between struct {
+	store.Items
+	sort string
+	do   func()
+}
+
+func (b *between) Get(ctx context.Context, table store.Table, key store.Key) (store.Item, error) {
+	if do := b.do; do != nil && key.Sort == b.sort {
+		b.do = nil
+		do()
+	}
+	return b.Items.Get(ctx, table, key)
+}
+
+// TestAnEventThatComesInBetween: somebody publishes it after it was found to be missing.
+func TestAnEventThatComesInBetween(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plain)
+	cfg := r.Config
+	cfg.Items = &between{Items: r.engine, sort: "events", do: func() { r.publish(authorizedEvent(1)) }}
+	fresh, err := vault.New(cfg).Publish(t.Context(), authorizedEvent(1))
+	r.ok(err)
+	if fresh || len(r.allEvents(tenant, 10)) != 1 {
+		t.Errorf("it is published %d times, and fresh is %t", len(r.allEvents(tenant, 10)), fresh)
+	}
 }
 
 // TestAnEventWhoseAnswerWasLost was published, and is not again.

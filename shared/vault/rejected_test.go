@@ -3,6 +3,8 @@ package vault_test
 import (
 	"testing"
 	"time"
+
+	"connectorvault/shared/store"
 )
 
 func TestRejected(t *testing.T) {
@@ -51,6 +53,9 @@ func TestRejectedIsTakenBack(t *testing.T) {
 			got, err := r.Rejected(r.Context(), tenant, "ve_1")
 			r.ok(err)
 			r.same(got, time.Time{})
+			items, _, err := r.engine.Query(r.Context(), store.Query{Table: store.Transient, Partition: tenant + "#ve_1", Limit: 9})
+			r.ok(err)
+			r.same(len(items), 0) // an engine never removes what ended too long ago
 		}
 	})
 }

@@ -130,13 +130,11 @@ func (p *SlotPool) keep(s Slots, slot Slot) {
 }
 
 func (p *SlotPool) leave(ctx context.Context, s Slots, slot Slot) {
-	switch {
-	case p.left(slot) <= 0: // somebody else may have it
-	case slot.Crowded:
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), slotGiving)
-		defer cancel()
-		_ = p.vault.GiveSlot(ctx, slot) // it runs out by itself
-	default:
+	if !slot.Crowded {
 		p.keep(s, slot)
+		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), slotGiving)
+	defer cancel()
+	_ = p.vault.GiveSlot(ctx, slot) // it runs out by itself
 }
