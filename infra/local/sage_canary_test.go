@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -178,7 +179,7 @@ func TestSageCanaries(t *testing.T) {
 	must(204, "DELETE", "/v1/vault-entries/"+shared, nil)
 
 	s.tokensOf(w)
-	if err := v.stop(); err != nil {
+	if err := errors.Join(v.stop(), w.sim.Close()); err != nil {
 		t.Fatal(err)
 	}
 	s.saw("the log", []byte(v.log.String()))

@@ -12,6 +12,7 @@ import (
 	"connectorvault/shared/ident"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -83,7 +84,7 @@ func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretV
 	if e.APIEnvironment, err = side(env); err != nil {
 		return e, nil, err
 	}
-	if err := checkEntry(&e, adapter); err != nil {
+	if err := s.checkEntry(&e, adapter, secrets); err != nil {
 		return e, nil, err
 	}
 	e.ID, err = ident.New(s.Random, ident.Entry)
@@ -146,14 +147,26 @@ func (f Fields) flag(name string) (string, error) {
 	return "true", nil
 }
 
-func checkEntry(e *record.Entry, adapter provider.Adapter) error {
+func (s *Service) checkEntry(e *record.Entry, adapter provider.Adapter, secrets secretValues) error {
 	if err := label("alias", e.Alias, MaxAlias); err != nil {
 		return err
 	}
 	if err := slug("environment", e.Environment, maxEnvironment); err != nil {
 		return err
 	}
-	return adapter.Normalize(e)
+	if err := adapter.Normalize(e); err != nil {
+		return err
+	}
+	checker, ok := adapter.(provider.Checker)
+	if !ok || len(secrets) == 0 {
+		return nil
+	}
+	given := map[string]secret.Text{}
+	for _, values := range secrets {
+		maps.Copy(given, values)
+	}
+	_, err := checker.CheckSecrets(*e, given, s.Now())
+	return err
 }
 
 // UpdateEntry changes an entry. Once it is authorized, what decides where its token is sent stays as it is.
@@ -210,7 +223,7 @@ func (s *Service) changed(ctx context.Context, before record.Entry, in Fields) (
 			return before, nil, invalid("disabled", "disabled is neither true nor false.").Do("Send true or false.")
 		}
 	}
-	if err := checkEntry(&after, adapter); err != nil {
+	if err := s.checkEntry(&after, adapter, secrets); err != nil {
 		return before, nil, err
 	}
 	after.UpdatedAt = s.Now().UTC()
@@ -250,6 +263,11 @@ func (s *Service) mayMove(ctx context.Context, before, after record.Entry, adapt
 	_, authorized, err := s.Vault.Credential(ctx, before.Tenant, before.ID)
 	if err != nil || !authorized {
 		return err
+	}
+	for _, f := range adapter.Descriptor().Fields { // none that is fixed: then one that led to another host
+		if field == "" && before.Settings[f.Name] != after.Settings[f.Name] {
+			field = f.Name
+		}
 	}
 	return fault.New(fault.Conflict, "vault_entry_authorized", "This vault entry is authorized, and what was authorized is bound to this.").
 		On(field).Do("Make a new vault entry for the other one.")

@@ -369,6 +369,23 @@ func TestPoolForgets(t *testing.T) {
 	r.same(p.Kept(), [2]int{1, 1})
 }
 
+// One that ran out since anybody looked is not worth a look at its neighbours: another is taken.
+func TestPoolLeavesWhatRanOut(t *testing.T) {
+	t.Parallel()
+	r, count := countingRig(t)
+	s, another := slotsOf(1_000_000), slotsOf(1_000_000)
+	another.Name = "another"
+	p := vault.NewSlotPool(r.Vault, slotHold, slotBudget)
+	r.clock.Add(50 * time.Second)
+	r.enter(p, s)()
+	r.clock.Add(50 * time.Second)
+	r.enter(p, another)() // which looks through everything that is kept
+	r.clock.Add(15 * time.Second)
+	count.asked(r, 2, 0, 0)
+	r.enter(p, s)()
+	count.asked(r, 1, 0, 0)
+}
+
 // A slot of its own, and one that ran out, make no crowd.
 func TestRenewingSeesOthersThatLive(t *testing.T) {
 	t.Parallel()

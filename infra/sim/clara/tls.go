@@ -72,7 +72,11 @@ const metaTLS = "tls settings"
 
 // TLS returns the settings in force.
 func (s *Simulator) TLS(ctx context.Context) (TLSSettings, error) {
-	text, err := metaValue(ctx, s.state.db, metaTLS)
+	return readTLS(ctx, s.state.db)
+}
+
+func readTLS(ctx context.Context, q querier) (TLSSettings, error) {
+	text, err := metaValue(ctx, q, metaTLS)
 	if err != nil {
 		return TLSSettings{}, err
 	}

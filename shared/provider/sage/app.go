@@ -53,13 +53,7 @@ func (a *Adapter) ValidateApp(fields map[string]string, secrets map[string]secre
 	case secrets[fieldSecret].IsZero():
 		return invalid(fieldSecret, "The OAuth API secret is missing.").Do("Copy the client secret from the application at Sage.")
 	}
-	for _, name := range known {
-		if value := secrets[name]; !value.IsZero() && !secretShape.MatchString(value.Reveal()) {
-			return invalid(name, name+" is too long, or has characters that no key of Sage's has.").
-				Do("Copy it from the application at Sage, without spaces around it.")
-		}
-	}
-	return nil
+	return checkSecrets(secrets)
 }
 
 func badKey() *fault.Error {

@@ -64,6 +64,7 @@ var (
 	_ provider.Redirector       = (*Adapter)(nil)
 	_ provider.Challenger       = (*Adapter)(nil)
 	_ provider.AppValidator     = (*Adapter)(nil)
+	_ provider.Checker          = (*Adapter)(nil)
 	_ provider.TokenSource      = (*Adapter)(nil)
 	_ provider.Identifier       = (*Adapter)(nil)
 	_ provider.ConnectorChecker = (*Adapter)(nil)

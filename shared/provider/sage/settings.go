@@ -7,10 +7,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 )
 
 // The fields of a vault entry, in the names that people know them by. The first four are an application's own and are
@@ -191,6 +193,21 @@ func checkClient(entry *record.Entry, shared, legacy bool) error {
 	case legacy && !has[fieldSubscription]:
 		return invalid(fieldSubscription, "The APIM subscription key is missing; profile legacy_v3 cannot be read without it.").
 			Do("Copy the primary or secondary key of your subscription at Sage, or use profile v3.1, which needs none.")
+	}
+	return nil
+}
+
+// CheckSecrets implements provider.Checker: secrets travel in a form or in a header, and what cannot is none of Sage's.
+func (a *Adapter) CheckSecrets(_ record.Entry, secrets map[string]secret.Text, _ time.Time) (record.Material, error) {
+	return record.Material{}, checkSecrets(secrets)
+}
+
+func checkSecrets(secrets map[string]secret.Text) error {
+	for _, name := range slices.Sorted(maps.Keys(secrets)) {
+		if value := secrets[name]; !value.IsZero() && !secretShape.MatchString(value.Reveal()) {
+			return invalid(name, name+" is too long, or has characters that no key of Sage's has.").
+				Do("Copy it from the application at Sage, without spaces around it.")
+		}
 	}
 	return nil
 }

@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider/sage"
 	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 )
 
 func TestNormalize(t *testing.T) {
@@ -201,5 +203,21 @@ func TestHorizon(t *testing.T) {
 	dates := adapter.Horizon(shared("profile", "legacy_v3"))
 	if len(dates) != 1 || dates[0].Name != record.RetirementEnd || dates[0].At.Format("2006-01-02") != "2026-07-31" || dates[0].Assumed {
 		t.Errorf("the older API ends: %v", dates)
+	}
+}
+
+// What no form or header takes is refused where it can still be said which field it was.
+func TestSecretsThatNoSageKeyCanBeAreRefused(t *testing.T) {
+	t.Parallel()
+	a := sage.New(sage.Options{})
+	for name, value := range map[string]string{"a space": "canary key", "too long": strings.Repeat("c", 513), "not ASCII": "canary-ü", "a line": "canary\nkey"} {
+		_, err := a.CheckSecrets(record.Entry{}, map[string]secret.Text{"oauth_api_secret": secret.New("good"), "signature_secret": secret.New(value)}, time.Now())
+		f := fault.As(err)
+		if err == nil || f.Code != "invalid_field" || f.Field != "signature_secret" || strings.Contains(f.Error(), "canary") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := a.CheckSecrets(record.Entry{}, map[string]secret.Text{"oauth_api_secret": secret.New("a~good+secret/=")}, time.Now()); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,346 @@
+package clarasim
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The names of the switches. A switch without an endpoint acts wherever it has a meaning.
+const (
+	// Settings, which are not used up.
+	FaultBoundTokens   = "bound_tokens"   // tokens carry cnf, and the API takes them with their own certificate only (Clara facts 5.4)
+	FaultTokenLifetime = "token_lifetime" // token: seconds, in place of 3600
+	FaultClaraErrors   = "clara_errors"   // token: refusals look like the API's, and not like RFC 6749's; which they are at Clara is unknown
+	FaultEnvelope      = "envelope"       // api: shape of lists: "page", "array", "paged_array" or "nested"
+	FaultShapes        = "shapes"         // api: shape of status and hasAttachments: "string", "object" or "mixed"
+	FaultClampSize     = "clamp_size"     // api: a size above 100 is taken for 100, and not refused
+	FaultTaxNotFound   = "tax_not_found"  // api: an unknown X-Tax-Identifier is answered 404, and not 403
+
+	// In the handshake.
+	FaultHandshake = "handshake_refused" // the front ends it with an alert
+
+	// Before anything is done.
+	FaultSlow               = "slow"                // waits delay_ms of real time, at most 30 s, then goes on
+	FaultHold               = "hold"                // waits until the switch is deleted, at most 30 s, then goes on; at the token endpoint also when the client has left
+	FaultReset              = "reset"               // closes the connection
+	FaultHTMLBefore         = "html_before"         // an HTML page of a gateway, with the status given or 502
+	FaultStatus             = "status"              // the status given, and an empty body
+	FaultThrottled          = "throttled"           // 429, with Retry-After where retry_after is given
+	FaultError500           = "error_500"           // 500
+	FaultError503           = "error_503"           // 503
+	FaultCertificateMissing = "certificate_missing" // 511, or the status given, as though the certificate had not arrived
+
+	// At the token endpoint, in place of doing anything.
+	FaultInvalidClient = "invalid_client" // 401 invalid_client
+	FaultOAuthError    = "oauth_error"    // the error given, with the status given or 400
+
+	// At the API, after its checks.
+	FaultTokenExpired = "token_expired" // 401, as when the token's time is over
+	FaultForbidden    = "forbidden"     // 403
+	FaultBusiness     = "business"      // 422 with the error given as code
+
+	// After the work is done.
+	FaultDrop        = "drop_after_commit" // closes the connection without an answer
+	FaultHTMLAfter   = "html_after"        // an HTML page in place of the answer, with the status given or 200
+	FaultEmpty       = "empty"             // an empty body
+	FaultTruncated   = "truncated"         // half of the body, as though it were all
+	FaultCut         = "cut"               // half of the body, and the connection closed
+	FaultNoExpiresIn = "no_expires_in"     // token: an answer without expires_in
+	FaultNoTokenType = "no_token_type"     // token: an answer without token_type
+
+	faultPollInterval = 20 * time.Millisecond
+	faultLongestWait  = 30 * time.Second
+)
+
+// The shapes of FaultEnvelope and FaultShapes.
+const (
+	ShapePage       = "page"        // content, totalElements, totalPages, size, number; what version 3 answers
+	ShapeArray      = "array"       // everything, whatever page was asked for; what version 2 answers
+	ShapePagedArray = "paged_array" // the page's items
+	ShapeNested     = "nested"      // content, and page with the numbers
+
+	ShapeString = "string" // status is a text and hasAttachments true or false
+	ShapeObject = "object" // status is {code, description} and hasAttachments {value}
+	ShapeMixed  = "mixed"  // either, by turns
+)
+
+// knownFaults lists every name a switch may have.
+func knownFaults() []string {
+	return []string{
+		FaultBoundTokens, FaultTokenLifetime, FaultClaraErrors, FaultEnvelope, FaultShapes, FaultClampSize, FaultTaxNotFound, FaultHandshake,
+		FaultSlow, FaultHold, FaultReset, FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503, FaultCertificateMissing,
+		FaultInvalidClient, FaultOAuthError, FaultTokenExpired, FaultForbidden, FaultBusiness,
+		FaultDrop, FaultHTMLAfter, FaultEmpty, FaultTruncated, FaultCut, FaultNoExpiresIn, FaultNoTokenType,
+	}
+}
+
+// Fault is one switch that is on. Empty scope fields match anything.
+type Fault struct {
+	ID            int64  `json:"id"`
+	Name          string `json:"name"`
+	Endpoint      string `json:"endpoint,omitempty"`  // "handshake", "token", "api" or "files"
+	Operation     string `json:"operation,omitempty"` // the path with {uuid} for an id, such as "v3/cards/{uuid}"
+	Country       string `json:"country,omitempty"`
+	Side          string `json:"side,omitempty"` // of the API
+	ClientID      string `json:"client_id,omitempty"`
+	TaxIdentifier string `json:"tax_identifier,omitempty"`
+	Fingerprint   string `json:"fingerprint,omitempty"` // of the certificate that was shown
+	Times         int    `json:"times,omitempty"`       // fires so often, then goes off; 0 = until it is cleared
+
+	DelayMS    int    `json:"delay_ms,omitempty"`    // FaultSlow only
+	Status     int    `json:"status,omitempty"`      // FaultStatus; optional with FaultHTMLBefore, FaultHTMLAfter, FaultOAuthError and FaultCertificateMissing
+	RetryAfter int    `json:"retry_after,omitempty"` // seconds, with any switch that answers before anything is done
+	Seconds    int    `json:"seconds,omitempty"`     // FaultTokenLifetime only
+	Shape      string `json:"shape,omitempty"`       // FaultEnvelope and FaultShapes only
+	Error      string `json:"error,omitempty"`       // FaultOAuthError and FaultBusiness only
+	Spent      bool   `json:"spent,omitempty"`       // a hold that still holds its requests but takes no more
+}
+
+// scope is where a request is, as far as a switch may be limited to it.
+type scope struct {
+	endpoint, operation, country, side, client, tax, fingerprint string
+}
+
+func (f Fault) scope() scope {
+	return scope{f.Endpoint, f.Operation, f.Country, f.Side, f.ClientID, f.TaxIdentifier, f.Fingerprint}
+}
+
+func (f Fault) matches(name string, where scope) bool {
+	within := func(limit, actual string) bool { return limit == "" || limit == actual }
+	return f.Name == name && !f.Spent && within(f.Endpoint, where.endpoint) && within(f.Operation, where.operation) &&
+		within(f.Country, where.country) && within(f.Side, where.side) && within(f.ClientID, where.client) &&
+		within(f.TaxIdentifier, where.tax) && within(f.Fingerprint, where.fingerprint)
+}
+
+// check refuses what would do nothing or something else than meant.
+func (f Fault) check() error {
+	if !slices.Contains(knownFaults(), f.Name) {
+		return fmt.Errorf("unknown switch %q", f.Name)
+	}
+	if min(f.Times, f.DelayMS, f.RetryAfter, f.Seconds, f.Status) < 0 {
+		return errors.New("numbers must not be negative")
+	}
+	if f.Endpoint != "" && !slices.Contains([]string{endpointHandshake, endpointToken, endpointAPI, endpointFiles}, f.Endpoint) {
+		return fmt.Errorf("unknown endpoint %q", f.Endpoint)
+	}
+	for _, member := range []struct {
+		name     string
+		is       bool
+		needs    []string
+		optional []string
+	}{
+		{"delay_ms", f.DelayMS != 0, []string{FaultSlow}, nil},
+		{"status", f.Status != 0, []string{FaultStatus}, []string{FaultHTMLBefore, FaultHTMLAfter, FaultOAuthError, FaultCertificateMissing}},
+		{"retry_after", f.RetryAfter != 0, nil, []string{FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503}},
+		{"seconds", f.Seconds != 0, []string{FaultTokenLifetime}, nil},
+		{"shape", f.Shape != "", []string{FaultEnvelope, FaultShapes}, nil},
+		{"error", f.Error != "", []string{FaultOAuthError, FaultBusiness}, nil},
+	} {
+		needs := slices.Contains(member.needs, f.Name)
+		if needs && !member.is {
+			return fmt.Errorf("the switch %s needs %s", f.Name, member.name)
+		}
+		if member.is && !needs && !slices.Contains(member.optional, f.Name) {
+			return fmt.Errorf("the switch %s takes no %s", f.Name, member.name)
+		}
+	}
+	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+		return errors.New("status is 200 to 599")
+	}
+	return f.checkShape()
+}
+
+func (f Fault) checkShape() error {
+	switch f.Name {
+	case FaultEnvelope:
+		return oneOf("shape", &f.Shape, []string{ShapePage, ShapeArray, ShapePagedArray, ShapeNested})
+	case FaultShapes:
+		return oneOf("shape", &f.Shape, []string{ShapeString, ShapeObject, ShapeMixed})
+	}
+	return nil
+}
+
+// SetFault turns a switch on and returns it with its id. The same switch with the same scope is replaced.
+func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
+	if err := f.check(); err != nil {
+		return Fault{}, err
+	}
+	f.ID, f.Spent = 0, false
+	err := s.state.update(ctx, func(tx *sql.Tx) error {
+		known, err := faults(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, old := range known {
+			if old.Name != f.Name || old.scope() != f.scope() {
+				continue
+			}
+			if err := deleteFault(ctx, tx, old.ID); err != nil {
+				return err
+			}
+		}
+		spec, err := json.Marshal(f)
+		if err != nil {
+			return fmt.Errorf("encoding switch: %w", err)
+		}
+		remaining := f.Times
+		if remaining == 0 {
+			remaining = -1
+		}
+		result, err := tx.ExecContext(ctx, `INSERT INTO faults(spec, remaining, spent) VALUES(?, ?, 0)`, string(spec), remaining)
+		if err != nil {
+			return fmt.Errorf("storing switch: %w", err)
+		}
+		f.ID, err = result.LastInsertId()
+		return err
+	})
+	return f, err
+}
+
+// ClearFaults turns every switch off and lets go of whatever is held.
+func (s *Simulator) ClearFaults(ctx context.Context) error {
+	_, err := s.state.db.ExecContext(ctx, `DELETE FROM faults`)
+	return err
+}
+
+// ClearFault turns off the switches with this name.
+func (s *Simulator) ClearFault(ctx context.Context, name string) error {
+	return s.state.update(ctx, func(tx *sql.Tx) error {
+		known, err := faults(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, f := range known {
+			if f.Name == name {
+				if err := deleteFault(ctx, tx, f.ID); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Faults lists the switches that are on.
+func (s *Simulator) Faults(ctx context.Context) ([]Fault, error) { return faults(ctx, s.state.db) }
+
+func faults(ctx context.Context, q querier) ([]Fault, error) {
+	rows, err := q.QueryContext(ctx, `SELECT id, spec, remaining, spent FROM faults ORDER BY id`)
+	list, err := collect(rows, err, func(scan func(...any) error) (Fault, error) {
+		var id, remaining int64
+		var spec string
+		var spent bool
+		if err := scan(&id, &spec, &remaining, &spent); err != nil {
+			return Fault{}, err
+		}
+		var f Fault
+		if err := json.Unmarshal([]byte(spec), &f); err != nil {
+			return Fault{}, err
+		}
+		f.ID, f.Spent = id, spent
+		if remaining > 0 {
+			f.Times = int(remaining)
+		}
+		return f, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading switches: %w", err)
+	}
+	return list, nil
+}
+
+func deleteFault(ctx context.Context, q querier, id int64) error {
+	if _, err := q.ExecContext(ctx, `DELETE FROM faults WHERE id = ?`, id); err != nil {
+		return fmt.Errorf("deleting switch: %w", err)
+	}
+	return nil
+}
+
+// fire says whether a switch acts on a request, and uses up one of its times if so.
+func (s *Simulator) fire(ctx context.Context, name string, where scope) (Fault, bool, error) {
+	f, on, err := s.setting(ctx, s.state.db, name, where)
+	if err != nil || !on || f.Times == 0 {
+		return f, on, err
+	}
+	err = s.state.update(ctx, func(tx *sql.Tx) error {
+		f, on, err = findFault(ctx, tx, name, where) // again: somebody may have used it up meanwhile
+		if err != nil || !on || f.Times == 0 {
+			return err
+		}
+		return useUp(ctx, tx, f)
+	})
+	return f, on && err == nil, err
+}
+
+// setting is for the switches that are plain settings: looking does not use them up.
+func (s *Simulator) setting(ctx context.Context, q querier, name string, where scope) (Fault, bool, error) {
+	if surelyOff(ctx, name) {
+		return Fault{}, false, nil
+	}
+	return findFault(ctx, q, name, where)
+}
+
+func findFault(ctx context.Context, q querier, name string, where scope) (Fault, bool, error) {
+	list, err := faults(ctx, q)
+	if err != nil {
+		return Fault{}, false, err
+	}
+	i := slices.IndexFunc(list, func(f Fault) bool { return f.matches(name, where) })
+	if i < 0 {
+		return Fault{}, false, nil
+	}
+	return list[i], true, nil
+}
+
+// useUp takes one of a switch's times. A hold stays as spent: its disappearance is what lets the request go.
+func useUp(ctx context.Context, tx *sql.Tx, f Fault) error {
+	if f.Times == 1 && f.Name != FaultHold {
+		return deleteFault(ctx, tx, f.ID)
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE faults SET remaining = remaining - 1, spent = (remaining = 1) WHERE id = ?`, f.ID)
+	if err != nil {
+		return fmt.Errorf("using up switch: %w", err)
+	}
+	return nil
+}
+
+// switchesKey is where a request's context keeps its switchSet.
+type switchesKey struct{}
+
+// switchSet holds the names that were on when the request last looked. One request uses it, one goroutine.
+type switchSet struct{ names map[string]bool }
+
+// withSwitches notes which switches are on, so that a request that none concerns reads them once and not a dozen
+// times. A name that is on is still looked up where it may act.
+func (s *Simulator) withSwitches(ctx context.Context) (context.Context, error) {
+	ctx = context.WithValue(ctx, switchesKey{}, &switchSet{})
+	return ctx, s.refreshSwitches(ctx)
+}
+
+// refreshSwitches looks again: a request that was held goes on under the switches of its release.
+func (s *Simulator) refreshSwitches(ctx context.Context) error {
+	set, looked := ctx.Value(switchesKey{}).(*switchSet)
+	if !looked {
+		return nil
+	}
+	list, err := faults(ctx, s.state.db)
+	if err != nil {
+		return err
+	}
+	set.names = make(map[string]bool, len(list))
+	for _, f := range list {
+		set.names[f.Name] = true
+	}
+	return nil
+}
+
+// surelyOff is false also when nobody looked.
+func surelyOff(ctx context.Context, name string) bool {
+	set, looked := ctx.Value(switchesKey{}).(*switchSet)
+	return looked && !set.names[name]
+}
