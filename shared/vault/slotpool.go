@@ -11,12 +11,17 @@ import (
 // slotGiving bounds how long a call waits for its slot to be given back. Given or not, it runs out.
 const slotGiving = time.Second
 
+// slotShare bounds what a process keeps unused to a part of all slots: after a crowd of calls has gone, others have use
+// for theirs.
+const slotShare = 30
+
 // SlotPool keeps the slots that this process took, so that one call after another uses them. A call needs a slot that is
 // held for as long as a call may last; so one that is held for twice as long costs a write and a look in that time, however
 // many calls it serves.
 //
-// A slot is used by one call at a time. After the call it stays with the process, unless slots are scarce: then it is
-// given back, so that a process with a call now and then keeps none from one that waits. It is safe for concurrent use.
+// A slot is used by one call at a time. After the call it stays with the process, unless slots are scarce or the process
+// keeps its share of them: then it is given back, so that a process with a call now and then keeps none from one that
+// waits. It is safe for concurrent use.
 type SlotPool struct {
 	vault        *Vault
 	hold, budget time.Duration
@@ -129,9 +134,19 @@ func (p *SlotPool) keep(s Slots, slot Slot) {
 	p.kept[s] = append(p.kept[s], slot)
 }
 
+// keepUnlessMany keeps a slot that no call uses, where the process does not keep its share already.
+func (p *SlotPool) keepUnlessMany(s Slots, slot Slot) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.kept[s]) >= max(1, s.Most/slotShare) {
+		return false
+	}
+	p.kept[s] = append(p.kept[s], slot)
+	return true
+}
+
 func (p *SlotPool) leave(ctx context.Context, s Slots, slot Slot) {
-	if !slot.Crowded {
-		p.keep(s, slot)
+	if !slot.Crowded && p.keepUnlessMany(s, slot) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), slotGiving)

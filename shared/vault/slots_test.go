@@ -335,6 +335,24 @@ func TestCrowdedSlotIsGivenBack(t *testing.T) {
 }
 
 // The slot that was used last is not the one to take when it has no time for a call and another one has.
+// A crowd of calls in one process leaves a few slots with it, not all that it had.
+func TestPoolKeepsFewOfACrowd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(items store.Items) store.Items { return items })
+	s := slotsOf(150)
+	p := vault.NewSlotPool(r.Vault, slotHold, slotBudget)
+	var leaves []func()
+	for range 60 {
+		leaves = append(leaves, r.enter(p, s))
+	}
+	for _, leave := range leaves {
+		leave()
+	}
+	if held := r.slotItems(s); held < 1 || held > 5 {
+		t.Errorf("after the crowd has gone the process holds %d of 150", held)
+	}
+}
+
 func TestPoolPrefersWhatNeedsNoWrite(t *testing.T) {
 	t.Parallel()
 	r, count := countingRig(t)
