@@ -41,7 +41,7 @@ func (b *bed) schedule() *schedule {
 	made := b.bundle(func(p *bundle.Parts) {
 		p.Items = refusing{p.Items, s}
 		p.Enqueue = func(ctx context.Context, calls []tokens.Call) error {
-			return worker.Send(ctx, b.queue, worker.Due, 0, calls...)
+			return worker.Send(ctx, b.queue, worker.Due, b.clock.Now(), calls...)
 		}
 		p.Invoke = func(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
 			s.waited++
@@ -216,7 +216,7 @@ func partial(b *bed) (r result) {
 	for i, e := range entries {
 		calls[i] = tokens.Call{Op: tokens.Due, Tenant: program.Tenant, Entry: e.id}
 	}
-	b.ok(worker.Send(b.Context(), b.queue, worker.Due, 0, calls...))
+	b.ok(worker.Send(b.Context(), b.queue, worker.Due, b.clock.Now(), calls...))
 	s.settle(1)
 	s.mu.Lock()
 	s.refuse = ""

@@ -25,6 +25,7 @@ var layers = map[string]int{
 	"keyring":               3,
 	"lambdahttp":            3,
 	"provider/amazon":       3,
+	"provider/clara":        3,
 	"provider/providertest": 3,
 	"provider/sage":         3,
 	"store/dynamostore":     3,

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -233,7 +234,7 @@ func TestCallsAreQueuedTenAtATime(t *testing.T) {
 	for i := range calls {
 		calls[i] = tokens.Call{Op: tokens.Due, Tenant: "t_1", Entry: fmt.Sprint(i)}
 	}
-	if err := (&queue{api: stub, url: "u"}).sendAll(t.Context(), calls); err != nil || fmt.Sprint(stub.batches) != "[10 10 3]" {
+	if err := (&queue{api: stub, url: "u", now: time.Now}).sendAll(t.Context(), calls); err != nil || fmt.Sprint(stub.batches) != "[10 10 3]" {
 		t.Fatalf("%v %v", stub.batches, err)
 	}
 	for i, body := range stub.sent {
@@ -241,8 +242,22 @@ func TestCallsAreQueuedTenAtATime(t *testing.T) {
 			t.Errorf("message %d is %s, %v", i, body, err)
 		}
 	}
-	if err := (&queue{api: &stubSQS{}}).sendAll(t.Context(), nil); err != nil {
+	if err := (&queue{api: &stubSQS{}, now: time.Now}).sendAll(t.Context(), nil); err != nil {
 		t.Errorf("nothing to send: %v", err)
+	}
+}
+
+// What comes due later is delivered later, as exactly as the queue can, and never early.
+func TestACallIsDeliveredAtItsTime(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
+	for _, want := range []struct {
+		at      time.Time
+		seconds int32
+	}{{time.Time{}, 0}, {now, 0}, {now.Add(-time.Hour), 0}, {now.Add(time.Millisecond), 1}, {now.Add(47 * time.Second), 47}, {now.Add(48 * time.Hour), 900}} {
+		if got := delay(tokens.Call{NotBefore: want.at}, now); got != want.seconds {
+			t.Errorf("for %s it is kept %d seconds; want %d", want.at, got, want.seconds)
+		}
 	}
 }
 
@@ -253,7 +268,7 @@ func TestABatchThatWasTakenInPartIsAnError(t *testing.T) {
 		calls[i] = tokens.Call{Op: tokens.Due, Tenant: "t_1", Entry: fmt.Sprint(i)}
 	}
 	for name, stub := range map[string]*stubSQS{"one of the first": {fails: map[int]bool{3: true}}, "one of the last": {fails: map[int]bool{11: true}}, "down": {err: errors.New("down")}} {
-		if err := (&queue{api: stub}).sendAll(t.Context(), calls); err == nil {
+		if err := (&queue{api: stub, now: time.Now}).sendAll(t.Context(), calls); err == nil {
 			t.Errorf("%s: the sender hears nothing", name)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -25,10 +26,22 @@ const maxBatch = 10
 type queue struct {
 	api sqsAPI
 	url string
+	now func() time.Time
 }
 
 func newQueue(config aws.Config, url string) *queue {
-	return &queue{api: sqs.NewFromConfig(config), url: url}
+	return &queue{api: sqs.NewFromConfig(config), url: url, now: time.Now}
+}
+
+// delay is how many seconds a queue keeps a call, up to the quarter of an hour that SQS takes. Whoever gets a call too early finds
+// nothing to do, so it is rounded up.
+func delay(call tokens.Call, now time.Time) int32 {
+	const most = 15 * time.Minute
+	if call.NotBefore.IsZero() {
+		return 0
+	}
+	wait := min(max(0, call.NotBefore.Sub(now)), most)
+	return int32((wait + time.Second - 1) / time.Second) //nolint:gosec // 900 at most
 }
 
 func (q *queue) send(ctx context.Context, call tokens.Call) error {
@@ -62,7 +75,8 @@ func (q *queue) sendBatch(ctx context.Context, calls []tokens.Call) error {
 		if err != nil {
 			return err
 		}
-		entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body))}
+		entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)),
+			DelaySeconds: delay(call, q.now())}
 	}
 	out, err := q.api.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: aws.String(q.url), Entries: entries})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/secret"
 )
 
@@ -111,9 +112,11 @@ func outcomeOf(status int, code string) Outcome {
 	return Transient
 }
 
-// transportCause keeps the kind of a transport error and drops its text, which names the URL.
+// transportCause keeps the kind of a transport error and drops its text, which names the URL. A transport of ours that
+// knows what is wrong says so in a fault, whose words are meant to be seen.
 func transportCause(ctx context.Context, err error) error {
 	var (
+		known     *fault.Error
 		dns       *net.DNSError
 		unknownCA *tls.CertificateVerificationError
 		op        *net.OpError
@@ -121,6 +124,8 @@ func transportCause(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &known):
+		return known
 	case errors.As(err, &dns):
 		return errors.New("the host's name cannot be resolved")
 	case errors.As(err, &unknownCA):

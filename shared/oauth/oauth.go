@@ -89,7 +89,8 @@ func (c Client) Refresh(ctx context.Context, refresh secret.Text) (Tokens, error
 	return tokens, err
 }
 
-// ClientCredentials asks for a token of the client's own (RFC 6749, 4.4): Amazon's grantless operations.
+// ClientCredentials asks for a token of the client's own (RFC 6749, 4.4): Amazon's grantless operations, and all of
+// Clara's. An empty scope is not sent.
 func (c Client) ClientCredentials(ctx context.Context, scope string) (Tokens, error) {
 	return c.post(ctx, secret.Text{}, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
 		own := clientcredentials.Config{
@@ -97,7 +98,9 @@ func (c Client) ClientCredentials(ctx context.Context, scope string) (Tokens, er
 			ClientSecret: config.ClientSecret,
 			TokenURL:     config.Endpoint.TokenURL,
 			AuthStyle:    config.Endpoint.AuthStyle,
-			Scopes:       []string{scope},
+		}
+		if scope != "" {
+			own.Scopes = []string{scope}
 		}
 		return own.Token(ctx)
 	})

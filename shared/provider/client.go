@@ -27,8 +27,10 @@ const (
 // Client performs single calls of a provider's API. It knows nothing of rates, leases or retries: those belong to
 // whoever holds the account's token.
 type Client struct {
-	HTTP    *http.Client // required; its transport decides TLS and its timeout applies. Redirects are refused whatever it says
-	Reader  Reader       // required
+	// HTTP is required unless the Reader is a Dialer, whose clients take its place. Its transport decides TLS and its
+	// timeout applies. Redirects are refused whatever it says.
+	HTTP    *http.Client
+	Reader  Reader // required
 	Now     func() time.Time
 	MaxBody int64 // most bytes of an answer, decompressed; 0 = 8 MiB
 }
@@ -62,11 +64,13 @@ func (c Client) Open(ctx context.Context, on Session, call Call) (Answer, io.Rea
 	if err != nil {
 		return Answer{}, nil, Verdict{}, err
 	}
-	client := *c.HTTP
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client, err := c.client(on)
+	if err != nil {
+		return Answer{}, nil, Verdict{}, err
+	}
 	response, err := client.Do(request)
 	if err != nil {
-		return Answer{}, nil, Verdict{}, unanswered(ctx, err)
+		return Answer{}, nil, Verdict{}, c.unanswered(ctx, err)
 	}
 	answer := Answer{Status: response.StatusCode, Header: response.Header}
 	answer.RequestID, answer.Rate = c.Reader.Meta(response.Header)
@@ -89,6 +93,21 @@ func (c Client) Open(ctx context.Context, on Session, call Call) (Answer, io.Rea
 		return answer, nil, verdict, err
 	}
 	return answer, response.Body, verdict, nil
+}
+
+// client is the entry's own where it has one.
+func (c Client) client(on Session) (*http.Client, error) {
+	from := c.HTTP
+	if dialer, ok := c.Reader.(Dialer); ok {
+		own, err := dialer.Dial(on.Entry, on.Secrets)
+		if err != nil {
+			return nil, err
+		}
+		from = own
+	}
+	client := *from
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client, nil
 }
 
 func (c Client) request(ctx context.Context, on Session, call Call) (*http.Request, error) {
@@ -164,7 +183,7 @@ func (c Client) body(ctx context.Context, from io.Reader, answer Answer) ([]byte
 	}
 	body, err := io.ReadAll(io.LimitReader(from, most+1))
 	if err != nil {
-		return nil, unanswered(ctx, err)
+		return nil, c.unanswered(ctx, err)
 	}
 	if int64(len(body)) > most {
 		return nil, fault.New(fault.TooLarge, "provider_refused", "The provider's answer is larger than can be passed on.").
@@ -178,6 +197,16 @@ func redirected(answer Answer) error {
 	return fault.New(fault.Refused, "provider_refused", "The provider sent us to another address, where we take no token.").
 		Do("Check the region of the vault entry; if it is right, tell the operator that the provider's address has moved.").
 		Said(fault.Provider{Status: answer.Status, RequestID: answer.RequestID})
+}
+
+// unanswered asks the adapter why no answer came, where its provider shows that in the transport's error.
+func (c Client) unanswered(ctx context.Context, err error) error {
+	if dialer, ok := c.Reader.(Dialer); ok && ctx.Err() == nil {
+		if problem := dialer.Explain(err); problem != nil {
+			return problem
+		}
+	}
+	return unanswered(ctx, err)
 }
 
 // unanswered says that no answer came. The transport's own error is not kept: it quotes the address, whose query can

@@ -2,10 +2,10 @@ package provider
 
 import "connectorvault/shared/record"
 
-// Watcher is the capability of providers that have announced when something of theirs ends.
+// Watcher is the capability of providers that have announced when something of theirs ends, or whose entries say it.
 type Watcher interface {
-	// Horizon returns the announced dates that concern an entry, as record.RetirementEnd with what ends in Detail. It is
-	// asked often, so it asks nobody.
+	// Horizon returns the announced dates that concern an entry, as record.RetirementEnd with what ends in Detail, and those
+	// that the entry itself tells, such as record.CertificateEnd. It is asked often, so it asks nobody.
 	Horizon(entry record.Entry) []record.Horizon
 }
 

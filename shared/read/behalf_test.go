@@ -92,6 +92,23 @@ func TestAnAnswerForAnotherBusinessGivesNothingAway(t *testing.T) {
 	b.fails(b.Owner, b.query("orders"), fault.Refused, "provider_refused") // a refusal says what it says
 }
 
+// What was answered for another business was made all the same: who repeats the request makes no second one.
+func TestWhatWasMadeForAnotherBusinessIsNotMadeAgain(t *testing.T) {
+	b := echoing(t)
+	create := func() error {
+		_, err := b.Read.Create(b.Context(), b.Owner, "key-1", b.connector.ID, "reports", []byte(`{"kind":"all"}`))
+		return err
+	}
+	b.Upstream.Handle("/reports", func(w http.ResponseWriter, _ *http.Request) { bundletest.Refuse(w, http.StatusForbidden, "no_role") })
+	b.Fault(create(), fault.Refused, "provider_refused") // nothing was made, and the key is free
+	b.Upstream.Handle("/reports", forBusiness("B2", `{"id":"theirs"}`))
+	b.Fault(create(), fault.Refused, "business_mismatch")
+	b.Fault(create(), fault.Conflict, "request_in_progress")
+	if n := len(b.Upstream.Seen("/reports")); n != 2 {
+		t.Errorf("the provider was asked %d times", n)
+	}
+}
+
 func TestARunEndsWhereAnAnswerIsForAnotherBusiness(t *testing.T) {
 	b := echoing(t)
 	wrong := true

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"connectorvault/shared/fault"
@@ -45,23 +46,26 @@ func (s *Service) Create(ctx context.Context, p record.Principal, key, connector
 	if earlier != "" {
 		return pageOf(earlier)
 	}
-	page, err := s.create(ctx, t, op, checked)
-	return page, s.remember(context.WithoutCancel(ctx), p.Tenant, once, page, err)
+	page, said, err := s.create(ctx, t, op, checked)
+	return page, s.remember(context.WithoutCancel(ctx), p.Tenant, once, page, said, err)
 }
 
-func (s *Service) create(ctx context.Context, t *target, op resource.Operation, body []byte) (Page, error) {
+// create makes the call. said reports whether the provider's answer was yes, whatever became of the answer then.
+func (s *Service) create(ctx context.Context, t *target, op resource.Operation, body []byte) (page Page, said bool, err error) {
 	answer, err := s.call(ctx, t, provider.Call{Op: op, Params: url.Values{}, Body: body})
+	said = answer.Status >= http.StatusOK && answer.Status < http.StatusMultipleChoices
 	if err != nil {
-		return Page{}, err
+		return Page{}, said, err
 	}
 	items, _, err := resource.Page(op, answer.Body)
 	resource.StripPage(op, items) // nobody can ask for personal data here
-	return Page{Items: items, Meta: s.meta(plan{op: op}, answer)}, err
+	return Page{Items: items, Meta: s.meta(plan{op: op}, answer)}, said, err
 }
 
 // remember keeps what became of a request that may be repeated, and returns the request's own error. Where the provider
-// said no, the note is taken back: the key may be used again. Where it did not answer, something may have been made.
-func (s *Service) remember(ctx context.Context, tenant string, once *vault.Once, page Page, failed error) error {
+// said no, the note is taken back: the key may be used again. Where it did not answer, or said yes to something that is not
+// passed on, something may have been made.
+func (s *Service) remember(ctx context.Context, tenant string, once *vault.Once, page Page, said bool, failed error) error {
 	var err error
 	switch kind := fault.KindOf(failed); {
 	case failed == nil:
@@ -69,7 +73,7 @@ func (s *Service) remember(ctx context.Context, tenant string, once *vault.Once,
 		if body, err = page.Encode(); err == nil {
 			err = s.Vault.Finish(ctx, tenant, once, string(body))
 		}
-	case kind != fault.Unavailable && kind != fault.Internal && kind != fault.TooLarge:
+	case !said && kind != fault.Unavailable && kind != fault.Internal && kind != fault.TooLarge:
 		err = s.Vault.GiveUp(ctx, tenant, once)
 	}
 	if err != nil {

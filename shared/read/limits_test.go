@@ -58,6 +58,8 @@ func TestAnApplicationsCallsAtOnceAreNeverMoreThanTheProviderTakes(t *testing.T)
 	for i := range all {
 		all[i] = b.NewRead()
 	}
+	// Half of them read another entry of the same client, another tenant's.
+	theirs := b.alien("client-7")
 	var ever crowd
 	for round := range 3 {
 		c := &crowd{gate: make(chan struct{})}
@@ -65,7 +67,12 @@ func TestAnApplicationsCallsAtOnceAreNeverMoreThanTheProviderTakes(t *testing.T)
 		refused, served := make(chan *fault.Error, readers), make(chan error, readers)
 		for i := range readers {
 			go func() {
-				_, err := all[i%services].Read(b.Context(), b.Owner, b.query("orders"))
+				service, err := all[i%services], error(nil)
+				if i/services%2 == 0 {
+					_, err = service.Read(b.Context(), b.Owner, b.query("orders"))
+				} else {
+					err = theirs(service)
+				}
 				if err == nil || fault.KindOf(err) != fault.RateLimited {
 					served <- err
 					return
@@ -182,15 +189,15 @@ func TestAPlaceIsHeldUntilADocumentHasBeenRead(t *testing.T) {
 }
 
 // alien makes a reader of another tenant, whose entry has that client.
-func (b *bench) alien(client string) func(resource string) error {
+func (b *bench) alien(client string) func(*read.Service) error {
 	b.Helper()
 	e, err := b.Admin.CreateEntry(b.Context(), b.Bench.Alien, "", bundletest.Fields(append(bundletest.OwnClient(client),
 		"provider", bundletest.Name, "alias", "theirs", "environment", "test")...))
 	b.OK(err)
 	b.Install(e, b.Upstream.Issue("acct-alien"), time.Hour)
 	c := b.Bench.Connector(e, nil)
-	return func(resource string) error {
-		_, err := b.Read.Read(b.Context(), b.Bench.Alien, read.Query{Connector: c.ID, Resource: resource})
+	return func(service *read.Service) error {
+		_, err := service.Read(b.Context(), b.Bench.Alien, read.Query{Connector: c.ID, Resource: "orders"})
 		return err
 	}
 }
@@ -200,7 +207,8 @@ func TestAnApplicationsRateIsSharedByAllWhoUseIt(t *testing.T) {
 	for _, path := range []string{"/orders", "/people"} {
 		b.Upstream.Body(path, `{"orders":[],"people":[]}`)
 	}
-	theirs := b.alien("client-7")
+	alien := b.alien("client-7")
+	theirs := func(string) error { return alien(b.Read) }
 	second := b.Active("second", bundletest.OwnClient("client-7")...)
 	other := b.Active("other", bundletest.OwnClient("client-8")...)
 	reads := func(e record.Entry) func(resource string) error {

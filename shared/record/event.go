@@ -16,6 +16,8 @@ const (
 	RefreshTokenEnd  = "refresh_token" // the refresh token, unless it is used
 	ClientSecretEnd  = "client_secret" // the secret of the operator's application, which many entries share
 	RetirementEnd    = "retirement"    // something of the provider's; Detail says what
+	CertificateEnd   = "certificate"   // the entry's own certificate
+	ProjectEnd       = "project"       // what the provider made the entry's client for
 )
 
 // EventKind says what happened.

@@ -56,6 +56,7 @@ type Entry struct {
 	Settings       map[string]string `json:"settings"`        // the provider's own fields, normalized; none is secret
 	Flags          []string          `json:"flags,omitempty"` // those of them that are true or false
 	Secrets        SecretGroups      `json:"secrets,omitempty"`
+	Material       *Material         `json:"material,omitempty"` // what is public of those secrets; nil = nothing is
 	Disabled       bool              `json:"disabled"`
 	Connectors     int64             `json:"-"` // how many connectors use it; kept by the transactions that make and remove them
 	CreatedBy      string            `json:"created_by"`
@@ -151,7 +152,16 @@ type Account struct {
 	Name     string            `json:"name,omitempty"`
 	Members  []Member          `json:"members,omitempty"` // Amazon: marketplaces; Sage: businesses
 	Details  map[string]string `json:"details,omitempty"`
+	Reads    []Permission      `json:"reads,omitempty"` // what the account lets itself be read, where that was asked
 	Identity Identity          `json:"identity"`
+}
+
+// Permission is what one try showed of what may be read.
+type Permission struct {
+	Resource string `json:"resource"`
+	Allowed  *bool  `json:"allowed"`          // null: it could not be found out then
+	Code     string `json:"code,omitempty"`   // why not: the provider's code, or ours where it has none
+	Detail   string `json:"detail,omitempty"` // the same for a person
 }
 
 // Member is a part of an account that a connector can name.

@@ -42,7 +42,7 @@ const (
 const (
 	postTimeout    = 15 * time.Second
 	storeBudget    = 8 * time.Second
-	rescueInterval = 5 * time.Second
+	rescueInterval = 20 * time.Second
 	leaseLife      = postTimeout + storeBudget + time.Second
 )
 
@@ -245,7 +245,7 @@ func (b *bed) authorize(e record.Entry) record.Credential {
 	access, token := b.issuer.grantTo(account)
 	now := b.now().UTC()
 	c := record.Credential{Tenant: tenant, Entry: e.ID, Provider: e.Provider, Status: record.Active, Generation: 1, Lifetime: b.issuer.lifetime,
-		Expires: now.Add(b.issuer.lifetime / 6), RefreshExpires: now.Add(refreshLife), Refreshed: now, Authorized: now,
+		Expires: now.Add(b.issuer.lifetime / 11), RefreshExpires: now.Add(refreshLife), Refreshed: now, Authorized: now,
 		Commit: b.id("commit_"), DueAt: now, Account: &record.Account{ID: account, Identity: record.Verified}}
 	sealed, err := b.vault.SealTokens(b.Context(), c, 1, vault.TokenSet{Access: access, Refresh: token})
 	b.ok(err)

@@ -249,7 +249,7 @@ func TestASecretThatIsMissingAsksForItselfAndSpendsNothing(t *testing.T) {
 		r.wants(e, tokens.Success)
 		r.Secrets.Down(true)
 		r.wants(e, tokens.Success) // remembered
-		time.Sleep(10 * time.Minute)
+		time.Sleep(6 * time.Hour)
 		_, err = r.refresh(e)
 		r.Fault(err, fault.Unavailable, "store_unavailable")
 		r.Secrets.Down(false)

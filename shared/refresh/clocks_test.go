@@ -372,7 +372,7 @@ func TestAThousandAreSpread(t *testing.T) {
 			t.Errorf("%d of 1000 are kept alive in one hour, %d", n, hour)
 		}
 	}
-	if len(alive) < 30 || len(warm) < 200 {
+	if len(alive) < 30 || len(warm) < 140 {
 		t.Errorf("1000 are kept alive in %d hours, and warm at %d seconds", len(alive), len(warm))
 	}
 }

@@ -24,7 +24,7 @@ func failureFault(f record.Failure, wait time.Duration) *fault.Error {
 	switch tokens.Outcome(f.Outcome) {
 	case tokens.Misconfigured:
 		return fault.New(fault.Misconfigured, "client_misconfigured", "The provider refuses the application's own credentials.").
-			Do("An owner checks the client id and secret (an expired secret is the usual cause) and registers them again.").
+			Do("An owner checks the client id and secret (an expired secret is the usual cause) and gives them again: of the application, or of the vault entry where it has a client of its own.").
 			Said(said).After(wait)
 	case tokens.RateLimited:
 		return fault.New(fault.Unavailable, "provider_unavailable", "The provider's token endpoint asks us to wait.").
@@ -82,7 +82,7 @@ func exchangeFault(r record.Request, f *oauth.Failure) *fault.Error {
 			Do(again(r.Entry)).Said(said)
 	case f.Outcome == oauth.Misconfigured:
 		return fault.New(fault.Misconfigured, "client_misconfigured", "The provider refuses the application's own credentials.").
-			Do("An owner corrects them with PUT /v1/provider-apps/" + r.Provider +
+			Do("An owner corrects them with PUT /v1/provider-apps/" + r.Provider + ", or where the vault entry has a client of its own with PATCH /v1/vault-entries/" + r.Entry +
 				"; then send the same Result URL again, or start again if the code has expired meanwhile.").Said(said)
 	case f.Spent:
 		return fault.New(fault.Unavailable, "provider_unavailable",

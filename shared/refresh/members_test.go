@@ -2,8 +2,10 @@ package refresh_test
 
 import (
 	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"connectorvault/shared/authorize"
@@ -101,6 +103,23 @@ func TestAllConnectorsOfAnEntryAreLookedAt(t *testing.T) {
 	r.OK(r.validate(r.consented(e, "acct-1")))
 	r.Upstream.SetMembers("acct-1", "B1")
 	r.Fault(r.validate(r.consented(e, "acct-1")), fault.Conflict, "account_mismatch")
+}
+
+// Consent takes a while, and what is made meanwhile counts too.
+func TestAConnectorThatIsMadeWhileConsentIsExchangedIsReached(t *testing.T) {
+	r, e := reaching(t)
+	var made atomic.Bool
+	r.Upstream.SetMembers("acct-1", "B1")
+	r.Upstream.Client.Transport = &failing{r.Upstream.Client.Transport, func(q *http.Request) bool {
+		if q.URL.Path == "/eu/me" && made.CompareAndSwap(false, true) {
+			r.naming(e, "B2")
+		}
+		return false
+	}}
+	r.Fault(r.validate(r.consented(e, "acct-1")), fault.Conflict, "account_mismatch")
+	if c := r.credential(e); c.Generation != 1 || !made.Load() {
+		t.Errorf("the credential is %s", shown(c))
+	}
 }
 
 // The pinned account comes first: of another one the members are nobody's business.

@@ -12,7 +12,8 @@ import (
 	"connectorvault/shared/vault"
 )
 
-// SweepInterval is how often the schedule looks. An entry is due that much before its token has too little life.
+// SweepInterval is how often the schedule looks, and how far ahead: what comes due before the next look is passed on now,
+// to be delivered at its time.
 const SweepInterval = time.Minute
 
 // sweepPage is how many due entries are read, and passed on, at a time.
@@ -35,13 +36,13 @@ func (s *Service) Sweep(ctx context.Context) (found int, err error) {
 
 func (s *Service) sweepShard(ctx context.Context, shard string) (found int, err error) {
 	for cursor := ""; ; {
-		due, next, err := s.Vault.DueEntries(ctx, shard, sweepPage, cursor)
+		due, next, err := s.Vault.DueEntries(ctx, shard, s.Now().Add(SweepInterval), sweepPage, cursor)
 		if err != nil {
 			return found, err
 		}
 		calls := make([]tokens.Call, len(due))
 		for i, d := range due {
-			calls[i] = tokens.Call{Op: tokens.Due, Tenant: d.Tenant, Entry: d.Entry}
+			calls[i] = tokens.Call{Op: tokens.Due, Tenant: d.Tenant, Entry: d.Entry, NotBefore: d.At}
 		}
 		if len(calls) > 0 {
 			if err := s.Enqueue(ctx, calls); err != nil {
@@ -160,15 +161,11 @@ func keepAlive(c record.Credential) time.Time {
 	return c.Refreshed.Add(life/2 - spread(c, life/20)).Truncate(indexed)
 }
 
-// warmAt is when a token that is used gets its successor: in time to replace it before anybody waits, but not before half
-// its life is over.
+// warmAt is when a token that is used gets its successor: when it has just ceased to have enough life. Not sooner, since each
+// token that is replaced before its time is one more call of the token endpoint; and not much later, so that nobody waits.
 func (s *Service) warmAt(c record.Credential) time.Time {
 	margin := Margin(c.Lifetime, s.MaxMargin)
-	at := c.Expires.Add(-margin - SweepInterval - spread(c, margin))
-	if half := c.Expires.Add(-c.Lifetime / 2); at.Before(half) {
-		at = half
-	}
-	return at.Truncate(indexed)
+	return c.Expires.Add(spread(c, margin/2) - margin).Add(indexed).Truncate(indexed) // never before
 }
 
 // spread is a part of d that belongs to the entry, so that what happened to many together does not come due together.

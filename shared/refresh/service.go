@@ -39,12 +39,12 @@ type Config struct {
 	// Rescue takes a sealed answer that the table refused; it is given back as a call with op rescue. On AWS a queue.
 	Rescue func(ctx context.Context, call tokens.Call) error
 
-	// Enqueue takes the calls that a sweep found due.
+	// Enqueue takes the calls that a sweep found due, each to be delivered at its NotBefore.
 	Enqueue func(ctx context.Context, calls []tokens.Call) error
 
 	PostTimeout    time.Duration // one POST to a token endpoint; 15 s
 	StoreBudget    time.Duration // making the answer durable; 8 s
-	RescueInterval time.Duration // how long a dead owner's answer may be on its way; 5 s
+	RescueInterval time.Duration // how long a dead owner's answer may be on its way; 20 s
 	MaxMargin      time.Duration // most life that "enough" asks for; 5 min
 }
 
@@ -65,7 +65,7 @@ func New(cfg Config) *Service {
 	}
 	defaults(&cfg.PostTimeout, 15*time.Second)
 	defaults(&cfg.StoreBudget, 8*time.Second)
-	defaults(&cfg.RescueInterval, 5*time.Second)
+	defaults(&cfg.RescueInterval, 20*time.Second)
 	defaults(&cfg.MaxMargin, 5*time.Minute)
 	return &Service{Config: cfg, secrets: &vault.SecretReader{Store: cfg.Secrets, Now: cfg.Now}}
 }

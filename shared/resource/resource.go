@@ -32,6 +32,9 @@ type Operation struct {
 	// for every member of an object; "**.x" for x at any depth. A list that a path does not mention is looked through.
 	// They are taken out of answers to callers who may not see them.
 	Personal []string
+	// Withheld are the paths, as those of Personal, of what nobody is given: addresses that open what lies behind them to
+	// whoever has them.
+	Withheld []string
 	// PersonalValues are filter values that make the provider return personal data: filter → values. They are not
 	// sent for callers who may not see it.
 	PersonalValues map[string][]string
@@ -82,9 +85,12 @@ const (
 
 // Paging is how an operation's pages follow each other.
 type Paging struct {
-	Param    string            // parameter that takes the next token; "" = the operation has one page
-	Next     string            // gjson path of the next token in the answer
-	Link     bool              // Next is the address of the next page, whose number, which is the token, is its Param
+	Param string // parameter that takes the next token; "" = the operation has one page
+	Next  string // gjson path of the next token in the answer
+	Link  bool   // Next is the address of the next page, whose number, which is the token, is its Param
+	// Pages is the gjson path of how many pages there are, where pages are numbered from 0 and Next is the path of the
+	// answer's own number: the token is the number after it.
+	Pages    string
 	Size     string            // parameter for the page size; "" = the provider's own
 	MaxSize  int               // 0 = not stated
 	Alone    bool              // the token must be the only parameter (Amazon reports, feeds)

@@ -19,7 +19,7 @@ func Strip(op Operation, item json.RawMessage) json.RawMessage {
 	if !json.Valid(item) {
 		return json.RawMessage("null")
 	}
-	return stripValid(item, op.rules())
+	return stripValid(item, rulesOf(op.Personal))
 }
 
 // StripPage is Strip for the items of a page. Page has checked the answer that they came in, so they are not checked
@@ -28,15 +28,15 @@ func StripPage(op Operation, items []json.RawMessage) {
 	if len(op.Personal) == 0 {
 		return
 	}
-	rules := op.rules()
+	rules := rulesOf(op.Personal)
 	for i := range items {
 		items[i] = stripValid(items[i], rules)
 	}
 }
 
-func (op Operation) rules() []rule {
-	rules := make([]rule, len(op.Personal))
-	for i, path := range op.Personal {
+func rulesOf(paths []string) []rule {
+	rules := make([]rule, len(paths))
+	for i, path := range paths {
 		rules[i] = strings.Split(path, ".")
 	}
 	return rules

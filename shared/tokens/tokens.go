@@ -48,6 +48,8 @@ type Call struct {
 	Scope string // Grant
 
 	Rescued json.RawMessage // Rescue: the sealed answer
+
+	NotBefore time.Time // through a queue: when it is to be delivered; the zero time = at once
 }
 
 // Answer is the token service's answer to a call that it carried out.
@@ -96,13 +98,14 @@ type wire struct {
 	Principal        string            `json:"principal,omitempty"`
 	Scope            string            `json:"scope,omitempty"`
 	Rescued          json.RawMessage   `json:"rescued,omitempty"`
+	NotBefore        time.Time         `json:"not_before,omitzero"`
 }
 
 // Encode returns a call as it travels. The bytes hold secrets: they go to the token service and nowhere else.
 func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
-		Principal: c.Principal, Scope: c.Scope, Rescued: c.Rescued})
+		Principal: c.Principal, Scope: c.Scope, Rescued: c.Rescued, NotBefore: c.NotBefore})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
 	}
@@ -117,7 +120,7 @@ func Decode(b []byte) (Call, error) {
 	}
 	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
 		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
-		Principal: w.Principal, Scope: w.Scope, Rescued: w.Rescued}, nil
+		Principal: w.Principal, Scope: w.Scope, Rescued: w.Rescued, NotBefore: w.NotBefore}, nil
 }
 
 // Err returns the answer's fault as an error; nil when there is none. (A nil *fault.Error in an error is not nil.)

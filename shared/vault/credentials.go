@@ -264,18 +264,21 @@ func (v *Vault) Reschedule(ctx context.Context, c record.Credential, at time.Tim
 }
 
 // Due is an entry whose time has come.
-type Due struct{ Tenant, Entry string }
+type Due struct {
+	Tenant, Entry string
+	At            time.Time
+}
 
-// DueEntries lists a shard's entries that are due by now; next is "" on the last page.
-func (v *Vault) DueEntries(ctx context.Context, shard string, limit int, cursor string) (entries []Due, next string, err error) {
-	found, next, err := v.Config.Due.Due(ctx, shard, unix(v.Now()), limit, cursor)
+// DueEntries lists a shard's entries that are due until a time; next is "" on the last page.
+func (v *Vault) DueEntries(ctx context.Context, shard string, until time.Time, limit int, cursor string) (entries []Due, next string, err error) {
+	found, next, err := v.Config.Due.Due(ctx, shard, unix(until), limit, cursor)
 	if err != nil {
 		return nil, "", storeFault(err)
 	}
 	for _, d := range found {
 		tenant, entry, ok := cutKey(d.Key.Partition)
 		if ok {
-			entries = append(entries, Due{Tenant: tenant, Entry: entry})
+			entries = append(entries, Due{Tenant: tenant, Entry: entry, At: time.Unix(d.At, 0).UTC()})
 		}
 	}
 	return entries, next, nil

@@ -70,8 +70,9 @@ func DecodeSecrets(text secret.Text) (Secrets, error) {
 	return out, nil
 }
 
-// secretsLife is how long secrets are used without looking again.
-const secretsLife = 10 * time.Minute
+// secretsLife is how long secrets are used without looking again. A changed one has another version, and one that was
+// changed behind our back is refused and read again.
+const secretsLife = 6 * time.Hour
 
 // maxKept bounds what a SecretReader remembers; when it is full it starts anew.
 const maxKept = 4096

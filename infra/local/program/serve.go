@@ -157,10 +157,10 @@ func (p *program) parts(endpoints catalog.Options) bundle.Parts {
 		Items: p.store, Due: p.store, Secrets: p.store, Catalog: catalog.New(endpoints), HTTP: client, Now: p.clock.Now, Random: rand.Reader,
 		Logger: p.logger, PublicURL: p.url, Invoke: p.invoke, Nudge: p.nudge,
 		Rescue: func(ctx context.Context, call tokens.Call) error {
-			return worker.Send(ctx, p.queue, worker.Rescue, 0, call)
+			return worker.Send(ctx, p.queue, worker.Rescue, p.clock.Now(), call)
 		},
 		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
-			return worker.Send(ctx, p.queue, worker.Due, 0, calls...)
+			return worker.Send(ctx, p.queue, worker.Due, p.clock.Now(), calls...)
 		},
 		PostTimeout: o.PostTimeout, StoreBudget: o.StoreBudget, RescueInterval: o.RescueInterval,
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -21,11 +22,26 @@ const (
 	Rescue = "rescue" // sealed answers that the table refused
 )
 
-const (
-	tick       = 250 * time.Millisecond
-	batch      = 2
-	visibility = 3 * time.Minute // longer than the token service may take for a batch
-)
+const tick = 250 * time.Millisecond
+
+// lane is how a queue's messages are carried out: so many batches at once, each with its own time.
+type lane struct {
+	queue      string
+	batch      int
+	parallel   int
+	time       time.Duration // of one batch
+	visibility time.Duration // longer than its time, or it would come again while it is carried out
+}
+
+// lanes are apart, so that no refresh that is slow keeps a rescued answer waiting. What is rescued may be the only living
+// token of an entry, so it comes again soon when whoever had it died, or did not get it stored: sooner than the next owner
+// of the entry's lease gives up waiting for it.
+func lanes() []lane {
+	return []lane{
+		{queue: Rescue, batch: 1, parallel: 8, time: 10 * time.Second, visibility: 12 * time.Second},
+		{queue: Due, batch: 2, parallel: 4, time: 2 * time.Minute, visibility: 3 * time.Minute},
+	}
+}
 
 // Config is what a Worker needs.
 type Config struct {
@@ -47,24 +63,51 @@ func New(cfg Config) *Worker {
 	return &Worker{cfg}
 }
 
-// Send puts calls into a queue. Equal calls that still wait are one.
-func Send(ctx context.Context, q *sqlitestore.Queue, name string, delay time.Duration, calls ...tokens.Call) error {
+// Send puts calls into a queue. Equal calls that still wait are one. now is what NotBefore of a call is held against.
+func Send(ctx context.Context, q *sqlitestore.Queue, name string, now time.Time, calls ...tokens.Call) error {
 	messages := make([]sqlitestore.Outgoing, len(calls))
 	for i, call := range calls {
 		body, err := tokens.Encode(call)
 		if err != nil {
 			return err
 		}
-		messages[i] = sqlitestore.Outgoing{Body: body}
+		messages[i] = sqlitestore.Outgoing{Body: body, Delay: max(0, call.NotBefore.Sub(now))}
+		if call.NotBefore.IsZero() {
+			messages[i].Delay = 0
+		}
 		if call.Op == tokens.Due {
 			messages[i].Dedupe = call.Tenant + "/" + call.Entry
 		}
 	}
-	return q.Send(ctx, name, delay, messages...)
+	return q.Send(ctx, name, 0, messages...)
 }
 
 // Run works until ctx ends; a batch that has begun is finished.
 func (w *Worker) Run(ctx context.Context) {
+	ticker := time.NewTicker(w.Tick)
+	defer ticker.Stop()
+	var working sync.WaitGroup
+	defer working.Wait()
+	working.Go(func() { w.keepSweeping(ctx) })
+	all := lanes()
+	free := make([]chan struct{}, len(all))
+	for i, l := range all {
+		free[i] = make(chan struct{}, l.parallel)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for i, l := range all {
+			w.start(ctx, l, free[i], &working)
+		}
+	}
+}
+
+// keepSweeping sends the schedule's event at its times.
+func (w *Worker) keepSweeping(ctx context.Context) {
 	ticker := time.NewTicker(w.Tick)
 	defer ticker.Stop()
 	var swept time.Time
@@ -78,11 +121,32 @@ func (w *Worker) Run(ctx context.Context) {
 			swept = now
 			w.sweep(context.WithoutCancel(ctx))
 		}
-		for _, name := range []string{Rescue, Due} {
-			for ctx.Err() == nil && w.drain(context.WithoutCancel(ctx), name) == batch {
-				continue
-			}
+	}
+}
+
+// start begins batches of a lane as long as there are messages and room. Whoever has carried one out looks for the next
+// by itself.
+func (w *Worker) start(ctx context.Context, l lane, busy chan struct{}, working *sync.WaitGroup) {
+	for {
+		select {
+		case busy <- struct{}{}:
+		default:
+			return
 		}
+		messages := w.receive(ctx, l)
+		if len(messages) == 0 {
+			<-busy
+			return
+		}
+		working.Go(func() {
+			defer func() { <-busy }()
+			for len(messages) > 0 {
+				w.carryOut(context.WithoutCancel(ctx), l, messages)
+				if messages = nil; ctx.Err() == nil {
+					messages = w.receive(ctx, l)
+				}
+			}
+		})
 	}
 }
 
@@ -100,33 +164,32 @@ func (w *Worker) sweep(ctx context.Context) {
 	}
 }
 
-// drain sends one batch of a queue and deletes what was carried out. It returns how many messages there were.
-func (w *Worker) drain(ctx context.Context, name string) int {
-	messages, err := w.Queue.Receive(ctx, name, batch, visibility)
+func (w *Worker) receive(ctx context.Context, l lane) []sqlitestore.Message {
+	messages, err := w.Queue.Receive(context.WithoutCancel(ctx), l.queue, l.batch, l.visibility)
 	if err != nil {
-		w.Logger.Warn("a queue cannot be read", "queue", name, "error", err.Error())
-		return 0
+		w.Logger.Warn("a queue cannot be read", "queue", l.queue, "error", err.Error())
+		return nil
 	}
-	if len(messages) == 0 {
-		return 0
-	}
-	// Each message has the time that its invocation would have on AWS.
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(messages))*time.Minute)
+	return messages
+}
+
+// carryOut sends one batch and deletes what was carried out.
+func (w *Worker) carryOut(ctx context.Context, l lane, messages []sqlitestore.Message) {
+	invocation, cancel := context.WithTimeout(ctx, l.time)
 	defer cancel()
-	failed, err := w.deliver(ctx, messages)
+	failed, err := w.deliver(invocation, messages)
 	if err != nil {
-		w.Logger.Warn("a batch was not carried out", "queue", name, "error", err.Error())
-		return 0
+		w.Logger.Warn("a batch was not carried out", "queue", l.queue, "error", err.Error())
+		return
 	}
 	for _, m := range messages {
 		if failed[m.ID] {
 			continue
 		}
-		if err := w.Queue.Delete(ctx, name, m.Receipt); err != nil {
-			w.Logger.Warn("a message was not deleted and comes again", "queue", name, "error", err.Error())
+		if err := w.Queue.Delete(ctx, l.queue, m.Receipt); err != nil {
+			w.Logger.Warn("a message was not deleted and comes again", "queue", l.queue, "error", err.Error())
 		}
 	}
-	return len(messages)
 }
 
 func (w *Worker) deliver(ctx context.Context, messages []sqlitestore.Message) (failed map[string]bool, err error) {

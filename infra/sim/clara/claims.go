@@ -17,19 +17,17 @@ const tokenLife = time.Hour
 
 // claims are those of an access token, in the manner of Auth0, which issues Clara's (Clara facts 4.3).
 type claims struct {
-	Issuer      string       `json:"iss"`
-	Subject     string       `json:"sub"`
-	Audience    string       `json:"aud"`
-	IssuedAt    int64        `json:"iat"`
-	Expires     int64        `json:"exp"`
-	Party       string       `json:"azp"` // the client id
-	Scope       string       `json:"scope"`
-	GrantType   string       `json:"gty"`
-	Number      int64        `json:"jti"` // of the ledger's line
-	Country     string       `json:"country"`
-	Side        string       `json:"side"`
-	Credential  int          `json:"credential"` // whose secret was shown
-	Generation  int64        `json:"generation"`
+	Issuer       string        `json:"iss"`
+	Subject      string        `json:"sub"`
+	Audience     string        `json:"aud"`
+	IssuedAt     int64         `json:"iat"`
+	Expires      int64         `json:"exp"`
+	Party        string        `json:"azp"` // the client id
+	Scope        string        `json:"scope"`
+	GrantType    string        `json:"gty"`
+	Number       int64         `json:"jti"` // of the ledger's line
+	Credential   int           `json:"crd"` // whose secret was shown
+	Generation   int64         `json:"gen"`
 	Confirmation *confirmation `json:"cnf,omitempty"`
 }
 

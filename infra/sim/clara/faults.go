@@ -69,14 +69,17 @@ const (
 	ShapeMixed  = "mixed"  // either, by turns
 )
 
+// settings lists the switches that are not used up.
+func settings() []string {
+	return []string{FaultBoundTokens, FaultTokenLifetime, FaultClaraErrors, FaultEnvelope, FaultShapes, FaultClampSize, FaultTaxNotFound}
+}
+
 // knownFaults lists every name a switch may have.
 func knownFaults() []string {
-	return []string{
-		FaultBoundTokens, FaultTokenLifetime, FaultClaraErrors, FaultEnvelope, FaultShapes, FaultClampSize, FaultTaxNotFound, FaultHandshake,
+	return append(settings(), FaultHandshake,
 		FaultSlow, FaultHold, FaultReset, FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503, FaultCertificateMissing,
 		FaultInvalidClient, FaultOAuthError, FaultTokenExpired, FaultForbidden, FaultBusiness,
-		FaultDrop, FaultHTMLAfter, FaultEmpty, FaultTruncated, FaultCut, FaultNoExpiresIn, FaultNoTokenType,
-	}
+		FaultDrop, FaultHTMLAfter, FaultEmpty, FaultTruncated, FaultCut, FaultNoExpiresIn, FaultNoTokenType)
 }
 
 // Fault is one switch that is on. Empty scope fields match anything.
@@ -124,6 +127,12 @@ func (f Fault) check() error {
 	}
 	if min(f.Times, f.DelayMS, f.RetryAfter, f.Seconds, f.Status) < 0 {
 		return errors.New("numbers must not be negative")
+	}
+	if f.Times != 0 && slices.Contains(settings(), f.Name) {
+		return fmt.Errorf("the switch %s is a setting and takes no times", f.Name)
+	}
+	if f.Name == FaultHandshake && f.scope() != (scope{endpoint: f.Endpoint}) {
+		return fmt.Errorf("the switch %s cannot be limited: nobody is known yet", f.Name)
 	}
 	if f.Endpoint != "" && !slices.Contains([]string{endpointHandshake, endpointToken, endpointAPI, endpointFiles}, f.Endpoint) {
 		return fmt.Errorf("unknown endpoint %q", f.Endpoint)

@@ -253,18 +253,21 @@ func (s *Simulator) presented(ctx context.Context, c *tls.ConnectionState) (hold
 	leaf := c.PeerCertificates[0]
 	sum := sha256.Sum256(leaf.Raw)
 	h := holder{fingerprint: fingerprint(leaf.Raw), thumbprint: base64.RawURLEncoding.EncodeToString(sum[:])}
-	if len(c.VerifiedChains) == 0 { // the handshake only asked
-		_, err := leaf.Verify(x509.VerifyOptions{
-			Roots: s.clients.pool(), CurrentTime: s.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		})
-		if err != nil {
-			h.problem = "bad certificate"
-			return h, nil
-		}
+	if len(c.VerifiedChains) == 0 && !s.verifies(leaf) { // the handshake only asked
+		h.problem = "bad certificate"
+		return h, nil
 	}
 	var err error
 	h.project, h.credential, h.known, err = projectByFingerprint(ctx, s.state.db, h.fingerprint)
 	return h, err
+}
+
+// verifies judges a certificate as the strict mode's handshake does.
+func (s *Simulator) verifies(leaf *x509.Certificate) bool {
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: s.clients.pool(), CurrentTime: s.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	return err == nil
 }
 
 func projectByFingerprint(ctx context.Context, q querier, leaf string) (Project, int, bool, error) {

@@ -3,7 +3,6 @@ package clarasim
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,7 +80,7 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request, c *call) 
 	var token tokenAnswer
 	err = s.state.update(ctx, func(tx *sql.Tx) error {
 		var refused *refusal
-		credential, err := s.decide(ctx, tx, r, req)
+		credential, err := s.decide(ctx, tx, req)
 		if err != nil && !errors.As(err, &refused) {
 			return err
 		}
@@ -163,14 +162,14 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, where sc
 }
 
 // decide judges a request and returns the number of the credential whose secret it showed.
-func (s *Simulator) decide(ctx context.Context, tx *sql.Tx, r *http.Request, req *tokenRequest) (int, error) {
+func (s *Simulator) decide(ctx context.Context, tx *sql.Tx, req *tokenRequest) (int, error) {
 	if err := admitHolder(ctx, tx, req.holder); err != nil {
 		return 0, err
 	}
 	if req.refused != nil {
 		return 0, req.refused
 	}
-	if !req.basic || !hasBasic(r) {
+	if !req.basic {
 		return 0, errClient.because("no Basic authorization")
 	}
 	if req.form.Has("grant_type") && req.form.Get("grant_type") != grantClientCredentials {
@@ -194,13 +193,6 @@ func (s *Simulator) decide(ctx context.Context, tx *sql.Tx, r *http.Request, req
 		return 0, errClient.because("project expired")
 	}
 	return credential, nil
-}
-
-// hasBasic asks for the scheme as it is commonly written; what else http.Request takes is no matter here.
-func hasBasic(r *http.Request) bool {
-	text, is := strings.CutPrefix(r.Header.Get("Authorization"), "Basic ")
-	_, err := base64.StdEncoding.DecodeString(text)
-	return is && err == nil
 }
 
 // issueToken enters a token into the ledger and signs it. Its number is that of the line.
@@ -229,7 +221,7 @@ func (s *Simulator) issueToken(ctx context.Context, tx *sql.Tx, req *tokenReques
 	c := claims{
 		Issuer: "https://clara-" + project.Country + ".auth0.example/", Subject: project.ClientID + "@clients", Audience: "https://public-api." + project.Country + ".clara.com",
 		IssuedAt: now.Unix(), Expires: line.ExpiresAt, Party: project.ClientID, Scope: strings.Join(project.Permissions, " "), GrantType: "client-credentials",
-		Number: req.token, Country: project.Country, Side: project.Side, Credential: credential, Generation: project.Generation,
+		Number: req.token, Credential: credential, Generation: project.Generation,
 	}
 	if bound {
 		c.Confirmation = &confirmation{req.holder.thumbprint}

@@ -358,7 +358,7 @@ func horizon(t *testing.T, h Harness) {
 	for _, e := range normalized(t, h) {
 		dates := watcher.Horizon(e)
 		for _, d := range dates {
-			if d.Name != record.RetirementEnd || d.At.IsZero() || d.Detail == "" {
+			if !slices.Contains([]string{record.RetirementEnd, record.CertificateEnd, record.ProjectEnd}, d.Name) || d.At.IsZero() || d.Detail == "" {
 				t.Errorf("%+v says not what ends, or when", d)
 			}
 		}

@@ -45,6 +45,7 @@ type Outgoing struct {
 	// delivery: nothing is added, and the earlier of both times counts. A message on its way is no reason to drop one, for what the
 	// second asks for may have come up after the first was read.
 	Dedupe string
+	Delay  time.Duration // added to that of Send
 }
 
 // Message is one delivery.
@@ -115,14 +116,14 @@ func (q *Queue) Close() error {
 
 // Send adds all messages or none. They can be received after the delay.
 func (q *Queue) Send(ctx context.Context, queue string, delay time.Duration, messages ...Outgoing) error {
-	visible := q.cfg.Now().Add(delay).UnixNano()
+	now := q.cfg.Now().Add(delay)
 	return q.inTx(ctx, "sending messages", func(tx *sql.Tx) error {
 		for _, m := range messages {
 			body, dedupe := m.Body, sql.NullString{String: m.Dedupe, Valid: m.Dedupe != ""}
 			if body == nil {
 				body = []byte{} // nil would be NULL
 			}
-			if _, err := tx.StmtContext(ctx, q.stmt.send).ExecContext(ctx, queue, visible, dedupe, body); err != nil {
+			if _, err := tx.StmtContext(ctx, q.stmt.send).ExecContext(ctx, queue, now.Add(m.Delay).UnixNano(), dedupe, body); err != nil {
 				return err
 			}
 		}
