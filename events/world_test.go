@@ -301,13 +301,13 @@ func seedKey(t *testing.T, b *bundle.Bundle) {
 	}
 }
 
-// seedCredential authorizes an entry. Its token lives for six minutes yet: enough to read with, and time for the schedule
+// seedCredential authorizes an entry. Its token lives for two minutes yet: enough to read with, and time for the schedule
 // to get the next one.
 func seedCredential(t *testing.T, v *vault.Vault) {
 	t.Helper()
 	ctx := t.Context()
 	c := record.Credential{Tenant: tenant, Entry: connected, Provider: amazon.Name, Status: record.Active, Generation: 1, Lifetime: time.Hour,
-		Expires: noon.Add(6 * time.Minute), Refreshed: noon.Add(-54 * time.Minute), Authorized: noon.Add(-54 * time.Minute),
+		Expires: noon.Add(2 * time.Minute), Refreshed: noon.Add(-58 * time.Minute), Authorized: noon.Add(-58 * time.Minute),
 		AuthorizationExpires: noon.AddDate(1, 0, 0), DueAt: noon.Add(-time.Second), Commit: "commit_1000000000000000",
 		Account: &record.Account{ID: seller, Name: "Example Trading", Identity: record.Verified,
 			Members: []record.Member{{Kind: "marketplace", ID: "ATVPDKIKX0DER", Country: "US", Active: true}}}}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,4 +135,34 @@ func (b *bed) bundle(change func(*bundle.Parts)) *bundle.Bundle {
 		change(&parts)
 	}
 	return bundle.New(parts)
+}
+
+// A process is frozen while its answer arrives, for longer than the answer may take, as a machine that sleeps does to it.
+// Nobody else asks meanwhile.
+//
+// Fails when the end of the time throws away what has come (refresh.wakefully ends at once).
+func TestFrozenProcess(t *testing.T) {
+	each(t, "3 frozen while the answer arrives", frozen)
+}
+
+func frozen(b *bed) (r result) {
+	entries := b.seed(10, 0)
+	b.fault(sagesim.Fault{Name: sagesim.FaultSlow, Endpoint: "token", DelayMS: 1000})
+	p := b.start(spec{PostTimeout: 3 * time.Second})
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	var asking sync.WaitGroup
+	for _, e := range entries {
+		asking.Go(func() { _, _ = p.read(ctx, e) })
+	}
+	b.allLeased(entries)
+	b.ok(p.cmd.Process.Signal(syscall.SIGSTOP))
+	time.Sleep(5 * time.Second) // the answers come, and the time for them ends
+	b.ok(p.cmd.Process.Signal(syscall.SIGCONT))
+	b.clear(sagesim.FaultSlow)
+	b.eventually("every answer is stored", func() bool { return len(p.said("stored")) == len(entries) })
+	cancel()
+	asking.Wait()
+	b.unharmed(&r, entries, 2)
+	return r
 }

@@ -113,6 +113,9 @@ func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[s
 	if app.APIEnvironment, err = side(env); err != nil {
 		return app, nil, err
 	}
+	if len(d.Sides) > 0 && !slices.Contains(d.Sides, app.APIEnvironment) {
+		return app, nil, invalid(fieldSide, fmt.Sprintf("%s has no side %q.", d.Title, app.APIEnvironment)).Do("Leave api_environment out.")
+	}
 	if raw, ok := in[fieldDraft]; ok {
 		if err := json.Unmarshal(raw, &app.Draft); err != nil {
 			return app, nil, invalid(fieldDraft, "draft is neither true nor false.").Do("Send true or false.")

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -71,7 +72,8 @@ func (s *Service) editSecrets(e *record.Entry, d *provider.Descriptor, in Fields
 func whole(stored []string, given map[string]secret.Text, in Fields) error {
 	for _, name := range stored {
 		if _, said := in[name]; !said {
-			return invalid(name, fmt.Sprintf("%s is kept together with %s.", name, strings.Join(slices.Sorted(maps.Keys(given)), ", "))).
+			others := cmp.Or(strings.Join(slices.Sorted(maps.Keys(given)), ", "), "what is to be removed")
+			return invalid(name, fmt.Sprintf("%s is kept together with %s.", name, others)).
 				Do("Give it too, or null to remove it.")
 		}
 	}

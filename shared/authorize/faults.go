@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"time"
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
@@ -16,7 +17,20 @@ func unknownRequest() *fault.Error {
 		On("result_url").Do("Use the URL that you landed on after the newest attempt, or begin anew: POST /v1/vault-entries/{id}/authorize.")
 }
 
+// denied tells why a provider sent no code: the person said no, the provider cannot answer, or it refuses what our
+// application asked (RFC 6749, 4.1.2.1).
 func denied(r record.Request, c provider.Callback) *fault.Error {
+	code, _, _ := strings.Cut(c.Denied, ".") // an adapter may add a reason
+	switch code {
+	case "temporarily_unavailable", "server_error":
+		return fault.New(fault.Unavailable, "provider_unavailable", "The provider's consent page cannot serve the authorization now.").
+			Do("Nothing has changed. Wait some ten minutes, then begin anew: POST /v1/vault-entries/" + r.Entry + "/authorize.").
+			Said(fault.Provider{Code: c.Denied}).After(10 * time.Minute)
+	case "unauthorized_client", "invalid_scope", "unsupported_response_type":
+		return fault.New(fault.Misconfigured, "client_misconfigured", "The provider does not let this application ask for consent in this way.").
+			Do("The operator checks at the provider what the application may ask for; then begin anew: POST /v1/vault-entries/" + r.Entry + "/authorize.").
+			Said(fault.Provider{Code: c.Denied})
+	}
 	return fault.New(fault.Conflict, "consent_denied", "Consent was not given at the provider.").
 		Do("Nothing has changed. To try again: POST /v1/vault-entries/" + r.Entry + "/authorize.").
 		Said(fault.Provider{Code: c.Denied})

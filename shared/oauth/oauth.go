@@ -41,7 +41,9 @@ const (
 
 // Client is one OAuth client at one token endpoint.
 type Client struct {
-	HTTP     *http.Client // required; its transport decides TLS. Redirects are refused whatever it says
+	// HTTP is required. Its transport decides TLS; redirects are refused whatever it says, and its timeout is not used: the
+	// context ends a request, and no second clock throws away an answer that was bought.
+	HTTP     *http.Client
 	TokenURL string
 	Style    Style
 	ID       string
@@ -128,7 +130,7 @@ func (c Client) post(ctx context.Context, sent secret.Text, do call) (Tokens, er
 // line is an HTTP client for one request, with what sees it.
 func (c Client) line() (*observer, *http.Client) {
 	seen := &observer{base: c.HTTP.Transport}
-	return seen, &http.Client{Transport: seen, Timeout: c.HTTP.Timeout, CheckRedirect: refuseRedirect}
+	return seen, &http.Client{Transport: seen, CheckRedirect: refuseRedirect}
 }
 
 // unsendable characters are in no token (RFC 6749, appendix A.12), and no header takes them.

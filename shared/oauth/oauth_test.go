@@ -414,14 +414,25 @@ func TestCancelledBeforeSending(t *testing.T) {
 }
 
 // The client's own timeout, with an endpoint that never answers.
-func TestClientTimeout(t *testing.T) {
+// The context alone ends a request: a client's own timeout would throw away an answer that is on its way.
+func TestContextEndsARequest(t *testing.T) {
 	t.Parallel()
+	slow := newEndpoint(t, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(100 * time.Millisecond)
+		saysJSON(200, `{"access_token":"a","refresh_token":"b","expires_in":300}`)(w, r)
+	})
+	patient := slow.client(oauth.InParams)
+	patient.HTTP.Timeout = time.Millisecond
+	if _, err := patient.Refresh(t.Context(), secret.New(oldToken)); err != nil {
+		t.Errorf("an answer that was slower than the client's own timeout is lost: %v", err)
+	}
 	over := make(chan struct{})
 	e := newEndpoint(t, func(http.ResponseWriter, *http.Request) { <-over })
 	defer close(over)
 	c := e.client(oauth.InParams)
-	c.HTTP.Timeout = 200 * time.Millisecond
-	f := refused(t.Context(), t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	f := refused(ctx, t, c)
 	if f.Outcome != oauth.Transient || f.Spent != (len(e.posts()) == 1) {
 		t.Errorf("%+v after %d requests", f, len(e.posts()))
 	}

@@ -160,8 +160,9 @@ func TestRevokeIsOneRequestInItsTime(t *testing.T) {
 	silent := newEndpoint(t, func(http.ResponseWriter, *http.Request) { <-over })
 	t.Cleanup(func() { close(over) })
 	c := silent.revoker(oauth.InParams)
-	c.HTTP.Timeout = 100 * time.Millisecond
-	if f := failureOf(t, c.Revoke(t.Context(), secret.New(oldToken))); f.Outcome != oauth.Transient || f.Status != 0 {
+	short, end := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer end()
+	if f := failureOf(t, c.Revoke(short, secret.New(oldToken))); f.Outcome != oauth.Transient || f.Status != 0 {
 		t.Errorf("%+v; want no answer", f)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -163,6 +163,10 @@ func (c Client) judge(response *http.Response, body []byte, on Session) Verdict 
 	return verdict
 }
 
+// telling is how much of a secret's beginning gives it away: an adapter keeps no more than a part of what a provider said,
+// which may end within a secret that the provider said back.
+const telling = 16
+
 func scrub(problem *fault.Error, value secret.Text) {
 	if value.IsZero() {
 		return
@@ -172,7 +176,29 @@ func scrub(problem *fault.Error, value secret.Text) {
 		texts = append(texts, &said.Code, &said.Message, &said.Details, &said.RequestID)
 	}
 	for _, text := range texts {
-		*text = strings.ReplaceAll(*text, value.Reveal(), secret.Placeholder)
+		*text = without(*text, value.Reveal())
+	}
+}
+
+// without takes a secret out of a text, and as much of it as stands there where only a beginning does.
+func without(text, value string) string {
+	text = strings.ReplaceAll(text, value, secret.Placeholder)
+	if len(value) <= telling {
+		return text
+	}
+	var out strings.Builder
+	for {
+		i := strings.Index(text, value[:telling])
+		if i < 0 {
+			out.WriteString(text)
+			return out.String()
+		}
+		n := telling
+		for n < len(value) && i+n < len(text) && text[i+n] == value[n] {
+			n++
+		}
+		out.WriteString(text[:i] + secret.Placeholder)
+		text = text[i+n:]
 	}
 }
 
@@ -195,7 +221,7 @@ func (c Client) body(ctx context.Context, from io.Reader, answer Answer) ([]byte
 
 func redirected(answer Answer) error {
 	return fault.New(fault.Refused, "provider_refused", "The provider sent us to another address, where we take no token.").
-		Do("Check the region of the vault entry; if it is right, tell the operator that the provider's address has moved.").
+		Do("Check where the vault entry belongs, such as its region or country; if that is right, tell the operator that the provider's address has moved.").
 		Said(fault.Provider{Status: answer.Status, RequestID: answer.RequestID})
 }
 

@@ -28,9 +28,10 @@ type Descriptor struct {
 	// AppFlag is the flag of an entry that says it uses that application instead of a client of its own; "" = every entry
 	// uses it.
 	AppFlag  string
-	ClientID string    // the field that holds the OAuth client's id, of an application and of an entry alike
-	Fields   []Field   // of a vault entry
-	Settings []Setting // of a connector, beside "resources"
+	Sides    []record.APIEnvironment // that the provider has; empty = both
+	ClientID string                  // the field that holds the OAuth client's id, of an application and of an entry alike
+	Fields   []Field                 // of a vault entry
+	Settings []Setting               // of a connector, beside "resources"
 	// Member is the connector's setting that names a member of the account. A later authorization of the entry must still
 	// reach every member that a connector names; "" = connectors name none.
 	Member  string

@@ -197,6 +197,7 @@ type Failure struct {
 	At        time.Time `json:"at"`
 	Count     int64     `json:"count"`             // in a row
 	RetryAt   time.Time `json:"retry_at,omitzero"` // nobody tries before
+	Unsure    bool      `json:"unsure,omitempty"`  // whether the refresh token was spent; the next try tells
 }
 
 // Credential is an entry's authorization: one item, so that lease, intent, generation and sealed tokens change together.
@@ -221,6 +222,7 @@ type Credential struct {
 	Failure              *Failure
 	Notices              []Notice // events that are still to be published, in their order
 	Commit               string   // id of the write that stored this generation
+	Client               string   // fingerprint of the OAuth client that the authorization was given to; "" = not noted
 	DueAt                time.Time
 }
 

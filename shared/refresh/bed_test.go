@@ -40,7 +40,7 @@ const (
 
 // The token service's budgets, as its defaults have them.
 const (
-	postTimeout    = 15 * time.Second
+	postTimeout    = 25 * time.Second
 	storeBudget    = 8 * time.Second
 	rescueInterval = 20 * time.Second
 	leaseLife      = postTimeout + storeBudget + time.Second

@@ -189,6 +189,24 @@ func TestARefusedClientsSecretIsReadAgain(t *testing.T) {
 	})
 }
 
+func TestAnApplicationThatIsRegisteredAnewWhileItIsRefusedIsUsedAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRack(t, bundletest.Options{})
+	r.App()
+	e := r.Active("shared", bundletest.FieldShared, true)
+	r.Upstream.Token(func(w http.ResponseWriter, _ *http.Request) {
+		r.Upstream.Token(nil)
+		in := bundletest.AppFields() // another client, whose secret is the same by chance
+		in[bundletest.FieldClient] = bundletest.Fields("x", "client-2")["x"]
+		_, err := r.Admin.PutApp(r.Context(), r.Owner, bundletest.Name, in)
+		r.OK(err)
+		answer(w, http.StatusUnauthorized, map[string]any{"error": "invalid_client"})
+	})
+	since := 0
+	r.wants(e, tokens.Success)
+	r.wantPosts(&since, "client-2 "+bundletest.ClientSecret)
+}
+
 func TestAnEntryThatWasChangedWaitsForNobody(t *testing.T) {
 	asleep(t, bundletest.Options{}, func(r *rack) {
 		r.App()

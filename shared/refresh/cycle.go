@@ -112,6 +112,10 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 	if err != nil {
 		return tokens.Answer{}, err
 	}
+	if c.Client != "" && c.Client != as.fingerprint() {
+		// Another client would be refused, and the refusal would read as if the authorization were gone.
+		return tokens.Answer{Outcome: tokens.Misconfigured, Generation: c.Generation, Expires: c.Expires, Fault: otherClient(entry)}, nil
+	}
 	set, err := s.Vault.OpenTokens(ctx, c) // also warms the keyring: sealing the answer must not wait for it
 	if err != nil {
 		return tokens.Answer{}, err
@@ -202,9 +206,15 @@ func (s *Service) holdOff(ctx context.Context, leased record.Credential) (moved 
 // A client that is refused has spent nothing, and its secret may have been changed since it was cached. Then there is
 // a second POST, in what is left of the same time.
 func (s *Service) spend(ctx context.Context, until time.Time, as client, post func(context.Context, oauth.Client) (oauth.Tokens, error)) (oauth.Tokens, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(s.PostTimeout, until.Sub(s.Now())-s.StoreBudget))
+	limit := min(s.PostTimeout, until.Sub(s.Now())-s.StoreBudget)
+	if limit <= wakeGrace { // the lease came so late that nothing may be begun under it
+		return oauth.Tokens{}, &oauth.Failure{Outcome: oauth.Transient}
+	}
+	measure, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	deadline, _ := measure.Deadline()
+	ctx, cancel := wakefully(ctx, limit)
 	defer cancel()
-	deadline, _ := ctx.Deadline()
 	issued, err := post(ctx, as.source.TokenClient(as.entry, as.app))
 	if !rejectedClient(err) || time.Until(deadline) < s.PostTimeout/2 {
 		return issued, err
@@ -213,6 +223,19 @@ func (s *Service) spend(ctx context.Context, until time.Time, as client, post fu
 		return post(ctx, as.source.TokenClient(as.entry, fresh))
 	}
 	return issued, err
+}
+
+// wakeGrace is what a process that was frozen has, when it goes on, to find the answer that came meanwhile.
+const wakeGrace = 250 * time.Millisecond
+
+// wakefully is a timeout for a process that may be frozen in between: a machine that sleeps, a container that is paused.
+// When it goes on, its timers have run out and the answer lies in the socket, both at once. So the end of the time is not
+// the end, but gives whoever reads a moment: the answer is a token, and there is no other.
+func wakefully(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	end := func() { cancel(context.DeadlineExceeded) }
+	timer := time.AfterFunc(limit-wakeGrace, func() { time.AfterFunc(wakeGrace, end) })
+	return ctx, func() { timer.Stop(); cancel(context.Canceled) }
 }
 
 func rejectedClient(err error) bool {

@@ -31,8 +31,16 @@ func failureFault(f record.Failure, wait time.Duration) *fault.Error {
 			Do("Try again later.").Said(said).After(wait)
 	default:
 		return fault.New(fault.Unavailable, "provider_unavailable", "The provider's token endpoint does not answer as it should.").
-			Do("Try again later; the authorization is not lost.").Said(said).After(wait)
+			Do(hope(f)).Said(said).After(wait)
 	}
+}
+
+// hope says what a failure leaves of the authorization.
+func hope(f record.Failure) string {
+	if f.Unsure {
+		return "Try again later. The answer may have been lost on its way; the next try shows whether the authorization still stands."
+	}
+	return "Try again later; the authorization is not lost."
 }
 
 func unavailable(cause error) *fault.Error {
@@ -107,6 +115,13 @@ func adoptFault(cause error) *fault.Error {
 			On("refresh_token").Do("Authorize the application anew at the provider and enter the refresh token that it shows.").Said(said)
 	}
 	return failureFault(record.Failure{Outcome: string(f.Outcome), Code: f.Code, Status: f.Status, RequestID: f.RequestID}, f.RetryAfter)
+}
+
+// otherClient is the answer where the application was replaced by another one after an entry was authorized.
+func otherClient(entry record.Entry) *fault.Error {
+	return fault.New(fault.Misconfigured, "client_misconfigured", "The application was replaced by another one; this vault entry was authorized for the one before.").
+		Do("Register the earlier application again with PUT /v1/provider-apps/" + entry.Provider + ", or authorize the entry anew: POST /v1/vault-entries/" +
+			entry.ID + "/authorize.").After(10 * time.Second)
 }
 
 // notRefreshable is the answer for a set that came without a refresh token: when it ends, a person is needed.

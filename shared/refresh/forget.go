@@ -2,10 +2,15 @@ package refresh
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/oauth"
+	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/seal"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
@@ -57,19 +62,94 @@ func (s *Service) revocation(ctx context.Context, entry record.Entry, c record.C
 	return func(ctx context.Context) { s.revoke(ctx, as, set.Refresh) }
 }
 
-// revoke tells the provider that a refresh token is not needed any more. It is tried once: a token that nobody keeps is
-// nobody's to lose, and it ends by itself.
+// revoke tells the provider that a refresh token is not needed any more. What the provider does not hear now goes to the
+// queue, sealed, with what telling it takes: the entry that had it is gone.
 func (s *Service) revoke(ctx context.Context, as client, refresh secret.Text) {
-	oauth := as.source.TokenClient(as.entry, as.app)
-	if oauth.RevokeURL == "" || refresh.IsZero() {
+	if as.source.TokenClient(as.entry, as.app).RevokeURL == "" || refresh.IsZero() {
 		return
 	}
+	err := s.tellRevoked(ctx, as, refresh)
+	var refusal *oauth.Failure
+	if err == nil {
+		return
+	}
+	if !errors.As(err, &refusal) || refusal.Outcome == oauth.Transient || refusal.Outcome == oauth.RateLimited {
+		if later := s.keepForRevocation(context.WithoutCancel(ctx), as, refresh); later == nil {
+			return
+		}
+	}
+	s.Logger.WarnContext(ctx, "a token that is not needed any more was not revoked at the provider", "tenant", as.entry.Tenant, "entry", as.entry.ID,
+		"provider", as.entry.Provider, "error", err.Error())
+}
+
+func (s *Service) tellRevoked(ctx context.Context, as client, refresh secret.Text) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeBudget)
 	defer cancel()
-	if err := oauth.Revoke(ctx, refresh); err != nil {
-		s.Logger.WarnContext(ctx, "a token that is not needed any more was not revoked at the provider", "tenant", as.entry.Tenant, "entry", as.entry.ID,
-			"provider", as.entry.Provider, "error", err.Error())
+	return as.source.TokenClient(as.entry, as.app).Revoke(ctx, refresh)
+}
+
+// revocationPause is when a revocation that did not come through is tried again first; then as often as the queue has it.
+const revocationPause = time.Minute
+
+// pendingRevocation is a revocation on its way through the queue, before it is sealed.
+type pendingRevocation struct {
+	Entry   record.Entry      `json:"entry"`
+	App     record.App        `json:"app"`
+	Secrets map[string]string `json:"secrets"`
+	Refresh string            `json:"refresh"`
+}
+
+func revocationBinding(tenant, entry string) seal.Binding {
+	return seal.Binding{Purpose: "revocation", Tenant: tenant, Record: entry}
+}
+
+func (s *Service) keepForRevocation(ctx context.Context, as client, refresh secret.Text) error {
+	if s.Enqueue == nil {
+		return errors.New("there is no queue")
 	}
+	pending := pendingRevocation{Entry: as.entry, App: as.app.App, Refresh: refresh.Reveal(), Secrets: map[string]string{}}
+	for name, value := range as.app.Secrets {
+		pending.Secrets[name] = value.Reveal()
+	}
+	plain, err := json.Marshal(pending)
+	if err != nil {
+		return errors.New("encoding a revocation failed")
+	}
+	sealed, err := s.Vault.Sealer.Seal(ctx, revocationBinding(as.entry.Tenant, as.entry.ID), plain)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(sealed)
+	if err != nil {
+		return err
+	}
+	return s.Enqueue(ctx, []tokens.Call{{Op: tokens.Revoke, Tenant: as.entry.Tenant, Entry: as.entry.ID, Rescued: body, NotBefore: s.Now().Add(revocationPause)}})
+}
+
+// revokeLater tells the provider what it did not hear when the entry was deleted. An error brings the call back.
+func (s *Service) revokeLater(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	var sealed []byte
+	if err := json.Unmarshal(call.Rescued, &sealed); err != nil {
+		return tokens.Answer{}, errors.New("a revocation cannot be read")
+	}
+	plain, err := s.Vault.Sealer.Open(ctx, revocationBinding(call.Tenant, call.Entry), sealed)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	var pending pendingRevocation
+	if err := json.Unmarshal(plain, &pending); err != nil {
+		return tokens.Answer{}, errors.New("a revocation cannot be read")
+	}
+	pending.Entry.Tenant, pending.App.Tenant = call.Tenant, call.Tenant
+	adapter, source, err := s.adapter(pending.Entry)
+	if err != nil {
+		return tokens.Answer{}, err
+	}
+	as := client{entry: pending.Entry, adapter: adapter, source: source, app: provider.AppCredentials{App: pending.App, Secrets: map[string]secret.Text{}}}
+	for name, value := range pending.Secrets {
+		as.app.Secrets[name] = secret.New(value)
+	}
+	return tokens.Answer{Outcome: tokens.Success}, s.tellRevoked(ctx, as, secret.New(pending.Refresh))
 }
 
 // giveBack revokes what was bought for an entry that was deleted meanwhile: whoever deleted it did not know of it.

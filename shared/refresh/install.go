@@ -27,12 +27,16 @@ func (s *Service) install(ctx context.Context, entry record.Entry, adapter provi
 	if err := s.reachesMembers(ctx, entry, adapter.Descriptor(), account); err != nil {
 		return tokens.Answer{}, err
 	}
+	givenTo := ""
+	if as, err := s.clientOf(ctx, entry); err == nil {
+		givenTo = as.fingerprint()
+	}
 	for range 8 {
 		before, found, err := s.Vault.Credential(ctx, entry.Tenant, entry.ID)
 		if err != nil {
 			return tokens.Answer{}, err
 		}
-		c := record.Credential{Tenant: entry.Tenant, Entry: entry.ID, Provider: entry.Provider}
+		c := record.Credential{Tenant: entry.Tenant, Entry: entry.ID, Provider: entry.Provider, Client: givenTo}
 		prior := (*record.Credential)(nil)
 		if found {
 			if mismatch := pinned(before.Account, account); mismatch != nil {

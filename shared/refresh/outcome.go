@@ -219,14 +219,15 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 	status, why := leased.Status, record.Cause("")
 	if refusal.Outcome == oauth.Revoked {
 		status, why = record.Reauth, record.Revoked
-		if end := leased.AuthorizationExpires; !end.IsZero() && !s.Now().Before(end) {
+		if ended(leased.AuthorizationExpires, s.Now()) || ended(leased.RefreshExpires, s.Now()) {
 			why = record.AuthorizationExpired
 		}
 		if d.Rotates && open {
 			why, note.Outcome = record.RotationUnknown, string(tokens.RotationUnknown)
 		}
 	}
-	err := s.Vault.Fail(ctx, leased, note, status, why, d.Rotates && status == record.Active && (refusal.Spent || open))
+	note.Unsure = d.Rotates && status == record.Active && (refusal.Spent || open)
+	err := s.Vault.Fail(ctx, leased, note, status, why, note.Unsure)
 	if errors.Is(err, vault.ErrFenced) {
 		return tokens.Answer{}, vault.ErrHeld // the entry is somebody else's by now: wait for what comes of it
 	}
@@ -242,6 +243,8 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 	}
 	return answer, err
 }
+
+func ended(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }
 
 // note says when to try again: as the provider asked, or after a pause that grows with the failures in a row.
 func (s *Service) note(c record.Credential, refusal *oauth.Failure) record.Failure {

@@ -21,6 +21,7 @@ import (
 
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
@@ -42,7 +43,7 @@ type Config struct {
 	// Enqueue takes the calls that a sweep found due, each to be delivered at its NotBefore.
 	Enqueue func(ctx context.Context, calls []tokens.Call) error
 
-	PostTimeout    time.Duration // one POST to a token endpoint; 15 s
+	PostTimeout    time.Duration // one POST to a token endpoint; 25 s
 	StoreBudget    time.Duration // making the answer durable; 8 s
 	RescueInterval time.Duration // how long a dead owner's answer may be on its way; 20 s
 	MaxMargin      time.Duration // most life that "enough" asks for; 5 min
@@ -63,7 +64,7 @@ func New(cfg Config) *Service {
 			*d = value
 		}
 	}
-	defaults(&cfg.PostTimeout, 15*time.Second)
+	defaults(&cfg.PostTimeout, 25*time.Second)
 	defaults(&cfg.StoreBudget, 8*time.Second)
 	defaults(&cfg.RescueInterval, 20*time.Second)
 	defaults(&cfg.MaxMargin, 5*time.Minute)
@@ -128,6 +129,8 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 		return s.grant(ctx, call)
 	case tokens.Rescue:
 		return s.rescued(ctx, call)
+	case tokens.Revoke:
+		return s.revokeLater(ctx, call)
 	default:
 		return tokens.Answer{}, fmt.Errorf("the token service knows no operation %q", call.Op)
 	}
@@ -177,6 +180,11 @@ type client struct {
 	adapter provider.Adapter
 	source  provider.TokenSource
 	app     provider.AppCredentials
+}
+
+// fingerprint tells one OAuth client from another.
+func (c client) fingerprint() string {
+	return secret.New(c.source.TokenClient(c.entry, c.app).ID).Fingerprint()
 }
 
 // client finds an entry with its adapter and the application that it uses.

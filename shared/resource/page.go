@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 // another kind: then the whole answer may be the list, and if it is not there is none. An answer that is not JSON, has no
 // list where there must be one, links to no page, or does not say which page it is, is a *fault.Error.
 func Page(op Operation, answer []byte) (items []json.RawMessage, next string, err error) {
+	answer = bytes.TrimPrefix(answer, []byte("\xef\xbb\xbf")) // seen before Sage's answers (Sage facts 2.4)
 	// encoding/json and not gjson: it refuses nesting that would run a recursive reader out of stack.
 	if !json.Valid(answer) {
 		return nil, "", unreadable("The provider's answer is not JSON.")

@@ -28,6 +28,7 @@ const (
 	Due      Op = "due"      // do what the schedule noted for an entry
 	Grant    Op = "grant"    // make sure that a token of the application's own is kept
 	Rescue   Op = "rescue"   // store a sealed answer that the table had refused
+	Revoke   Op = "revoke"   // tell a provider that a sealed refresh token is not needed any more
 )
 
 // Call is one request to the token service.

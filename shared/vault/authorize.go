@@ -23,6 +23,9 @@ func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c reco
 	set := setAttrs(c)
 	set[attrTenant], set[attrEntry], set[attrProvider], set[attrAccount] = c.Tenant, c.Entry, c.Provider, account
 	set[attrAuthorized], set[attrConsentEnds] = milli(c.Authorized), milli(c.AuthorizationExpires)
+	if c.Client != "" {
+		set[attrClient] = c.Client
+	}
 	put := store.Op{Verb: store.Update, Table: store.Credentials, Key: credentialKey(c.Tenant, c.Entry), If: store.Absent(), Set: set,
 		Remove: []string{attrCause, attrLeaseOwner, attrLeaseUntil, attrIntent, attrFailure}}
 	notices := []record.Notice{{Kind: record.EventAuthorized, Generation: c.Generation}}

@@ -33,6 +33,7 @@ const (
 	attrAccount      = "account"
 	attrFailure      = "failure"
 	attrCommit       = "commit"
+	attrClient       = "client"
 )
 
 // DueShards is how many shards the due index has. A sweep asks each, so the number may grow, never shrink.
@@ -105,7 +106,7 @@ func credentialOf(tenant, entry string, a store.Attrs) (record.Credential, error
 		Lifetime: time.Duration(a.Int(attrLifetime)) * time.Millisecond, Expires: fromMilli(a.Int(attrExpiresMilli)),
 		Refreshed: fromMilli(a.Int(attrRefreshed)), Authorized: fromMilli(a.Int(attrAuthorized)),
 		AuthorizationExpires: fromMilli(a.Int(attrConsentEnds)), RefreshExpires: fromMilli(a.Int(attrRefreshEnds)),
-		Fence: a.Int(attrFence), Commit: a.String(attrCommit),
+		Fence: a.Int(attrFence), Commit: a.String(attrCommit), Client: a.String(attrClient),
 	}
 	if due := a.Int(store.AttrDueAt); due != 0 {
 		c.DueAt = time.Unix(due, 0).UTC()

@@ -65,7 +65,7 @@ func parseBegin(in admin.Fields) (authorize.Begin, error) {
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		var value string
 		if err := json.Unmarshal(in[name], &value); err != nil {
-			return out, fault.New(fault.Invalid, "invalid_field", "A member is not a string.").On(short(name)).Do("Send it as a JSON string.")
+			return out, fault.New(fault.Invalid, "invalid_field", short(name)+" is not a string, or nothing that this request takes.").On(short(name)).Do("Send it as a JSON string.")
 		}
 		value = strings.TrimSpace(value)
 		if len(value) > 4096 {

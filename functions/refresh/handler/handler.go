@@ -86,7 +86,7 @@ func (h *Handler) batch(ctx context.Context, payload json.RawMessage) (any, erro
 	var out events.SQSEventResponse
 	for _, message := range event.Records {
 		call, err := tokens.Decode([]byte(message.Body))
-		if err == nil && call.Op != tokens.Due && call.Op != tokens.Rescue && call.Op != tokens.Refresh {
+		if err == nil && call.Op != tokens.Due && call.Op != tokens.Rescue && call.Op != tokens.Refresh && call.Op != tokens.Revoke {
 			err = errors.New("a queue never asks for " + string(call.Op))
 		}
 		if err == nil {

@@ -27,6 +27,9 @@ func (c *client) handshake() error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil { // where it is taken, nobody says anything
+		return err
+	}
 	_, err = conn.Read(make([]byte, 1))
 	return err
 }

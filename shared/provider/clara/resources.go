@@ -17,7 +17,7 @@ func resources() []resource.Resource {
 		{Name: "transaction-documents", Title: "Documents of a transaction",
 			Item: documentsOperation()},
 		{Name: "extracted-documents", Title: "What was read out of the documents of a transaction",
-			Item: operation("transactions/extracted-documents", "/v3/transactions/{item}/extracted-documents", "uuid documentType validationStatus", pages())},
+			Item: operation("transactions/extracted-documents", "/v3/transactions/{item}/extracted-documents", "uuid type validationStatus", pages())},
 		collection("users", "Users", "/v3/users", false,
 			"status role uuid name lastName fullName email mobilePhone taxIdentifier erpId createdAtStart createdAtEnd locationUuid locationName managerUuid"),
 		collection("cards", "Cards", "/v3/cards", false, "userUuid userErpId username status periodicity type"),

@@ -72,6 +72,11 @@ func (a *Adapter) ParseCallback(query url.Values) (provider.Callback, error) {
 		return provider.Callback{}, incomplete("code", "The address holds no code.").
 			Do("Copy the whole address from the browser after you have allowed access at Sage.")
 	}
+	if strings.Contains(callback.Code.Reveal(), "%") {
+		// Sage's codes have a slash, which some pages encode a second time when the address is copied from them.
+		return provider.Callback{}, fault.New(fault.Invalid, "result_url_malformed", "The code in the address is encoded twice.").
+			On("code").Do("Copy the address from the browser's address bar, not from a page that shows it.")
+	}
 	if given := query.Get(claimCountry); given != "" {
 		if !countryShape.MatchString(given) {
 			return provider.Callback{}, fault.New(fault.Invalid, "result_url_malformed", "The country is not a country code.").

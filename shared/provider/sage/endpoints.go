@@ -79,7 +79,14 @@ func (e Endpoints) Validate() error {
 
 func (e Endpoints) authorize() string { return orElse(e.Authorize, authorizePath, authorizeAddress) }
 
-func (e Endpoints) revoke() string { return orElse(e.Revoke, revokePath, revokeAddress) }
+// revoke is where tokens are revoked; "" where tokens come from a place of one's own that was not said to revoke: what a
+// stand-in issued is not sent to Sage.
+func (e Endpoints) revoke() string {
+	if e.Revoke == "" && e.Token != "" {
+		return ""
+	}
+	return orElse(e.Revoke, revokePath, revokeAddress)
+}
 
 func (e Endpoints) token(entry record.Entry) string {
 	if isLegacy(entry) {

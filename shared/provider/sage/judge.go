@@ -1,8 +1,10 @@
 package sage
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,11 +106,41 @@ func saying(body []byte) fault.Provider {
 		said = wrapped
 	}
 	if said.IsArray() {
-		said = said.Get("0")
+		return sayings(said)
 	}
 	if !said.IsObject() {
 		return fault.Provider{}
 	}
+	return one(said)
+}
+
+// sayings joins what Sage says of several fields at once; the code is the first one's.
+func sayings(list gjson.Result) fault.Provider {
+	var out fault.Provider
+	var messages, sources []string
+	for i, item := range list.Array() {
+		if !item.IsObject() || i == maxSayings {
+			continue
+		}
+		said := one(item)
+		out.Code = cmp.Or(out.Code, said.Code)
+		messages, sources = appendNew(messages, said.Message), appendNew(sources, said.Details)
+	}
+	out.Message, out.Details = clip(strings.Join(messages, "; ")), clip(strings.Join(sources, ", "))
+	return out
+}
+
+// maxSayings is how many of Sage's errors are kept of one refusal.
+const maxSayings = 10
+
+func appendNew(list []string, text string) []string {
+	if text == "" || slices.Contains(list, text) {
+		return list
+	}
+	return append(list, text)
+}
+
+func one(said gjson.Result) fault.Provider {
 	text := func(names ...string) string {
 		for _, name := range names {
 			if value := said.Get(name); value.Type == gjson.String || value.Type == gjson.Number {

@@ -96,6 +96,7 @@ func describe() provider.Descriptor {
 		Title:     "Sage Accounting",
 		AppFields: appFields(),
 		AppFlag:   settingProviderApp,
+		Sides:     []record.APIEnvironment{record.Production}, // Sage has no sandbox host (Sage facts 1.1)
 		ClientID:  fieldKey,
 		Fields:    entryFields(),
 		Settings: []provider.Setting{{Name: connectorBusiness, Label: "Business", Single: true,

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -222,12 +223,19 @@ func checkCallback(address string) error {
 		return badCallback("The callback URL is not an absolute URL, or is longer than any.")
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return badCallback("The callback URL does not begin with https.")
+	case badPort(u.Port()):
+		return badCallback("The callback URL's port is none.")
 	case u.User != nil:
 		return badCallback("The callback URL has a user name in it.")
 	case strings.ContainsAny(address, "?#"):
 		return badCallback("The callback URL has a query or a part after '#'.")
 	}
 	return nil
+}
+
+func badPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return port != "" && (err != nil || n < 1 || n > 65535)
 }
 
 func badCallback(detail string) *fault.Error {
