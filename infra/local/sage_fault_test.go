@@ -233,3 +233,22 @@ func TestSageCheckInTrouble(t *testing.T) {
 		t.Errorf("the entry is %v, %v", e["status"], e["cause"])
 	}
 }
+
+// An application that another one replaces takes nobody's authorization with it, and back again it goes on.
+func TestSageApplicationThatIsReplacedLosesNoAccount(t *testing.T) {
+	t.Parallel()
+	v := start(t, t.TempDir())
+	v.sageApp()
+	entry := v.sageEntry(sageShared("Shared", nil))
+	v.sageConnect(entry, sagesim.UserGB)
+	connector := v.sageConnector(entry, sagesim.BusinessGB)
+	v.must(200, "PUT", "/v1/provider-apps/sage", object{"oauth_api_key": sagesim.SeedOtherClientID, "oauth_api_secret": sagesim.SeedOtherClientSecret})
+	v.advance(301 * time.Second)
+	before := len(v.ledger("refresh_token"))
+	refused(t, "with another application", v.do("GET", connector+"/contacts", nil), 409, "client_misconfigured")
+	if after := len(v.ledger("refresh_token")); after != before {
+		t.Errorf("the token was offered %d times in another client's name", after-before)
+	}
+	v.sageApp()
+	v.must(200, "GET", connector+"/contacts", nil)
+}

@@ -612,3 +612,27 @@ func TestWhatTheTokenServiceIsTold(t *testing.T) {
 		t.Errorf("the call is %+v", call)
 	}
 }
+
+// A provider that cannot serve its consent page, or does not let our application ask, has not heard a person say no.
+func TestWhyNoCodeCameIsTold(t *testing.T) {
+	b := newBench(t)
+	for said, want := range map[string]struct {
+		kind fault.Kind
+		code string
+	}{
+		"access_denied": {fault.Conflict, "consent_denied"}, "invalid_request.some_reason": {fault.Conflict, "consent_denied"},
+		"temporarily_unavailable": {fault.Unavailable, "provider_unavailable"}, "server_error": {fault.Unavailable, "provider_unavailable"},
+		"unauthorized_client": {fault.Misconfigured, "client_misconfigured"}, "invalid_scope": {fault.Misconfigured, "client_misconfigured"},
+	} {
+		entry := b.Entry("for " + said)
+		begun, err := b.Authorize.Begin(b.Context(), b.Owner, entry.ID, authorize.Begin{Mode: record.ResultURL})
+		b.OK(err)
+		u, err := url.Parse(begun.OAuthRequestURL.Reveal())
+		b.OK(err)
+		query := url.Values{"state": {u.Query().Get("state")}, "error": {said}}
+		problem := b.Fault(b.validate(b.Owner, entry, u.Query().Get("redirect_uri")+"?"+query.Encode()), want.kind, want.code)
+		if problem.Provider == nil || problem.Provider.Code != said || problem.Action == "" {
+			t.Errorf("%s: %+v", said, problem)
+		}
+	}
+}

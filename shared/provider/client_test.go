@@ -315,3 +315,20 @@ func TestClientNamesAnUntrustedCertificate(t *testing.T) {
 
 // session is on an entry's behalf, with a token.
 func session(access secret.Text) provider.Session { return provider.Session{Access: access} }
+
+// An adapter keeps the beginning of what a provider said. When that ends within the token that the provider said back,
+// what is there of it goes too.
+func TestPartOfATokenIsTakenOut(t *testing.T) {
+	t.Parallel()
+	token := "eyJhbGciOiJSUzUxMiJ9." + strings.Repeat("canary", 200)
+	client, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "no: "+r.Header.Get("X-Token")[:500]+"… and "+r.Header.Get("X-Token")[:20]+" too")
+	})
+	_, _, err := client.Do(t.Context(), session(secret.New(token)), read())
+	problem := fault.As(err)
+	if text := fmt.Sprintf("%v %+v", problem, problem.Provider); strings.Contains(text, "canary") || strings.Contains(text, "eyJhbGci") ||
+		problem.Provider.Message != "no: [secret]… and [secret] too" {
+		t.Errorf("the answer is %+v", problem.Provider)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
@@ -360,4 +361,35 @@ func (f *failing) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("the connection broke")
 	}
 	return f.under.RoundTrip(r)
+}
+
+// An application that is replaced by another one takes no entry's authorization with it: the token is not offered in the
+// name of a client that it was not given to.
+func TestAnotherApplicationSpendsNobodysToken(t *testing.T) {
+	t.Parallel()
+	r := newRack(t, bundletest.Options{})
+	r.App()
+	e := r.Active("shared", bundletest.FieldShared, true)
+	r.Upstream.Token(nil)
+	authorized := r.credential(e)
+	authorized.Client = secret.New("client-1").Fingerprint()
+	r.OK(r.Vault.Authorize(r.Context(), &record.Credential{Generation: authorized.Generation}, authorized, nil))
+	since := len(r.Upstream.Forms())
+	put := func(id string) {
+		t.Helper()
+		in := bundletest.AppFields()
+		in[bundletest.FieldClient] = bundletest.Fields("x", id)["x"]
+		_, err := r.Admin.PutApp(r.Context(), r.Owner, bundletest.Name, in)
+		r.OK(err)
+	}
+	put("client-2")
+	got := r.wants(e, tokens.Misconfigured)
+	if got.Fault == nil || !strings.Contains(got.Fault.Detail, "replaced") || len(r.Upstream.Forms()) != since {
+		t.Errorf("%v after %d posts", got.Fault, len(r.Upstream.Forms())-since)
+	}
+	if c := r.credential(e); c.Status != record.Active || c.Lease != nil || c.Intent != nil {
+		t.Errorf("the credential is %s", shown(c))
+	}
+	put("client-1") // back again, and all is well
+	r.wants(e, tokens.Success)
 }

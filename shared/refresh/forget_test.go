@@ -337,3 +337,53 @@ func TestOfManyWhoDeleteAnEntryAtOnceNoneFails(t *testing.T) {
 		t.Errorf("there are %v", r.secretsOf(e))
 	}
 }
+
+// What the provider did not hear when an entry was deleted, it hears later: the call that brings it carries the token sealed.
+func TestARevocationThatWasNotHeardIsRepeated(t *testing.T) {
+	t.Parallel()
+	r := newRack(t, revoking)
+	r.App()
+	own, shared := r.own("own"), r.Active("shared", bundletest.FieldShared, true)
+	want := []string{r.inForce(own), r.inForce(shared)}
+	var later []tokens.Call
+	r.Tokens.Enqueue = func(_ context.Context, calls []tokens.Call) error { later = append(later, calls...); return nil }
+	r.Upstream.OnRevoke(refusing(http.StatusServiceUnavailable, ""))
+	r.OK(r.remove(own))
+	r.OK(r.remove(shared))
+	if len(later) != 2 {
+		t.Fatalf("%d revocations wait", len(later))
+	}
+	for _, call := range later {
+		body, err := tokens.Encode(call)
+		r.OK(err)
+		r.hides("a message", string(body))
+		if call.Op != tokens.Revoke || !call.NotBefore.After(r.Clock.Now()) {
+			t.Errorf("it waits as %s until %s", call.Op, call.NotBefore)
+		}
+		if _, err := r.Tokens.Do(r.Context(), call); err == nil {
+			t.Error("the provider heard nothing, and the call is done with")
+		}
+	}
+	r.Upstream.OnRevoke(nil)
+	told := len(r.Upstream.Revoked())
+	for _, call := range later {
+		_, err := r.Tokens.Do(r.Context(), call)
+		r.OK(err)
+	}
+	if got := r.Upstream.Revoked()[told:]; !slices.Equal(got, want) {
+		t.Errorf("given back were %v; want %v", got, want)
+	}
+	// Sealed for one entry, it opens for no other.
+	mixed := later[0]
+	mixed.Entry = later[1].Entry
+	if _, err := r.Tokens.Do(r.Context(), mixed); err == nil {
+		t.Error("a revocation opens under another entry")
+	}
+	// What the provider refuses for good is not repeated.
+	third := r.own("third")
+	r.Upstream.OnRevoke(refusing(http.StatusBadRequest, "unsupported_token_type"))
+	r.OK(r.remove(third))
+	if len(later) != 2 {
+		t.Error("a refusal is repeated")
+	}
+}

@@ -3,6 +3,7 @@ package clara
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ func (a *Adapter) Locate(ctx context.Context, _ provider.Target, res resource.Re
 		return provider.Document{}, err
 	}
 	u, err := url.Parse(addressOf(found))
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
 		return provider.Document{}, unusable("Clara's answer does not say where the document lies.")
 	}
 	return provider.Document{URL: secret.New(u.String()), Life: documentLife, Personal: true}, nil
@@ -53,10 +54,7 @@ func documentsOf(body []byte) ([]gjson.Result, error) {
 	if !json.Valid(body) {
 		return nil, unusable("Clara's answer is not JSON.")
 	}
-	list := gjson.ParseBytes(body)
-	if !list.IsArray() {
-		list = list.Get(listPath)
-	}
+	list := gjson.GetBytes(body, documentsPath)
 	if !list.IsArray() {
 		return nil, unusable("Clara's answer holds no list of documents.")
 	}
@@ -89,12 +87,18 @@ func choose(listed []gjson.Result, wanted string) (gjson.Result, error) {
 
 // addressOf looks for the address under the names that it may have: Clara's documentation shows none.
 func addressOf(document gjson.Result) string {
-	for _, name := range []string{"url", "downloadUrl", "fileUrl", "documentUrl", "attachmentUrl", "presignedUrl", "uri"} {
+	for _, name := range []string{"download.url", "url", "downloadUrl", "fileUrl", "documentUrl", "attachmentUrl", "presignedUrl", "uri"} {
 		if at := document.Get(name); at.Type == gjson.String && at.Str != "" {
 			return at.Str
 		}
 	}
 	return ""
+}
+
+// loopback reports whether a host is this machine, where simulators are.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
 }
 
 func unusable(detail string) *fault.Error {

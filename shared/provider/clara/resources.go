@@ -36,9 +36,11 @@ func collection(name, title, path string, document bool, filters string) resourc
 		Item: operation(name+"/{uuid}", path+"/{item}", "", resource.Paging{})}
 }
 
-// documentsOperation lists the documents of a transaction. They are not known to come in pages.
+// documentsOperation lists the documents of a transaction, which come all at once.
 func documentsOperation() *resource.Operation {
-	return operation("transactions/documents", "/v3/transactions/{item}/documents", "", pages())
+	op := operation("transactions/documents", "/v3/transactions/{item}/documents", "", resource.Paging{})
+	op.Items = documentsPath
+	return op
 }
 
 // pages are Spring's: numbered from zero (Clara facts 4.6). Some lists come bare, and clients were seen to look for the
@@ -47,7 +49,11 @@ func pages() resource.Paging {
 	return resource.Paging{Param: "page", Next: "[number,page.number].0", Pages: "[totalPages,page.totalPages].0", Size: "size", MaxSize: mostItems}
 }
 
-const listPath = "[content,data,items,results].0"
+// The paths of lists. An answer that is a list itself is taken too; the path of documents says so, since they have no pages.
+const (
+	listPath      = "[content,data,items,results].0"
+	documentsPath = "[attachments,content,documents,@this].0"
+)
 
 // operation is one of the table.
 func operation(id, path, filters string, paging resource.Paging) *resource.Operation {

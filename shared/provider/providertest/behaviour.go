@@ -373,6 +373,7 @@ func judges(t *testing.T, reader provider.Reader) {
 	t.Helper()
 	bodies := []string{"", "null", "[]", "0", `""`, "{", "<html>x</html>", `{"errors":[]}`, `{"errors":null}`, `{"error":"x","message":"y"}`,
 		`[{"$severity":"error","$message":"x"}]`, `{"errors":[{"code":1,"message":{},"details":[]}]}`, strings.Repeat("[", 5000), "\xff\xfe"}
+	_, dials := reader.(provider.Dialer)
 	for status := 400; status < 600; status++ {
 		for _, body := range bodies {
 			verdict := reader.Judge(status, http.Header{}, []byte(body))
@@ -382,7 +383,7 @@ func judges(t *testing.T, reader provider.Reader) {
 			}
 			switch {
 			case status == http.StatusTooManyRequests && f.Kind != fault.RateLimited,
-				status >= 500 && f.Kind != fault.Unavailable,
+				status >= 500 && f.Kind != fault.Unavailable && !(dials && noCertificate(status) && f.Kind == fault.Misconfigured),
 				verdict.TokenRejected && status >= 500:
 				t.Errorf("%d with %.20q is judged %s, token rejected %t", status, body, f.Kind, verdict.TokenRejected)
 			case f.Kind == fault.ReauthRequired:

@@ -33,6 +33,9 @@ type Harness struct {
 	// Callback is the query of a good redirect with this state and code; nil where the adapter is no Authorizer.
 	Callback func(state, code string) url.Values
 
+	// Secrets are good ones of an entry at the suite's time, for a Checker and a Dialer; nil where there are none.
+	Secrets map[string]secret.Text
+
 	// Account is what an identified account looks like, for filters and headers that follow from it.
 	Account record.Account
 
@@ -55,6 +58,8 @@ func Run(t *testing.T, h Harness) {
 	t.Run("tokens", func(t *testing.T) { tokens(t, h) })
 	t.Run("connector", func(t *testing.T) { connector(t, h) })
 	t.Run("reader", func(t *testing.T) { reads(t, h) })
+	t.Run("material", func(t *testing.T) { material(t, h) })
+	t.Run("dialer", func(t *testing.T) { dialer(t, h) })
 	t.Run("documents", func(t *testing.T) { documents(t, h) })
 	t.Run("horizon", func(t *testing.T) { horizon(t, h) })
 }
@@ -65,7 +70,9 @@ var (
 	snakeShape = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 )
 
-// now is the suite's clock.
+// Now is the suite's clock.
+func Now() time.Time { return now() }
+
 func now() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
 
 // canary is a secret that must be seen nowhere but where secrets belong.
@@ -149,7 +156,12 @@ func client(t *testing.T, d *provider.Descriptor) {
 	if d.ClientID != "" {
 		own, both := find(d.Fields, d.ClientID)
 		shared, there := find(d.AppFields, d.ClientID)
-		if !there || own.Secret || shared.Secret || both != (d.AppFlag != "") || both && !own.Fixed {
+		if d.OwnGrant {
+			// The client is the entry's alone, and may be followed by another one.
+			if !both || own.Secret {
+				t.Errorf("the client's id %q is no public field of an entry", d.ClientID)
+			}
+		} else if !there || own.Secret || shared.Secret || both != (d.AppFlag != "") || both && !own.Fixed {
 			t.Errorf("the client's id %q is no public field of an application, or of an entry that may bring its own", d.ClientID)
 		}
 	}
@@ -187,6 +199,8 @@ func capabilities(t *testing.T, h Harness) {
 	_, tokens := h.Adapter.(provider.TokenSource)
 	_, reads := h.Adapter.(provider.Reader)
 	_, librarian := h.Adapter.(provider.Librarian)
+	_, dials := h.Adapter.(provider.Dialer)
+	_, checks := h.Adapter.(provider.Checker)
 	documents := false
 	for _, r := range d.Resources {
 		documents = documents || r.Document
@@ -200,6 +214,9 @@ func capabilities(t *testing.T, h Harness) {
 		"refresh tokens that rotate are a TokenSource's":       !d.Rotates || tokens,
 		"an own refresh token is spent at a TokenSource":       !d.Mode(record.RefreshToken) || tokens,
 		"resources are a Reader's":                             (len(d.Resources) > 0) == reads,
+		"tokens of an entry's own grant are a TokenSource's":   !d.OwnGrant || tokens,
+		"nobody consents to an entry's own grant":              !d.OwnGrant || len(d.Modes) == 0 && !d.Rotates && len(d.AppFields) == 0,
+		"what a Dialer dials with has been checked":            !dials || checks && h.Secrets != nil,
 		"documents are a Librarian's":                          documents == librarian,
 		"each mode is there once":                              len(d.Modes) == len(slices.Compact(slices.Sorted(slices.Values(d.Modes)))),
 		"the harness of an Authorizer has an example callback": !authorizes || h.Callback != nil,

@@ -136,3 +136,16 @@ func TestParseCallbackRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A code that was encoded once more than Sage did would be refused there, and used up here.
+func TestCodeThatIsEncodedTwiceIsRefused(t *testing.T) {
+	t.Parallel()
+	a := sage.New(sage.Options{})
+	_, err := a.ParseCallback(url.Values{"state": {"s"}, "code": {"GB%2Fcanary"}})
+	if f := fault.As(err); err == nil || f.Code != "result_url_malformed" || f.Field != "code" || strings.Contains(f.Error(), "canary") {
+		t.Errorf("it is met with %v", err)
+	}
+	if _, err := a.ParseCallback(url.Values{"state": {"s"}, "code": {"GB/canary"}}); err != nil {
+		t.Error(err)
+	}
+}

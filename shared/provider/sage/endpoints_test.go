@@ -99,3 +99,15 @@ func TestValidateEndpoints(t *testing.T) {
 		}
 	}
 }
+
+// What a stand-in issued is revoked there, or nowhere: never at Sage.
+func TestTokensOfAStandInAreNotSentToSage(t *testing.T) {
+	t.Parallel()
+	entry := record.Entry{Settings: map[string]string{"profile": "v3.1"}}
+	for want, at := range map[string]sage.Endpoints{"https://oauth.accounting.sage.com/revoke": {}, "": {Token: "http://127.0.0.1:1"},
+		"http://127.0.0.1:2/revoke": {Token: "http://127.0.0.1:1", Revoke: "http://127.0.0.1:2"}} {
+		if got := sage.New(sage.Options{Endpoints: at}).TokenClient(entry, provider.AppCredentials{}).RevokeURL; got != want {
+			t.Errorf("%+v: revoked at %q; want %q", at, got, want)
+		}
+	}
+}

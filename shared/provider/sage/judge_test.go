@@ -117,3 +117,19 @@ func TestTooSlowSaysWhatHelps(t *testing.T) {
 		t.Errorf("got %+v", *f)
 	}
 }
+
+// Sage says what is wrong with several fields at once; each is kept, and the first one's code.
+func TestEveryErrorOfARefusalIsKept(t *testing.T) {
+	t.Parallel()
+	body := `[{"$severity":"error","$dataCode":"RecordInvalid","$message":"Too long.","$source":"reference"},
+		{"$severity":"error","$dataCode":"Other","$message":"Is missing.","$source":"line_items.tax_rate_id"},
+		{"$severity":"error","$dataCode":"Other","$message":"Is missing.","$source":"line_items.tax_rate_id"}, 7]`
+	said := sage.New(sage.Options{}).Judge(422, http.Header{}, []byte(body)).Fault.Provider
+	if said.Code != "RecordInvalid" || said.Message != "Too long.; Is missing." || said.Details != "reference, line_items.tax_rate_id" || said.Status != 422 {
+		t.Errorf("it said %+v", said)
+	}
+	many := "[" + strings.Repeat(`{"$message":"`+strings.Repeat("x", 400)+`"},`, 50) + `{"$message":"y"}]`
+	if said := sage.New(sage.Options{}).Judge(422, http.Header{}, []byte(many)).Fault.Provider; len([]rune(said.Message)) > 501 {
+		t.Errorf("%d characters are kept", len(said.Message))
+	}
+}
