@@ -67,7 +67,7 @@ func killed(b *bed, k kill) (r result) {
 	case holdingOff: // for that, somebody has to die before
 		b.dies(entries, spec{Hold: leaseWritten})
 		b.pass(beyond)
-		s.RescueInterval = 30 * time.Second
+		s.RescueInterval = 20 * time.Second // and no longer: there must be time for the whole of it
 	case rescueSent:
 		s.StoreBudget, s.Tick = 4*time.Second, never // its worker leaves the queue alone
 	case rescueApplied:

@@ -133,11 +133,11 @@ func TestReadsInAnHour(t *testing.T) {
 	each(t, "6 reads in an hour", func(b *bed) result { return anHour(b, never, 15) })
 }
 
-// The same with the schedule at work, which replaces a token that is read before its readers would.
+// The same with the schedule at work, which replaces a token that is read when its readers would, and not before.
 //
-// Fails with the same change.
+// Fails with the same change, and when the schedule is early by its interval (refresh.warmAt).
 func TestReadsInAnHourOnSchedule(t *testing.T) {
-	each(t, "6 reads in an hour, on schedule", func(b *bed) result { return anHour(b, 0, 24) })
+	each(t, "6 reads in an hour, on schedule", func(b *bed) result { return anHour(b, 0, 15) })
 }
 
 func anHour(b *bed, tick time.Duration, most int) (r result) {
@@ -150,7 +150,8 @@ func anHour(b *bed, tick time.Duration, most int) (r result) {
 		answers := make([]answer, reads/steps)
 		b.together(len(answers), 4, func(i int) { answers[i] = both[i%2].mustRead(e) })
 		for _, a := range answers {
-			if a.status != http.StatusOK {
+			// Our own 429 is no failure: a process that has not yet heard of a step of the clock is behind the shared rate.
+			if a.status != http.StatusOK && a.status != http.StatusTooManyRequests {
 				failed++
 				r.want(failed > 3, "a read: %v", a)
 			}

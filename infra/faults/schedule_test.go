@@ -30,17 +30,23 @@ type schedule struct {
 	waited  int // reads that had to wait for a token
 
 	mu        sync.Mutex
-	swept     time.Time      // when the schedule last looked; guarded by mu
-	delivered map[string]int // times, by entry; guarded by mu
-	refuse    string         // the entry whose credential cannot be read; guarded by mu
+	swept     time.Time            // when the schedule last looked; guarded by mu
+	delivered map[string]int       // times, by entry; guarded by mu
+	coming    map[string]time.Time // entries whose message is to be delivered at a time; guarded by mu
+	refuse    string               // the entry whose credential cannot be read; guarded by mu
 }
 
 func (b *bed) schedule() *schedule {
 	b.Helper()
-	s := &schedule{bed: b, delivered: map[string]int{}}
+	s := &schedule{bed: b, delivered: map[string]int{}, coming: map[string]time.Time{}}
 	made := b.bundle(func(p *bundle.Parts) {
 		p.Items = refusing{p.Items, s}
 		p.Enqueue = func(ctx context.Context, calls []tokens.Call) error {
+			s.mu.Lock()
+			for _, call := range calls {
+				s.coming[call.Entry] = call.NotBefore
+			}
+			s.mu.Unlock()
 			return worker.Send(ctx, b.queue, worker.Due, b.clock.Now(), calls...)
 		}
 		p.Invoke = func(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
@@ -81,6 +87,7 @@ func (s *schedule) invoke(ctx context.Context, function gateway.Function, payloa
 			return nil, err
 		}
 		s.delivered[call.Entry]++
+		delete(s.coming, call.Entry)
 	}
 	return reply, err
 }
@@ -96,13 +103,21 @@ func (s *schedule) step(d time.Duration) {
 	s.settle(0)
 }
 
-// settle waits until no more than so many messages wait or are on their way.
+// settle waits until no more than so many messages wait or are on their way, beside those whose time has not come.
 func (s *schedule) settle(left int) {
 	s.Helper()
 	s.eventually("the queue is worked off", func() bool {
 		waiting, dead, err := s.queue.Depth(s.Context(), worker.Due)
 		s.ok(err)
-		return waiting+dead <= left
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		later, now := 0, s.clock.Now()
+		for _, at := range s.coming {
+			if at.After(now) {
+				later++
+			}
+		}
+		return waiting+dead-later <= left
 	})
 }
 

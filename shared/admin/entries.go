@@ -52,7 +52,35 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 	if made.ID != entry.ID || fault.KindOf(err) == fault.Conflict { // an earlier try of the request made it, or nobody did
 		s.dropSecrets(ctx, entry)
 	}
-	return made, err
+	if err != nil || made.ID != entry.ID {
+		return made, err
+	}
+	return made, s.acquire(ctx, made)
+}
+
+// acquire gets the first token of an entry whose own client is the account: there is nobody to consent, so making the entry
+// is what connects it. Where the provider refuses it, nothing is left behind; where it cannot answer, the entry stays, pending.
+func (s *Service) acquire(ctx context.Context, e record.Entry) error {
+	adapter, err := s.Adapter(e.Provider)
+	if err != nil || !adapter.Descriptor().OwnGrant {
+		return err
+	}
+	answer, err := s.Tokens(ctx, tokens.Call{Op: tokens.Acquire, Tenant: e.Tenant, Entry: e.ID})
+	if err == nil {
+		err = answer.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	switch fault.KindOf(err) {
+	case fault.Unavailable, fault.RateLimited, fault.Internal:
+		return nil // it is tried again by POST …/refresh, and by whoever reads
+	default:
+		if _, gone := s.Tokens(ctx, tokens.Call{Op: tokens.Forget, Tenant: e.Tenant, Entry: e.ID}); gone != nil {
+			return gone
+		}
+		return err
+	}
 }
 
 func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretValues, error) {
@@ -65,6 +93,9 @@ func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretV
 		return record.Entry{}, nil, err
 	}
 	d := adapter.Descriptor()
+	if in, err = imported(adapter, in); err != nil {
+		return record.Entry{}, nil, err
+	}
 	if err := in.unknown(append(entryMembers[:len(entryMembers)-1:len(entryMembers)-1], names(d.Fields)...)); err != nil {
 		return record.Entry{}, nil, err
 	}
@@ -165,7 +196,10 @@ func (s *Service) checkEntry(e *record.Entry, adapter provider.Adapter, secrets 
 	for _, values := range secrets {
 		maps.Copy(given, values)
 	}
-	_, err := checker.CheckSecrets(*e, given, s.Now())
+	material, err := checker.CheckSecrets(*e, given, s.Now())
+	if material.Fingerprint != "" {
+		e.Material = &material
+	}
 	return err
 }
 

@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -80,7 +82,52 @@ func whole(stored []string, given map[string]secret.Text, in Fields) error {
 	return nil
 }
 
-const maxSecret = 4096
+// How long a secret may be: one that is typed, and one that is a file's content.
+const (
+	maxSecret = 4096
+	maxFile   = 64 << 10
+)
+
+// memberDownload is where a request brings files as the provider hands them out: one, or a list, each as text or as the JSON
+// that it holds.
+const memberDownload = "download"
+
+// imported takes the files apart that a request brings along. What the request says itself counts for more.
+func imported(adapter provider.Adapter, in Fields) (Fields, error) {
+	raw, has := in[memberDownload]
+	importer, can := adapter.(provider.Importer)
+	if !has || !can {
+		return in, nil
+	}
+	files := []json.RawMessage{raw}
+	if trimmed := bytes.TrimSpace(raw); len(trimmed) > 0 && trimmed[0] == '[' {
+		if err := json.Unmarshal(raw, &files); err != nil {
+			return nil, invalid(memberDownload, "The list of files cannot be read.").Do("Send each file as a JSON string, or as the object that it holds.")
+		}
+	}
+	out := maps.Clone(in)
+	delete(out, memberDownload)
+	for _, file := range files {
+		text := string(file)
+		_ = json.Unmarshal(file, &text) // an object stays as it is
+		fields, err := importer.Import(secret.New(text))
+		if err != nil {
+			problem := *fault.As(err)
+			return nil, problem.On(memberDownload)
+		}
+		for name, value := range fields {
+			if _, said := out[name]; said {
+				continue
+			}
+			quoted, err := json.Marshal(value.Reveal())
+			if err != nil {
+				return nil, invalid(memberDownload, "A file's content is no text.").Do("Send it as it was downloaded.")
+			}
+			out[name] = quoted
+		}
+	}
+	return out, nil
+}
 
 // secret takes a secret field; the zero Text for null and for nothing but space.
 func (f Fields) secret(name string) (secret.Text, error) {
@@ -89,7 +136,10 @@ func (f Fields) secret(name string) (secret.Text, error) {
 		return secret.Text{}, err
 	}
 	value = strings.TrimSpace(value)
+	file := strings.HasPrefix(value, "-----BEGIN ")
 	switch {
+	case file && len(value) <= maxFile:
+		return secret.New(value), nil // its lines are the adapter's to check
 	case len(value) > maxSecret:
 		return secret.Text{}, invalid(name, name+" is longer than any such value.").Do("Check what was pasted.")
 	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):

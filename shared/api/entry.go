@@ -33,7 +33,8 @@ type Entry struct {
 	Connectors     int64                 `json:"connectors"`
 	Token          *Token                `json:"token,omitempty"`
 	Failure        *record.Failure       `json:"last_failure,omitempty"`
-	Secrets        []string              `json:"secrets,omitempty"` // names of the secret fields that are set
+	Secrets        []string              `json:"secrets,omitempty"`     // names of the secret fields that are set
+	Material       *record.Material      `json:"certificate,omitempty"` // what is public of a client's certificate
 	Horizon        []record.Horizon      `json:"horizon"`
 	AuthorizedAt   time.Time             `json:"authorized_at,omitzero"`
 	CreatedAt      time.Time             `json:"created_at"`
@@ -54,7 +55,7 @@ type Token struct {
 func EntryOf(s vault.EntryState, now time.Time) Entry {
 	e := Entry{ID: s.Entry.ID, Provider: s.Entry.Provider, Alias: s.Entry.Alias, Environment: s.Entry.Environment,
 		APIEnvironment: s.Entry.APIEnvironment, Status: s.Status(), Disabled: s.Entry.Disabled, Connectors: s.Entry.Connectors,
-		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings, flags: s.Entry.Flags}
+		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings, flags: s.Entry.Flags, Material: s.Entry.Material}
 	for _, stored := range s.Entry.Secrets {
 		e.Secrets = append(e.Secrets, stored.Fields...)
 	}

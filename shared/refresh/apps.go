@@ -43,6 +43,18 @@ func (s *Service) ownClient(ctx context.Context, entry record.Entry, d *provider
 		return provider.AppCredentials{}, nil
 	}
 	secrets, found, err := s.secrets.Read(ctx, vault.EntrySecret(entry.Tenant, entry.ID), stored.Version, again)
+	if err == nil && found && d.OwnGrant { // its certificate goes to the token endpoint too
+		more, err := s.secrets.OfReads(ctx, s.Vault, entry, false)
+		if err != nil {
+			return provider.AppCredentials{}, err
+		}
+		all := maps.Clone(more)
+		if all == nil {
+			all = map[string]secret.Text{}
+		}
+		maps.Copy(all, secrets.Fields)
+		return provider.AppCredentials{Secrets: all}, nil
+	}
 	if err == nil && !found {
 		err = fault.New(fault.Misconfigured, "client_misconfigured", "The vault entry's own secret is missing from the secret store.").
 			Do(fmt.Sprintf("Give it again: PATCH /v1/vault-entries/%s with the secret that %s shows.", entry.ID, d.Title))

@@ -30,6 +30,9 @@ func (s *Service) refresh(ctx context.Context, call tokens.Call) (tokens.Answer,
 		if err != nil {
 			return tokens.Answer{}, err
 		}
+		if !found && !entry.Disabled && s.ownGrant(entry) {
+			return s.acquireOwn(ctx, call)
+		}
 		if answer, err, ended := s.settled(ctx, entry, c, found, call, first); ended {
 			return answer, err
 		}
@@ -106,6 +109,12 @@ func (s *Service) mended(ctx context.Context, entry record.Entry, c record.Crede
 	return err == nil && found && app.UpdatedAt.After(c.Failure.At)
 }
 
+// ownGrant reports whether an entry's own client is the account.
+func (s *Service) ownGrant(entry record.Entry) bool {
+	adapter, _, err := s.adapter(entry)
+	return err == nil && adapter.Descriptor().OwnGrant
+}
+
 // attempt is steps 2 to 5, for the caller that gets the lease. vault.ErrHeld when it does not.
 func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Credential) (tokens.Answer, error) {
 	as, err := s.clientOf(ctx, entry)
@@ -120,10 +129,14 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 	if err != nil {
 		return tokens.Answer{}, err
 	}
-	if set.Refresh.IsZero() {
+	d := as.adapter.Descriptor()
+	post := func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) { return c.Refresh(ctx, set.Refresh) }
+	switch {
+	case d.OwnGrant:
+		post = ownToken
+	case set.Refresh.IsZero():
 		return tokens.Answer{}, notRefreshable(entry.ID)
 	}
-	d := as.adapter.Descriptor()
 	prior, died := c.Intent, c.Lease != nil // a lease that ran out was never ended: its owner died
 	holdOff := prior != nil && died && d.Rotates
 	if err := s.enoughTime(ctx, holdOff); err != nil {
@@ -139,8 +152,7 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 		}
 	}
 	started := s.Now()
-	issued, err := s.spend(ctx, leased.Lease.Until, as, // step 3
-		func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) { return c.Refresh(ctx, set.Refresh) })
+	issued, err := s.spend(ctx, leased.Lease.Until, as, post) // step 3
 	if err != nil {
 		return s.failed(ctx, leased, d, prior, err)
 	}

@@ -121,6 +121,8 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 		return s.complete(ctx, call)
 	case tokens.Adopt:
 		return s.adopt(ctx, call)
+	case tokens.Acquire:
+		return s.acquireOwn(ctx, call)
 	case tokens.Forget:
 		return s.forget(ctx, call)
 	case tokens.Due:

@@ -24,6 +24,7 @@ const (
 	Refresh  Op = "refresh"  // make sure that an access token with enough life is in force
 	Complete Op = "complete" // exchange a code for an authorization request, and put its tokens in force
 	Adopt    Op = "adopt"    // put a refresh token in force that an owner brings
+	Acquire  Op = "acquire"  // get the first token of an entry whose own client is the account
 	Forget   Op = "forget"   // remove an entry and its tokens
 	Due      Op = "due"      // do what the schedule noted for an entry
 	Grant    Op = "grant"    // make sure that a token of the application's own is kept

@@ -1,5 +1,5 @@
 // Package demo walks through the main job as a newcomer would, over HTTP and in the open: it starts the local program
-// as a process of its own, connects two simulated seller accounts through both doors and a simulated Sage account, reads
+// as a process of its own, connects two simulated seller accounts through both doors a simulated Sage account and a simulated Clara project, reads
 // their data, lets an hour pass, restarts the program and reads again.
 //
 // It uses nothing but the public API and the pages, so it is also the shortest description of both.
@@ -54,7 +54,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		{"Ask for a report and read its document", d.readReport},
 		{"Create a vault entry for a Sage account, and connect it", d.connectSage},
 		{"Create a connector for one business and read its books", d.readBooks},
-		{"Let an hour pass and read both again", d.readAnHourLater},
+		{"Create a vault entry for a Clara project from its download, and read", d.connectClara},
+		{"Let an hour pass and read again", d.readAnHourLater},
 		{"Restart the program on the same data and read again", d.readAfterRestart},
 	} {
 		d.step++
@@ -112,7 +113,7 @@ func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.Out, forma
 func (d *demo) start(ctx context.Context) (err error) {
 	d.server, err = startServer(ctx, d.Config)
 	if err == nil {
-		d.say("The bundle runs at %s, with a simulated Amazon and a simulated Sage beside it.", d.server.ready.URL)
+		d.say("The bundle runs at %s, with a simulated Amazon, Sage and Clara beside it.", d.server.ready.URL)
 	}
 	return err
 }

@@ -25,6 +25,8 @@ type server struct {
 type ready struct {
 	URL      string `json:"url"`
 	OwnerKey string `json:"owner_key"`
+	// Where simulators are steered that have an address of their own for it.
+	Controls map[string]string `json:"simulator_controls"`
 }
 
 // startTime is how long a machine may take to start the program.

@@ -88,7 +88,7 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 		return err
 	}
 
-	p := &program{options: o, logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
+	p := &program{options: o, controls: sims.controls, logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
 	if err := p.assemble(ctx, endpoints); err != nil {
 		return err
 	}
@@ -106,17 +106,18 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 
 // program is the running bundle.
 type program struct {
-	options Options
-	logger  *slog.Logger
-	clock   *clock.Clock
-	store   *sqlitestore.Store
-	queue   *sqlitestore.Queue
-	url     string
-	bundle  *bundle.Bundle
-	tokens  *refresh.Service
-	service gateway.Function // the token service's function
-	gateway *gateway.Gateway
-	nudges  sync.WaitGroup
+	controls map[string]string
+	options  Options
+	logger   *slog.Logger
+	clock    *clock.Clock
+	store    *sqlitestore.Store
+	queue    *sqlitestore.Queue
+	url      string
+	bundle   *bundle.Bundle
+	tokens   *refresh.Service
+	service  gateway.Function // the token service's function
+	gateway  *gateway.Gateway
+	nudges   sync.WaitGroup
 }
 
 // assemble makes every function and connects them the way AWS would.
@@ -240,7 +241,7 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 	if readyFile == "" {
 		readyFile = filepath.Join(o.Data, "ready.json")
 	}
-	err := writeReady(readyFile, Ready{URL: p.url, OwnerKey: owner.Key.Reveal(), Simulators: endpoints})
+	err := writeReady(readyFile, Ready{URL: p.url, OwnerKey: owner.Key.Reveal(), Simulators: endpoints, Controls: p.controls})
 	if err == nil {
 		_, _ = fmt.Fprintf(stdout, "Connector Vault serves %s after %d ms.\nThe owner's key lies in %s; send it as Authorization: Bearer <key>.\n",
 			p.url, time.Since(began).Milliseconds(), readyFile)
@@ -363,6 +364,8 @@ type Ready struct {
 	URL        string          `json:"url"`
 	OwnerKey   string          `json:"owner_key"`
 	Simulators catalog.Options `json:"simulators"`
+	// Controls are where simulators are steered that have an address of their own for it, by provider.
+	Controls map[string]string `json:"simulator_controls,omitempty"`
 }
 
 // writeReady writes the ready file whole, or not at all.

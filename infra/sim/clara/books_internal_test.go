@@ -3,6 +3,9 @@ package clarasim
 import (
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -70,7 +73,7 @@ func TestMoney(t *testing.T) {
 // A long log keeps its end.
 func TestRequestLogIsBounded(t *testing.T) {
 	t.Parallel()
-	s, err := New(Config{StatePath: t.TempDir() + "/clara.db"})
+	s, err := New(Config{StatePath: filepath.Join(t.TempDir(), "clara.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,5 +85,42 @@ func TestRequestLogIsBounded(t *testing.T) {
 	list, err := s.Requests(t.Context(), 0)
 	if err != nil || len(list) != keptRequests || list[len(list)-1].Seq != keptRequests+3 {
 		t.Errorf("%d lines, %v", len(list), err)
+	}
+}
+
+// However many look at once, at whichever process, a switch acts as often as it was set to.
+func TestSwitchIsUsedUpOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "clara.db")
+	var sims [2]*Simulator
+	for i := range sims {
+		var err error
+		if sims[i], err = New(Config{StatePath: path}); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = sims[i].Close() }()
+	}
+	const times = 30
+	if _, err := sims[0].SetFault(t.Context(), Fault{Name: FaultReset, Times: times}); err != nil {
+		t.Fatal(err)
+	}
+	var acted atomic.Int64
+	var wait sync.WaitGroup
+	for i := range 100 {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			_, on, err := sims[i%2].fire(t.Context(), FaultReset, scope{})
+			if err != nil {
+				t.Errorf("%v", err)
+			}
+			if on {
+				acted.Add(1)
+			}
+		}()
+	}
+	wait.Wait()
+	if acted.Load() != times {
+		t.Errorf("it acted %d times", acted.Load())
 	}
 }

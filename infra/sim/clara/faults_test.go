@@ -332,8 +332,12 @@ func TestSwitchesAreKept(t *testing.T) {
 	}
 	a := f.steer(http.MethodPost, "/_sim/faults", `[{"name":"slow","delay_ms":1},{"name":"throttled","times":2,"endpoint":"api","retry_after":3}]`)
 	wantStatus(t, a, http.StatusOK)
+	wantStatus(t, f.steer(http.MethodPost, "/_sim/faults", `{"name":"throttled","endpoint":"token"}`), http.StatusOK) // beside the first one
+	if got := listed(); len(got) != 3 || got[2].Endpoint != "token" {
+		t.Errorf("switches %+v", got)
+	}
 	wantStatus(t, f.steer(http.MethodPost, "/_sim/faults", `{"name":"slow","delay_ms":2}`), http.StatusOK) // in the first one's place
-	if got := listed(); len(got) != 2 || got[1].DelayMS != 2 || got[0].RetryAfter != 3 || got[0].Times != 2 || got[0].ID == 0 {
+	if got := listed(); len(got) != 3 || got[2].DelayMS != 2 || got[0].RetryAfter != 3 || got[0].Times != 2 || got[0].ID == 0 {
 		t.Errorf("switches %+v", got)
 	}
 	c := f.seeded()
@@ -342,7 +346,7 @@ func TestSwitchesAreKept(t *testing.T) {
 		t.Errorf("switches %+v", got)
 	}
 	wantStatus(t, f.steer(http.MethodDelete, "/_sim/faults?name=slow", ""), http.StatusNoContent)
-	if got := listed(); len(got) != 1 {
+	if got := listed(); len(got) != 2 {
 		t.Errorf("switches %+v", got)
 	}
 	wantStatus(t, f.steer(http.MethodDelete, "/_sim/faults", ""), http.StatusNoContent)

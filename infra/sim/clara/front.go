@@ -88,7 +88,7 @@ func (e *refusal) because(why string) *refusal {
 	return &copied
 }
 
-// The codes of refusals. Clara publishes all but the last three, which are assumed.
+// The codes of refusals. Clara publishes all but the last three; those, and those that stand below alone, are assumed.
 const (
 	codeValidation   = "VALIDATION_ERROR"
 	codeUnauthorized = "UNAUTHORIZED"
@@ -109,7 +109,7 @@ var (
 	errUnavailable  = &refusal{status: http.StatusServiceUnavailable, code: codeUnavailable, message: "Service unavailable"}
 )
 
-// errMissing is what a request without a certificate meets, where the handshake let it pass.
+// errMissing is what a request without a certificate meets, where the handshake let it pass. The code of 511 is assumed.
 func errMissing(status int) *refusal {
 	if status == http.StatusUnauthorized {
 		return errUnauthorized.because("client certificate")

@@ -97,6 +97,9 @@ func TestHandshakesThatAreTaken(t *testing.T) {
 		"no usage": {EKU: clarasim.UsageNone}, "both usages": {EKU: clarasim.UsageBoth}, "an authority": {IsCA: true}, "with its issuer": {Chain: clarasim.ChainAfter},
 	} {
 		issued := f.create(clarasim.ProjectRequest{CertificateRequest: want})
+		if leaf := leafOf(t, issued.PublicKey); leaf.IsCA != want.IsCA || strings.Count(issued.PublicKey, "BEGIN") == 2 != (want.Chain == clarasim.ChainAfter) {
+			t.Errorf("%s: an authority: %v; %s", name, leaf.IsCA, issued.PublicKey)
+		}
 		for _, v := range []uint16{tls12, tls13} {
 			c := f.clientOf(issued, version(v))
 			if c.token() == "" {
@@ -218,6 +221,10 @@ func TestAuthorityFile(t *testing.T) {
 	if err != nil || string(again) != string(text) {
 		t.Errorf("another start wrote another authority: %v", err)
 	}
+	if err := os.WriteFile(second.sim.CAFile(), []byte("of another state"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	openFront(t, state, at).seeded().token()
 	if strings.Contains(string(text), "PRIVATE") {
 		t.Error("the file holds a key")
 	}
@@ -329,7 +336,15 @@ func TestHandshakesAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := f.clientOf(first, version(tls13), func(c *tls.Config) { c.ClientSessionCache = tls.NewLRUClientSessionCache(8) })
+	c := f.clientOf(first, version(tls13), func(c *tls.Config) {
+		c.ClientSessionCache = tls.NewLRUClientSessionCache(8)
+		c.VerifyConnection = func(s tls.ConnectionState) error {
+			if s.DidResume {
+				return errors.New("no certificate was shown: a session was resumed")
+			}
+			return nil
+		}
+	})
 	for range 3 { // one connection
 		c.token()
 	}

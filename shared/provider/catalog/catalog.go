@@ -13,6 +13,7 @@ import (
 
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/amazon"
+	"connectorvault/shared/provider/clara"
 	"connectorvault/shared/provider/sage"
 )
 
@@ -21,11 +22,12 @@ type Options struct {
 	HTTP   *http.Client     `json:"-"` // for token endpoints; nil = each adapter's own
 	Amazon amazon.Endpoints `json:"amazon,omitzero"`
 	Sage   sage.Endpoints   `json:"sage,omitzero"`
+	Clara  clara.Endpoints  `json:"clara,omitzero"`
 }
 
 // Validate reports the first address that no provider can be reached at.
 func (o Options) Validate() error {
-	return cmp.Or(o.Amazon.Validate(), o.Sage.Validate())
+	return cmp.Or(o.Amazon.Validate(), o.Sage.Validate(), o.Clara.Validate())
 }
 
 // Catalog is the shipped adapters by name. It is safe for concurrent use.
@@ -38,6 +40,7 @@ func New(options Options) *Catalog {
 	return of(
 		amazon.New(amazon.Options{HTTP: options.HTTP, Endpoints: options.Amazon}),
 		sage.New(sage.Options{HTTP: options.HTTP, Endpoints: options.Sage}),
+		clara.New(clara.Options{HTTP: options.HTTP, Endpoints: options.Clara}),
 	)
 }
 

@@ -46,14 +46,14 @@ func explain(err error) *fault.Error {
 func untrusted(err error) *fault.Error {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
-	var any *tls.CertificateVerificationError
+	var other *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &name):
 		return fault.New(fault.Unavailable, "server_name_mismatch", "The host's certificate is for another name, so nothing was said to it.").
 			Do("Check with the operator that the address is Clara's; if it is, somebody else answers there.")
 	case errors.As(err, &invalid):
 		return invalidCertificate(invalid)
-	case errors.As(err, &any):
+	case errors.As(err, &other):
 		return untrustedChain()
 	default:
 		return nil

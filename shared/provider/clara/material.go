@@ -238,8 +238,8 @@ func (m material) forClients() *fault.Error {
 // clean takes the traces of copying out of PEM: a byte order mark, the line ends of other systems, and those that a JSON
 // text was left with.
 func clean(text string) string {
-	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
-	return strings.NewReplacer("\\r\\n", "\n", "\\n", "\n", "\\r", "", "\r\n", "\n", "\r", "\n").Replace(text)
+	text = strings.NewReplacer("\\r\\n", "\n", "\\n", "\n", "\\r", "", "\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(text, "\ufeff"))
+	return strings.TrimSpace(text)
 }
 
 // holds reports whether there is a block whose type ends in kind.

@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"connectorvault/shared/fault"
@@ -28,6 +30,9 @@ const (
 	// Of the clients that are kept. Two for an entry, since a second certificate is tried beside the first.
 	mostClients  = 64
 	mostPerEntry = 2
+
+	// endsWithin is how long a connection that failed may take to end.
+	endsWithin = 250 * time.Millisecond
 
 	mostHeader = 256 << 10 // bytes; what Clara sends is a thousandth of it
 )
@@ -76,7 +81,7 @@ type clients struct {
 
 type kept struct {
 	owner  owner
-	print  [sha256.Size]byte
+	mark   [sha256.Size]byte
 	client *http.Client
 }
 
@@ -89,8 +94,8 @@ func (c *clients) of(entry record.Entry, secrets map[string]secret.Text) (*http.
 		return nil, fault.Wrap(c.broken, fault.Misconfigured, "client_misconfigured", "The operator has set an address or a file of authorities for Clara that cannot be used.").
 			Do("Tell the operator.")
 	}
-	who, print := owner{entry.Tenant, entry.ID}, fingerprint(secrets)
-	if client := c.find(who, print); client != nil {
+	who, mark := owner{entry.Tenant, entry.ID}, fingerprint(secrets)
+	if client := c.find(who, mark); client != nil {
 		return client, nil
 	}
 	m, problem := understand(secrets)
@@ -99,7 +104,7 @@ func (c *clients) of(entry record.Entry, secrets map[string]secret.Text) (*http.
 		problem.Kind = fault.Misconfigured
 		return nil, problem
 	}
-	return c.keep(kept{who, print, c.dialer(m)}), nil
+	return c.keep(kept{who, mark, c.dialer(m)}), nil
 }
 
 // fingerprint tells one set of secrets from another. It stays in memory.
@@ -114,14 +119,14 @@ func fingerprint(secrets map[string]secret.Text) (sum [sha256.Size]byte) {
 	return sum
 }
 
-func (c *clients) find(who owner, print [sha256.Size]byte) *http.Client {
+func (c *clients) find(who owner, mark [sha256.Size]byte) *http.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.findLocked(who, print)
+	return c.findLocked(who, mark)
 }
 
-func (c *clients) findLocked(who owner, print [sha256.Size]byte) *http.Client {
-	i := slices.IndexFunc(c.kept, func(k kept) bool { return k.owner == who && k.print == print })
+func (c *clients) findLocked(who owner, mark [sha256.Size]byte) *http.Client {
+	i := slices.IndexFunc(c.kept, func(k kept) bool { return k.owner == who && k.mark == mark })
 	if i < 0 {
 		return nil
 	}
@@ -134,12 +139,12 @@ func (c *clients) findLocked(who owner, print [sha256.Size]byte) *http.Client {
 func (c *clients) keep(made kept) *http.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if faster := c.findLocked(made.owner, made.print); faster != nil {
+	if faster := c.findLocked(made.owner, made.mark); faster != nil {
 		return faster
 	}
 	of := 1
 	c.kept = slices.DeleteFunc(slices.Insert(c.kept, 0, made), func(k kept) bool {
-		if k.owner != made.owner || k.print == made.print {
+		if k.owner != made.owner || k.mark == made.mark {
 			return false
 		}
 		of++
@@ -197,9 +202,25 @@ func (c *clients) transport() *http.Transport {
 		}
 	}
 	t.DialContext = watched(t.DialContext)
+	t.Proxy = withoutTLS(t.Proxy)
 	t.ForceAttemptHTTP2 = true
 	t.MaxResponseHeaderBytes = mostHeader
 	return t
+}
+
+// withoutTLS refuses a proxy that is itself reached by TLS: if it asked for a certificate, nobody could tell whether Clara did.
+func withoutTLS(next func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	if next == nil {
+		return nil
+	}
+	return func(r *http.Request) (*url.URL, error) {
+		at, err := next(r)
+		if err == nil && at != nil && at.Scheme == "https" {
+			return nil, fault.New(fault.Misconfigured, "client_misconfigured", "The operator's proxy is reached by TLS, and Clara cannot be reached through such a one.").
+				Do("Tell the operator to give the proxy's address with http; the connection to Clara is by TLS from end to end all the same.")
+		}
+		return at, err
+	}
 }
 
 func (c *clients) timeout() time.Duration {
@@ -235,25 +256,44 @@ func (m mutual) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" {
 		return refusing{noTLS()}.RoundTrip(r)
 	}
-	var unasked atomic.Bool
-	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
-		if !asked(got.Conn) {
-			unasked.Store(true)
-			_ = got.Conn.Close() // before the request is written
-		}
-	}}
-	ctx := context.WithValue(r.Context(), attemptKey{}, &attempt{})
-	response, err := m.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	tried := &attempt{}
+	ctx := context.WithValue(r.Context(), attemptKey{}, tried)
+	response, err := m.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: tried.got})))
 	if err == nil {
 		return response, nil
 	}
-	if unasked.Load() {
+	unasked, fresh := tried.outcome()
+	if unasked {
 		return nil, notAsked()
 	}
-	if problem := explain(err); problem != nil {
+	problem := explain(err)
+	if problem == nil && fresh != nil {
+		problem = explain(lastWord(r.Context(), fresh))
+	}
+	if problem != nil {
 		return nil, problem
 	}
 	return nil, err
+}
+
+// lastWord is what the other side said before a new connection ended. HTTP/2 forgets it when the end comes before the
+// request; crypto/tls keeps it. Of a connection that does not end now there is none.
+func lastWord(ctx context.Context, conn net.Conn) error {
+	l, ok := lineOf(conn)
+	if !ok {
+		return nil
+	}
+	enough := time.NewTimer(endsWithin)
+	defer enough.Stop()
+	select {
+	case <-l.ended:
+	case <-ctx.Done():
+		return nil
+	case <-enough.C:
+		return nil
+	}
+	_, err := conn.Read(make([]byte, 1)) // nothing can come any more
+	return err
 }
 
 // CloseIdleConnections is what http.Client looks for.
@@ -262,8 +302,10 @@ func (m mutual) CloseIdleConnections() { m.transport.CloseIdleConnections() }
 // attempt is what one request dials, which as a rule is one connection or none. crypto/tls says that a certificate was asked
 // for without saying on which connection, and net/http which connection a request got; the context of the dial joins them.
 type attempt struct {
-	mu    sync.Mutex
-	lines []*line // guarded by mu
+	mu      sync.Mutex
+	lines   []*line  // guarded by mu
+	unasked bool     // guarded by mu; a connection was given up because our certificate was not asked for
+	fresh   net.Conn // guarded by mu; the last one that the request got, if nobody had used it
 }
 
 type attemptKey struct{}
@@ -273,12 +315,50 @@ type line struct {
 	net.Conn
 	asked atomic.Bool
 	over  atomic.Bool
+	used  atomic.Bool // a request has been made on it before
+	end   sync.Once
+	ended chan struct{} // closed with the connection
+}
+
+// Write implements net.Conn. In TLS 1.3 our side is through with the handshake before the other side has looked at our
+// certificate. One that does not take it says so and leaves, and whether writing the request fails before its alert is read
+// is chance. So on a new connection such a failure is left for reading to find: the alert comes first there.
+func (l *line) Write(b []byte) (int, error) {
+	n, err := l.Conn.Write(b)
+	if err != nil && !l.used.Load() && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		return len(b), nil
+	}
+	return n, err
 }
 
 // Close implements net.Conn.
 func (l *line) Close() error {
+	defer l.end.Do(func() { close(l.ended) })
 	l.over.Store(true)
 	return l.Conn.Close()
+}
+
+// got is told which connection a request gets, before it is written there.
+func (a *attempt) got(info httptrace.GotConnInfo) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fresh = nil
+	l, ok := lineOf(info.Conn)
+	if !ok || !l.asked.Load() {
+		a.unasked = true
+		_ = info.Conn.Close()
+		return
+	}
+	l.used.Store(info.Reused)
+	if !info.Reused {
+		a.fresh = info.Conn
+	}
+}
+
+func (a *attempt) outcome() (unasked bool, fresh net.Conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unasked, a.fresh
 }
 
 // askedForCertificate notes it for the one connection that is in its handshake. If there are several, nobody knows for which,
@@ -301,7 +381,7 @@ func watched(next dial) dial {
 		if err != nil {
 			return nil, err
 		}
-		l := &line{Conn: conn}
+		l := &line{Conn: conn, ended: make(chan struct{})}
 		if tried, ok := ctx.Value(attemptKey{}).(*attempt); ok {
 			tried.mu.Lock()
 			tried.lines = append(tried.lines, l)
@@ -311,15 +391,14 @@ func watched(next dial) dial {
 	}
 }
 
-// asked reports whether the other side of a connection asked for our certificate.
-func asked(conn net.Conn) bool {
-	over, ok := conn.(interface{ NetConn() net.Conn }) // TLS; twice where the proxy is reached by TLS too
-	for ok {
-		conn = over.NetConn()
-		over, ok = conn.(interface{ NetConn() net.Conn })
+// lineOf is the line below a connection.
+func lineOf(conn net.Conn) (*line, bool) {
+	over, ok := conn.(*tls.Conn)
+	if !ok {
+		return nil, false
 	}
-	l, ok := conn.(*line)
-	return ok && l.asked.Load()
+	l, ok := over.NetConn().(*line)
+	return l, ok
 }
 
 var errNotTLS = errors.New("the address is not https")

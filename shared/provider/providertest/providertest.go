@@ -33,7 +33,7 @@ type Harness struct {
 	// Callback is the query of a good redirect with this state and code; nil where the adapter is no Authorizer.
 	Callback func(state, code string) url.Values
 
-	// Secrets are good ones of an entry at the suite's time, for a Checker and a Dialer; nil where there are none.
+	// Secrets are good ones of an entry at the suite's time. A Dialer needs them; nil = a Checker is not asked.
 	Secrets map[string]secret.Text
 
 	// Account is what an identified account looks like, for filters and headers that follow from it.
