@@ -26,8 +26,10 @@ import (
 	"github.com/tidwall/gjson"
 
 	"connectorvault/infra/stack"
+	"connectorvault/shared/record"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
+	"connectorvault/shared/vault"
 )
 
 // want is what a sample leads to. Of an HTTP answer, path is looked up in the body, or in the headers when it begins
@@ -63,6 +65,10 @@ var samples = map[string]want{
 	"admin/update-connector.json":                     {200, "name", "Orders for the new warehouse"},
 	"admin/delete-connector.json":                     {204, "", ""},
 	"admin/list-events.json":                          {200, "items.0.kind", "expiring"},
+	"admin/create-key.json":                           {201, "key", "*"},
+	"admin/list-keys.json":                            {200, "items.0.prefix", vault.KeyPrefix(tenant, keyID)},
+	"admin/get-key.json":                              {200, "role", "owner"},
+	"admin/revoke-key.json":                           {204, "", ""},
 
 	"validate/validate.json":                    {200, "status", "active"},
 	"validate/validate-foreign-result-url.json": {400, "code", "result_url_foreign"},
@@ -108,6 +114,17 @@ var effects = map[string]func(*testing.T, *world){
 	"admin/delete-vault-entry.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, waiting); err == nil {
 			t.Error("the vault entry is still there")
+		}
+	},
+	"admin/revoke-key.json": func(t *testing.T, w *world) {
+		if key, err := w.vault.Key(t.Context(), tenant, spareKey); err != nil || !key.Revoked {
+			t.Errorf("the key is still good: %v", err)
+		}
+	},
+	"authorizer/known-key.json": func(t *testing.T, w *world) {
+		used := []record.APIKey{{ID: keyID}}
+		if err := w.vault.WithLastUse(t.Context(), tenant, used); err != nil || !used[0].LastUsed.Equal(noon) {
+			t.Errorf("the key's last use is %s: %v", used[0].LastUsed, err)
 		}
 	},
 	"callback/oauth-callback.json":                    func(t *testing.T, w *world) { isAuthorized(t, w, travelling, true) },

@@ -45,6 +45,7 @@ import (
 const (
 	tenant    = "t_1000000000000000"
 	keyID     = "key_1000000000000001"
+	spareKey  = "key_1000000000000002" // another owner's, which may be revoked
 	connector = "con_1000000000000001"
 	seller    = "A1EXAMPLESELLER"
 	publicURL = "https://vault.example.com"
@@ -298,6 +299,11 @@ func seedKey(t *testing.T, b *bundle.Bundle) {
 	key, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "example"})
 	if err != nil || key.ID != keyID {
 		t.Fatalf("the key is %s: %v", key.ID, err)
+	}
+	drawing.Random = io.MultiReader(bytes.NewReader([]byte{0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x02}), rand.Reader)
+	spare, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "spare"})
+	if err != nil || spare.ID != spareKey {
+		t.Fatalf("the other key is %s: %v", spare.ID, err)
 	}
 }
 

@@ -16,13 +16,13 @@ var layers = map[string]int{
 	"store/enginetest": 1,
 
 	"access":          2,
-	"issuer":          2,
 	"oauth/oauthtest": 2,
 	"provider":        2,
 	"vault":           2,
 	"tokens":          2,
 
 	"api":                   3,
+	"issuer":                3,
 	"keyring":               3,
 	"provider/amazon":       3,
 	"provider/clara":        3,

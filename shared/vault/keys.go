@@ -16,8 +16,8 @@ import (
 	"connectorvault/shared/store"
 )
 
-// keyMark begins every API key, so that a scanner of source code recognises a leaked one.
-const keyMark = "cvk_"
+// KeyMark begins every API key, so that a scanner of source code recognises a leaked one.
+const KeyMark = "cvk_"
 
 func apiKeyKey(tenant, id string) store.Key { return store.Key{Partition: tenant, Sort: "key#" + id} }
 
@@ -57,7 +57,7 @@ func (v *Vault) CreateKeyOnce(ctx context.Context, key record.APIKey, once *Once
 	if err := v.apply(ctx, ops...); err != nil {
 		return key, secret.Text{}, v.keyNotMade(ctx, key.Tenant, once, err)
 	}
-	body := keyMark + ticket.Text().Reveal()
+	body := KeyMark + ticket.Text().Reveal()
 	return key, secret.New(body + checksum(body)), nil
 }
 
@@ -80,7 +80,7 @@ func (v *Vault) keyNotMade(ctx context.Context, tenant string, once *Once, err e
 // KeyPrefix is how a key's text begins, and all of it that is no secret: whoever finds a text somewhere finds out by it
 // which key must be revoked.
 func KeyPrefix(tenant, id string) string {
-	return keyMark + strings.TrimPrefix(tenant, ident.Tenant) + strings.TrimPrefix(id, ident.Key)
+	return KeyMark + strings.TrimPrefix(tenant, ident.Tenant) + strings.TrimPrefix(id, ident.Key)
 }
 
 func checksum(body string) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(body))) }
@@ -103,11 +103,11 @@ func PrincipalOf(key record.APIKey) record.Principal {
 // AuthenticateKey finds the key of a key's text; ok is false for anything but a living one.
 func (v *Vault) AuthenticateKey(ctx context.Context, text secret.Text) (key record.APIKey, ok bool, err error) {
 	body := text.Reveal()
-	if len(body) < 8 || !strings.HasPrefix(body, keyMark) {
+	if len(body) < 8 || !strings.HasPrefix(body, KeyMark) {
 		return key, false, nil
 	}
 	body, sum := body[:len(body)-8], body[len(body)-8:]
-	ticket, wellFormed := ident.ParseTicket(strings.TrimPrefix(body, keyMark), ident.Key)
+	ticket, wellFormed := ident.ParseTicket(strings.TrimPrefix(body, KeyMark), ident.Key)
 	if !wellFormed || sum != checksum(body) {
 		return key, false, nil
 	}

@@ -19,6 +19,7 @@ type Options struct {
 	Data         string // folder that keeps everything between runs; made when missing
 	Simulators   bool   // run simulated providers and use them instead of the real ones
 	Endpoints    string // file with addresses that replace providers' own
+	OIDC         string // file that says whose tokens let in
 	AmazonModels string // folder of Amazon's OpenAPI files
 	Clock        bool   // take POST /local/clock
 	ReadyFile    string // "": ready.json in Data
