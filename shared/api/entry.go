@@ -36,6 +36,7 @@ type Entry struct {
 	Secrets        []string              `json:"secrets,omitempty"`     // names of the secret fields that are set
 	Material       *record.Material      `json:"certificate,omitempty"` // what is public of a client's certificate
 	Horizon        []record.Horizon      `json:"horizon"`
+	ConnectorToken string                `json:"connector_token,omitempty"` // that it was made with
 	AuthorizedAt   time.Time             `json:"authorized_at,omitzero"`
 	CreatedAt      time.Time             `json:"created_at"`
 	UpdatedAt      time.Time             `json:"updated_at"`
@@ -56,6 +57,7 @@ func EntryOf(s vault.EntryState, now time.Time) Entry {
 	e := Entry{ID: s.Entry.ID, Provider: s.Entry.Provider, Alias: s.Entry.Alias, Environment: s.Entry.Environment,
 		APIEnvironment: s.Entry.APIEnvironment, Status: s.Status(), Disabled: s.Entry.Disabled, Connectors: s.Entry.Connectors,
 		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings, flags: s.Entry.Flags, Material: s.Entry.Material}
+	e.ConnectorToken = s.Entry.ConnectorToken
 	for _, stored := range s.Entry.Secrets {
 		e.Secrets = append(e.Secrets, stored.Fields...)
 	}

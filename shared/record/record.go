@@ -58,7 +58,8 @@ type Entry struct {
 	Secrets        SecretGroups      `json:"secrets,omitempty"`
 	Material       *Material         `json:"material,omitempty"` // what is public of those secrets; nil = nothing is
 	Disabled       bool              `json:"disabled"`
-	Connectors     int64             `json:"-"` // how many connectors use it; kept by the transactions that make and remove them
+	Connectors     int64             `json:"-"`                         // how many connectors use it; kept by the transactions that make and remove them
+	ConnectorToken string            `json:"connector_token,omitempty"` // that it was made with, and that lost a use by it; "" = none
 	CreatedBy      string            `json:"created_by"`
 	CreatedAt      time.Time         `json:"created_at"`
 	UpdatedAt      time.Time         `json:"updated_at"`

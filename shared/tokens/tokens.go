@@ -49,6 +49,8 @@ type Call struct {
 
 	Scope string // Grant
 
+	Pending bool // Forget: only an entry that was never authorized
+
 	Rescued json.RawMessage // Rescue: the sealed answer
 
 	NotBefore time.Time // through a queue: when it is to be delivered; the zero time = at once
@@ -99,6 +101,7 @@ type wire struct {
 	RefreshToken     string            `json:"refresh_token,omitempty"`
 	Principal        string            `json:"principal,omitempty"`
 	Scope            string            `json:"scope,omitempty"`
+	Pending          bool              `json:"pending,omitempty"`
 	Rescued          json.RawMessage   `json:"rescued,omitempty"`
 	NotBefore        time.Time         `json:"not_before,omitzero"`
 }
@@ -107,7 +110,7 @@ type wire struct {
 func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
-		Principal: c.Principal, Scope: c.Scope, Rescued: c.Rescued, NotBefore: c.NotBefore})
+		Principal: c.Principal, Scope: c.Scope, Pending: c.Pending, Rescued: c.Rescued, NotBefore: c.NotBefore})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
 	}
@@ -122,7 +125,7 @@ func Decode(b []byte) (Call, error) {
 	}
 	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
 		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
-		Principal: w.Principal, Scope: w.Scope, Rescued: w.Rescued, NotBefore: w.NotBefore}, nil
+		Principal: w.Principal, Scope: w.Scope, Pending: w.Pending, Rescued: w.Rescued, NotBefore: w.NotBefore}, nil
 }
 
 // Err returns the answer's fault as an error; nil when there is none. (A nil *fault.Error in an error is not nil.)
