@@ -135,7 +135,9 @@ func TestSomeEntriesAreTheOwnersAlone(t *testing.T) {
 	_, created := b.Admin.CreateEntry(t.Context(), deputy, "", bundletest.Fields("provider", bundletest.Name, "alias", "five", "environment", "production"))
 	_, changed := b.Admin.UpdateEntry(t.Context(), deputy, entry.ID, bundletest.Fields("alias", "renamed"))
 	deleted := b.Admin.DeleteEntry(t.Context(), deputy, entry.ID)
-	for i, err := range []error{created, changed, deleted} {
+	_, added := b.Admin.AddClient(t.Context(), deputy, entry.ID, "", bundletest.Fields())
+	promoted, removed := b.Admin.PromoteClient(t.Context(), deputy, entry.ID, 2), b.Admin.RemoveClient(t.Context(), deputy, entry.ID, 2)
+	for i, err := range []error{created, changed, deleted, added, promoted, removed} {
 		if fault.CodeOf(err) != "forbidden" || !strings.Contains(fault.As(err).Action, "owner") {
 			t.Errorf("an admin's act %d: %v", i, err)
 		}
