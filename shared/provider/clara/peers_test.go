@@ -273,9 +273,9 @@ func TestHostilePeers(t *testing.T) {
 		{what: "ours is refused by an alert", serve: raw(alert(42)), code: "client_certificate_missing_or_rejected"},
 		{what: "ours was revoked, it says", serve: raw(alert(44)), code: "client_certificate_missing_or_rejected"},
 		{what: "a failure, as old servers say it", serve: raw(alert(40)), code: "client_certificate_missing_or_rejected"},
-		{what: "ours is missing, by status", serve: says(status("511 Network Authentication Required", "")), code: "client_certificate_missing_or_rejected", tokenCode: "internal_error", genuine: true},
-		{what: "ours is missing, by 401", serve: says(status("401 Unauthorized", `{"code":"UNAUTHORIZED","message":"Client certificate is required"}`)), code: "client_certificate_missing_or_rejected", tokenCode: "internal_error", genuine: true},
-		{what: "ours is missing, by a page", serve: says(status("400 Bad Request", "<html><center>No required SSL certificate was sent</center></html>")), code: "client_certificate_missing_or_rejected", tokenCode: "internal_error", genuine: true},
+		{what: "ours is missing, by status", serve: says(status("511 Network Authentication Required", "")), code: "client_certificate_missing_or_rejected", genuine: true},
+		{what: "ours is missing, by 401", serve: says(status("401 Unauthorized", `{"code":"UNAUTHORIZED","message":"Client certificate is required"}`)), code: "client_certificate_missing_or_rejected", genuine: true},
+		{what: "ours is missing, by a page", serve: says(status("400 Bad Request", "<html><center>No required SSL certificate was sent</center></html>")), code: "client_certificate_missing_or_rejected", genuine: true},
 		// What it answers. It has proved who it is, and hears what is meant for it; nobody else does.
 		{what: "sends us to another host", serve: says("HTTP/1.1 307 T\r\nConnection: close\r\nLocation: " + target.url + "/\r\nContent-Length: 0\r\n\r\n"), code: "provider_refused", tokenCode: "internal_error", genuine: true},
 		{what: "sends us to a place without TLS", serve: says("HTTP/1.1 302 T\r\nConnection: close\r\nLocation: " + strings.Replace(open.url, "https", "http", 1) + "/\r\nContent-Length: 0\r\n\r\n"), code: "provider_refused", tokenCode: "internal_error", genuine: true},
