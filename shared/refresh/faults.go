@@ -38,14 +38,14 @@ func failureFault(f record.Failure, wait time.Duration) *fault.Error {
 	}
 }
 
-// unheard tells of a token endpoint that nobody has spoken with, because our side and the host's did not come to terms
-// first; the code says over what.
+// unheard tells of a token endpoint that nobody has spoken with, because our side and the host's did not come
+// together first; the code says over what.
 func unheard(f record.Failure, wait time.Duration) *fault.Error {
 	kind := fault.Unavailable
 	if f.Outcome == string(tokens.Misconfigured) {
 		kind = fault.Misconfigured
 	}
-	return fault.New(kind, f.Code, "The provider's token endpoint was not reached: there was no agreement about certificates, and the code says over which.").
+	return fault.New(kind, f.Code, "No token was had: our side and the provider's token endpoint did not come together, and the code says over what.").
 		Do("Do what belongs to the code, then try again; what the entry may read is not lost.").After(wait)
 }
 
