@@ -32,15 +32,6 @@ func (v *vault) horizon(entry string) map[string]time.Time {
 	return dates
 }
 
-// claraChange changes a project in the simulator.
-func (v *vault) claraChange(client string, change object) {
-	v.t.Helper()
-	a, err := v.try(map[string]string{"Content-Type": "application/json"}, "PATCH", v.control("clara")+"/_sim/projects/"+client, change)
-	if err != nil || a.status != 200 {
-		v.t.Fatalf("%d %s: %v", a.status, a.body, err)
-	}
-}
-
 // An entry shows when its project ends and when its certificate does; both are told of at each mark once, by the schedule
 // alone; and once one has ended, whoever reads hears which it is.
 func TestClarasDatesAreToldAndNamed(t *testing.T) {
@@ -96,7 +87,7 @@ func TestClarasDatesAreToldAndNamed(t *testing.T) {
 	mark("certificate", certificateEnd, 14)
 	ended(502, "client_misconfigured", "API project", projectEnd)
 	longer := certificateEnd.Truncate(day).Add(100 * day)
-	v.claraChange(project["clientId"].(string), object{"expires_at": longer})
+	v.clara(200, "PATCH", "projects/"+project["clientId"].(string), object{"expires_at": longer})
 	v.must(200, "PATCH", "/v1/vault-entries/"+e, object{"project_expires_at": longer.Format(time.DateOnly)})
 	if got := v.horizon(e); !got["project"].Equal(longer) {
 		t.Errorf("the horizon is %v", got)
@@ -130,11 +121,32 @@ func TestClarasRefusalIsHeardWhenSaving(t *testing.T) {
 	}
 	save("an authority that Clara does not know", stranger, 409, "client_certificate_missing_or_rejected")
 	save("a project that has ended", closed, 502, "client_misconfigured")
-	if a, err := v.try(map[string]string{"Content-Type": "application/json"}, "PUT", v.control("clara")+"/_sim/tls", object{"mode": "request"}); err != nil || a.status != 200 {
-		t.Fatalf("%d %s: %v", a.status, a.body, err)
-	}
+	v.clara(200, "PUT", "tls", object{"mode": "request"})
 	save("by a status", stranger, 409, "client_certificate_missing_or_rejected")
 	if items := v.list("/v1/vault-entries").Items; len(items) != 0 {
 		t.Errorf("%d entries are left", len(items))
+	}
+}
+
+// A token endpoint that speaks of a grant where there is none means the client. The entry stays as it is, since nobody could
+// authorize it again, and works once the endpoint takes the client.
+func TestWhatIsSaidOfClarasGrantIsSaidOfItsClient(t *testing.T) {
+	t.Parallel()
+	v := start(t, t.TempDir())
+	entry, connector, _ := v.connectedClara("cards", nil)
+	says := object{"name": "oauth_error", "error": "invalid_grant", "status": 403, "times": 1}
+	v.clara(200, "POST", "faults", says)
+	refused(t, "saving", v.do("POST", "/v1/vault-entries", claraEntry("another", object{"download": v.claraProject(object{"country": "mx", "side": "production"})})), 502, "client_misconfigured")
+	v.advance(2 * time.Hour)
+	v.clara(200, "POST", "faults", says)
+	read := "/v1/connectors/" + connector + "/cards?limit=1"
+	refused(t, "reading", v.do("GET", read, nil), 502, "client_misconfigured")
+	if e := v.shown(entry); e["status"] != "active" || e["last_failure"].(object)["code"] != "invalid_grant" {
+		t.Errorf("the entry is %v: %v", e["status"], e["last_failure"])
+	}
+	v.advance(time.Minute)
+	v.must(200, "GET", read, nil)
+	if kinds := v.events(entry); !slices.Equal(kinds, []string{"authorized", "recovered"}) {
+		t.Errorf("told is %v", kinds)
 	}
 }

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -58,6 +59,21 @@ func broken(cause error) *fault.Error {
 		return nil
 	}
 	return known
+}
+
+// ofTheClient is a POST of a client that is itself the grant. What a server says against the grant is said against the
+// client: nobody could authorize it again, and an owner can bring another.
+func ofTheClient(post func(context.Context, oauth.Client) (oauth.Tokens, error)) func(context.Context, oauth.Client) (oauth.Tokens, error) {
+	return func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
+		issued, err := post(ctx, c)
+		var failure *oauth.Failure
+		if errors.As(err, &failure) && failure.Outcome == oauth.Revoked {
+			refused := *failure
+			refused.Outcome = oauth.Misconfigured
+			err = &refused
+		}
+		return issued, err
+	}
 }
 
 // hope says what a failure leaves of the authorization.
