@@ -118,7 +118,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
 	providers := catalog.New(catalog.Options{Amazon: amazon.Endpoints{Token: provider.URL, // no function calls a consent page
 		API: map[string]string{"na": provider.URL, "eu": provider.URL, "fe": provider.URL}},
-		Sage: sage.Endpoints{Token: provider.URL + "/token", Revoke: provider.URL + "/revoke", API: provider.URL + "/v3.1"}})
+		Sage: sage.Endpoints{Token: provider.URL + "/token", Revoke: provider.URL + "/revoke", API: provider.URL + "/v3.1"}, Clara: claraStandIn(t)})
 
 	seeding := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: providers, Now: atNoon, Random: rand.Reader, Logger: logger})
 	seed(t, seeding)
@@ -225,6 +225,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 	}
 	seedCredential(t, v)
 	seedSage(t, b)
+	seedClara(t, b)
 	seedOrphan(t, b)
 	seedRequests(t, v)
 	if _, err := v.CreateConnector(ctx, record.Connector{Tenant: tenant, ID: connector, Name: "Orders for the warehouse", Entry: connected,
@@ -255,7 +256,7 @@ func seedSage(t *testing.T, b *bundle.Bundle) {
 			}
 			text, err := values.Encode()
 			must(err)
-			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id), group), text))
+			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id, values.Version), group), text))
 			entry.Secrets[group] = record.StoredSecret{Version: values.Version, Fields: fields}
 		}
 		_, err := v.CreateEntry(ctx, entry, nil)

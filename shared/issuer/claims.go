@@ -93,26 +93,27 @@ func (c claims) text(name string) (string, bool) {
 	return *value, true
 }
 
-// texts reads a claim that is a string or a list of strings. Scopes are words in one string (RFC 8693, 4.2).
-func (c claims) texts(name string) ([]string, bool) {
+// texts reads a claim that is a string or a list of strings; nil for anything else. Scopes are words in one string (RFC
+// 8693, 4.2).
+func (c claims) texts(name string) []string {
 	if one, ok := c.text(name); ok {
 		if name == "scope" || name == "scp" {
-			return strings.Fields(one), true
+			return strings.Fields(one)
 		}
-		return []string{one}, true
+		return []string{one}
 	}
 	var values []*string
 	if json.Unmarshal(c.find(name), &values) != nil {
-		return nil, false
+		return nil
 	}
 	out := make([]string, 0, len(values))
 	for _, value := range values {
 		if value == nil {
-			return nil, false
+			return nil
 		}
 		out = append(out, *value)
 	}
-	return out, true
+	return out
 }
 
 func (c claims) number(name string) (float64, bool) {

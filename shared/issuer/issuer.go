@@ -131,7 +131,7 @@ func (v *Verifier) inOrder(name string, c claims) bool {
 	now := float64(v.now().UnixMilli()) / 1000
 	ahead := now + skew.Seconds()
 	said, _ := c.text("iss")
-	audience, _ := c.texts("aud")
+	audience := c.texts("aud")
 	expires, hasExpires := c.number("exp")
 	issued, hasIssued := c.number("iat")
 	from, hasFrom := c.number("nbf")
@@ -175,7 +175,7 @@ func subjectID(name, subject string) string {
 
 // role is the mightiest of those that the claims are mapped to.
 func (v *Verifier) role(c claims) (record.Role, bool) {
-	values, _ := c.texts(v.config.RoleClaim)
+	values := c.texts(v.config.RoleClaim)
 	for _, role := range access.Roles() {
 		if slices.ContainsFunc(values, func(value string) bool { return v.config.Roles[value] == role }) {
 			return role, true
@@ -192,7 +192,7 @@ func (v *Verifier) personal(c claims) bool {
 	case v.config.PersonalDataValue == "":
 		return string(c.find(v.config.PersonalDataClaim)) == "true"
 	default:
-		values, _ := c.texts(v.config.PersonalDataClaim)
+		values := c.texts(v.config.PersonalDataClaim)
 		return slices.Contains(values, v.config.PersonalDataValue)
 	}
 }
@@ -200,7 +200,7 @@ func (v *Verifier) personal(c claims) bool {
 // connectors are the only ones that a reader may read; nil for "*", which is all. A claim that is missing, empty or not
 // understood lets the reader not in: it must never come to mean all.
 func (v *Verifier) connectors(c claims) ([]string, bool) {
-	values, _ := c.texts(v.config.ConnectorsClaim)
+	values := c.texts(v.config.ConnectorsClaim)
 	if len(values) == 1 && values[0] == "*" {
 		return nil, true
 	}

@@ -50,6 +50,10 @@ func Table() []Route {
 		{Method: "POST", Path: "/v1/vault-entries/{id}/refresh", Function: Admin, Right: access.Refresh},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/validate", Function: Validate, Right: access.Validate},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/check", Function: Read, Right: access.Check},
+		{Method: "GET", Path: "/v1/vault-entries/{id}/credentials", Function: Admin, Right: access.SeeEntries},
+		{Method: "POST", Path: "/v1/vault-entries/{id}/credentials", Function: Admin, Right: access.ChangeEntries},
+		{Method: "DELETE", Path: "/v1/vault-entries/{id}/credentials/{number}", Function: Admin, Right: access.ChangeEntries},
+		{Method: "POST", Path: "/v1/vault-entries/{id}/credentials/{number}/promote", Function: Admin, Right: access.ChangeEntries},
 
 		{Method: "POST", Path: "/v1/connectors", Function: Admin, Right: access.CreateConnectors},
 		{Method: "GET", Path: "/v1/connectors", Function: Admin, Right: access.SeeConnectors},
