@@ -23,8 +23,8 @@ const (
 	SeeProviders     Right = "providers.read"
 	SeeApps          Right = "provider-apps.read"
 	RegisterApps     Right = "provider-apps.write"
-	SeeEntries       Right = "vault-entries.read" // one that is named
-	ListEntries      Right = "vault-entries.list"
+	SeeEntries       Right = "vault-entries.read"
+	SeeEntry         Right = "vault-entry.read" // one that is named
 	CreateEntries    Right = "vault-entries.create"
 	ChangeEntries    Right = "vault-entries.write"
 	DeleteEntries    Right = "vault-entries.delete"
@@ -54,7 +54,7 @@ const (
 var roles = map[record.Role][]Right{
 	record.Owner:    {RegisterApps, SeeKeys, ManageKeys, GuardedEntries, AdoptTokens},
 	record.Admin:    {SeeApps, CreateEntries, ChangeEntries, DeleteEntries, CreateConnectors, ChangeConnectors, SeeTokens, ManageTokens},
-	record.Operator: {SeeEntries, ListEntries, Authorize, Validate, Refresh, Check, AskForData, SeeEvents},
+	record.Operator: {SeeEntries, SeeEntry, Authorize, Validate, Refresh, Check, AskForData, SeeEvents},
 	record.Reader:   {SeeProviders, SeeConnectors, ReadData},
 }
 
@@ -67,7 +67,7 @@ var ladder = []record.Role{record.Owner, record.Admin, record.Operator, record.R
 // What the holder of a connector token may is meant of what the token names: its providers, and the entries that were made
 // with it. The use cases keep to that; who gave the token is who says what it names.
 var apart = map[record.Role][]Right{
-	record.TokenHolder: {SeeProviders, CreateEntries, SeeEntries, Authorize, Validate, DeleteEntries, CreateConnectors},
+	record.TokenHolder: {SeeProviders, CreateEntries, SeeEntry, Authorize, Validate, DeleteEntries, CreateConnectors},
 }
 
 // Roles are the roles that a key or an issuer's token can have, the mightiest first.

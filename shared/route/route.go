@@ -42,8 +42,8 @@ func Table() []Route {
 		{Method: "PUT", Path: "/v1/provider-apps/{provider}", Function: Admin, Right: access.RegisterApps},
 
 		{Method: "POST", Path: "/v1/vault-entries", Function: Admin, Right: access.CreateEntries},
-		{Method: "GET", Path: "/v1/vault-entries", Function: Admin, Right: access.ListEntries},
-		{Method: "GET", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.SeeEntries},
+		{Method: "GET", Path: "/v1/vault-entries", Function: Admin, Right: access.SeeEntries},
+		{Method: "GET", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.SeeEntry},
 		{Method: "PATCH", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.ChangeEntries},
 		{Method: "DELETE", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.DeleteEntries},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/authorize", Function: Admin, Right: access.Authorize},
