@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -16,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -89,7 +91,12 @@ func newBench(t *testing.T, change ...func(*issuer.Config)) *bench {
 		c(&config)
 	}
 	var err error
-	if b.verifier, err = issuer.New(config, server.Client(), b.Now); err != nil {
+	// Every address leads to this server, so that one that must not be asked is refused for what it is.
+	everywhere := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+	}}
+	t.Cleanup(everywhere.CloseIdleConnections)
+	if b.verifier, err = issuer.New(config, &http.Client{Transport: everywhere}, b.Now); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -262,14 +269,15 @@ func TestATokenThatIsNotInOrderLetsNobodyIn(t *testing.T) {
 		"something after it":      raw(`{"alg":"RS256","kid":"r"}`, text+`{}`, rs256),
 		"claims that are a list":  raw(`{"alg":"RS256","kid":"r"}`, `[1]`, rs256),
 		"claims that are null":    raw(`{"alg":"RS256","kid":"r"}`, `null`, rs256),
-		"an audience by case":     b.token(map[string]any{"aud": "other", "AUD": audience}),
-		"an issuer by case":       b.token(map[string]any{"iss": "other", "ISS": b.url}),
-		"an end by case":          b.token(map[string]any{"exp": nil, "EXP": now + 300}),
-		"an issue by case":        b.token(map[string]any{"iat": nil, "IAT": now}),
-		"a JSON serialization":    `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
-		"a space":                 good + " ",
-		"two tokens":              good + " " + good,
-		"oversized":               b.token(map[string]any{"x": strings.Repeat("y", 8<<10)}),
+		"an audience by case": raw(`{"alg":"RS256","kid":"r"}`,
+			strings.TrimSuffix(strings.Replace(text, `"aud":"`+audience, `"aud":"other`, 1), "}")+`,"AUD":"`+audience+`"}`, rs256),
+		"an issuer by case":    b.token(map[string]any{"iss": "other", "ISS": b.url}),
+		"an end by case":       b.token(map[string]any{"exp": nil, "EXP": now + 300}),
+		"an issue by case":     b.token(map[string]any{"iat": nil, "IAT": now}),
+		"a JSON serialization": `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
+		"a space":              good + " ",
+		"two tokens":           good + " " + good,
+		"oversized":            b.token(map[string]any{"x": strings.Repeat("y", 8<<10)}),
 	} {
 		if p, ok := b.ask(token); ok {
 			t.Errorf("%s: %+v is let in", name, p)
@@ -421,7 +429,7 @@ func TestAnIssuerThatIsNotInOrder(t *testing.T) {
 		},
 		"keys without TLS elsewhere": func(b *bench, w http.ResponseWriter, r *http.Request) bool {
 			if is(r, wellKnown) {
-				discovery(b, w, "http://keys.example.com/")
+				discovery(b, w, "http://keys.example.com/keys")
 			}
 			return is(r, wellKnown)
 		},
