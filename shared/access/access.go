@@ -37,6 +37,7 @@ const (
 	ChangeConnectors Right = "connectors.write" // deleting too
 	ReadData         Right = "data.read"
 	AskForData       Right = "data.create" // a report, which the provider makes because it was asked
+	Preflight        Right = "preflight"
 	SeeEvents        Right = "events.read"
 	SeeKeys          Right = "keys.read"
 	ManageKeys       Right = "keys.write"
@@ -54,7 +55,7 @@ const (
 var roles = map[record.Role][]Right{
 	record.Owner:    {RegisterApps, SeeKeys, ManageKeys, GuardedEntries, AdoptTokens},
 	record.Admin:    {SeeApps, CreateEntries, ChangeEntries, DeleteEntries, CreateConnectors, ChangeConnectors, SeeTokens, ManageTokens},
-	record.Operator: {SeeEntries, SeeEntry, Authorize, Validate, Refresh, Check, AskForData, SeeEvents},
+	record.Operator: {SeeEntries, SeeEntry, Authorize, Validate, Refresh, Check, AskForData, Preflight, SeeEvents},
 	record.Reader:   {SeeProviders, SeeConnectors, ReadData},
 }
 
@@ -67,7 +68,7 @@ var ladder = []record.Role{record.Owner, record.Admin, record.Operator, record.R
 // What the holder of a connector token may is meant of what the token names: its providers, and the entries that were made
 // with it. The use cases keep to that; who gave the token is who says what it names.
 var apart = map[record.Role][]Right{
-	record.TokenHolder: {SeeProviders, CreateEntries, SeeEntry, Authorize, Validate, DeleteEntries, CreateConnectors},
+	record.TokenHolder: {SeeProviders, Preflight, CreateEntries, SeeEntry, Authorize, Validate, DeleteEntries, CreateConnectors},
 }
 
 // Roles are the roles that a key or an issuer's token can have, the mightiest first.

@@ -28,6 +28,7 @@ var who = map[access.Right]string{
 	access.ChangeConnectors: "OA",
 	access.ReadData:         "OAPR",
 	access.AskForData:       "OAP",
+	access.Preflight:        "OAPC",
 	access.SeeEvents:        "OAP",
 	access.SeeKeys:          "O",
 	access.ManageKeys:       "O",

@@ -166,11 +166,28 @@ func mayMake(p record.Principal, token *holding, d *provider.Descriptor) error {
 		return mayTouch(p, d)
 	case !token.names(d):
 		return beyond("provider", "This connector token is for other providers than "+d.Name+".", strings.Join(token.Providers, " or "))
-	case token.UsesLeft < 1: // asked again where it counts, in the transaction
-		return vault.ConnectorTokenUsedUp()
 	default:
 		return nil
 	}
+}
+
+// mayConnect refuses who may not connect an account of a provider now.
+func mayConnect(p record.Principal, token *holding, d *provider.Descriptor) error {
+	if err := access.Need(p, access.CreateConnectors); err != nil {
+		return err
+	}
+	if err := mayMake(p, token, d); err != nil {
+		return err
+	}
+	return token.exhausted()
+}
+
+// exhausted refuses a token without a use. It is asked again where it counts, in the transaction.
+func (h *holding) exhausted() error {
+	if h == nil || h.UsesLeft > 0 {
+		return nil
+	}
+	return vault.ConnectorTokenUsedUp()
 }
 
 // complete adds to a request what its token says anyway.

@@ -51,6 +51,9 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 	if err != nil {
 		return entry, err
 	}
+	if err := token.exhausted(); err != nil {
+		return entry, err
+	}
 	// The secrets are stored before the record that names their versions; what no record names is removed as an orphan.
 	if err := s.putSecrets(ctx, entry, secrets); err != nil {
 		return entry, err
@@ -111,6 +114,9 @@ func (s *Service) newEntry(p record.Principal, token *holding, in Fields) (recor
 	}
 	d := adapter.Descriptor()
 	if err := mayMake(p, token, d); err != nil {
+		return record.Entry{}, nil, err
+	}
+	if err := s.licensed(d); err != nil {
 		return record.Entry{}, nil, err
 	}
 	in = token.complete(in)

@@ -71,6 +71,8 @@ func Table() []Route {
 		{Method: "GET", Path: "/v1/connector-tokens/{id}", Function: Admin, Right: access.SeeTokens},
 		{Method: "DELETE", Path: "/v1/connector-tokens/{id}", Function: Admin, Right: access.ManageTokens},
 
+		{Method: "POST", Path: "/v1/preflight", Function: Admin, Right: access.Preflight},
+
 		{Method: "GET", Path: "/v1/events", Function: Admin, Right: access.SeeEvents},
 
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}", Function: Read, Right: access.ReadData},

@@ -113,6 +113,7 @@ var callers = map[string]string{
 	"GET /v1/connector-tokens":                                 "OA",
 	"GET /v1/connector-tokens/{id}":                            "OA",
 	"DELETE /v1/connector-tokens/{id}":                         "OA",
+	"POST /v1/preflight":                                       "OAPC",
 	"GET /v1/events":                                           "OAP",
 	"GET /v1/connectors/{id}/{resource}":                       "OAPR",
 	"POST /v1/connectors/{id}/{resource}":                      "OAP",
