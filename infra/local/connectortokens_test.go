@@ -53,6 +53,12 @@ func TestAnAccountIsConnectedByATokenAlone(t *testing.T) {
 	if p := v.mustAs(token, 200, "GET", "/v1/providers/amazon", nil).json(t); p["redirect_uri"] == "" || len(p["fields"].([]any)) == 0 {
 		t.Errorf("the provider is %v", p)
 	}
+	ready := v.mustAs(token, 200, "POST", "/v1/preflight", object{"provider": "amazon", "alias": "shop", "region": "na"})
+	for _, check := range ready.json(t)["checks"].([]any) {
+		if c := check.(object); c["passed"] != true && c["check"] != "callback_registered" { // nobody has said so
+			t.Errorf("%v is missing", c)
+		}
+	}
 	for _, mode := range []string{"result_url", "browser"} {
 		made := v.mustAs(token, 201, "POST", "/v1/vault-entries", object{"provider": "amazon", "alias": "shop by " + mode, "region": "na"})
 		if made.text(t, "environment") != "test" || made.text(t, "connector_token") != id || made.text(t, "status") != "pending" {
@@ -173,6 +179,7 @@ func TestATokenBeyondItsPowers(t *testing.T) {
 		"DELETE /v1/vault-entries/{id}":         {nil, 404},
 		"POST /v1/vault-entries/{id}/authorize": {object{"mode": "browser"}, 404},
 		"POST /v1/vault-entries/{id}/validate":  {object{"result_url": v.url + "/oauth/amazon/callback?state=x"}, 404},
+		"POST /v1/preflight":                    {object{"provider": "sage"}, 403},
 		"POST /v1/connectors":                   {object{"name": "x", "vault_entry": entry}, 404},
 	}
 	refused := 0

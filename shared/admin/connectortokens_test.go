@@ -306,3 +306,41 @@ func TestATokenThatEnded(t *testing.T) {
 	}
 	b.Fault(b.Admin.RevokeConnectorToken(b.Context(), b.Owner, "ct_0000000000000000"), fault.NotFound, "not_found")
 }
+
+// Preflight says to whom a token lacks, and to a holder that theirs has no use left. Of other providers it says nothing.
+func TestPreflightLooksAtTheToken(t *testing.T) {
+	b := newBench(t)
+	token, p := b.holder(b.Owner, func(i *admin.ConnectorTokenInput) { i.Uses = ptr(int64(1)) })
+	look := func(p record.Principal) *fault.Error {
+		b.Helper()
+		checks, err := b.Admin.Preflight(b.Context(), p, entry("environment", nil))
+		b.OK(err)
+		var found *fault.Error
+		for _, c := range checks {
+			if c.Passed != (c.Fault == nil) {
+				t.Errorf("%+v", c)
+			}
+			if c.Name == admin.CheckToken {
+				found = c.Fault
+			}
+			if c.Name == admin.CheckFields && p.Role == record.TokenHolder && !c.Passed {
+				t.Errorf("a holder lacks %+v", c.Fault)
+			}
+		}
+		return found
+	}
+	operator := record.Principal{Tenant: bundletest.Tenant, ID: "key_0000000000000009", Role: record.Operator}
+	b.Fault(look(operator), fault.Forbidden, "forbidden")
+	if f := look(b.Owner); f != nil {
+		t.Errorf("an owner lacks %+v", f)
+	}
+	if f := look(p); f != nil {
+		t.Errorf("a holder lacks %+v", f)
+	}
+	b.left(token, 1) // looking takes none
+	_, err := b.Admin.CreateEntry(b.Context(), p, "", entry("alias", "other"))
+	b.OK(err)
+	b.Fault(look(p), fault.Conflict, "connector_token_used_up")
+	_, err = b.Admin.Preflight(b.Context(), p, entry("provider", bundletest.BareName))
+	b.Fault(err, fault.Forbidden, "connector_token_scope")
+}
