@@ -21,6 +21,7 @@ import (
 const (
 	MaxTokenUses  = 1000
 	MaxTokenHours = 90 * 24
+	maxTokenLabel = 64 // it stands in a sentence of the start page
 )
 
 // ConnectorTokenInput is what a request says of a new connector token.
@@ -56,7 +57,7 @@ func (s *Service) CreateConnectorToken(ctx context.Context, p record.Principal, 
 
 func (s *Service) checkConnectorToken(p record.Principal, token *record.ConnectorToken, in ConnectorTokenInput) error {
 	if token.Label != "" {
-		if err := label("label", token.Label, maxLabel); err != nil {
+		if err := label("label", token.Label, maxTokenLabel); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"connectorvault/shared/ident"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -66,7 +67,7 @@ func TestEachFieldOfAConnectorTokenIsChecked(t *testing.T) {
 		"an environment with #":     {func(i *in) { i.Environment = "a#b" }, "environment"},
 		"another side":              {func(i *in) { i.APIEnvironment = "both" }, "api_environment"},
 		"a label of two lines":      {func(i *in) { i.Label = "a\nb" }, "label"},
-		"a long label":              {func(i *in) { i.Label = strings.Repeat("x", 129) }, "label"},
+		"a long label":              {func(i *in) { i.Label = strings.Repeat("x", 65) }, "label"},
 		"no uses":                   {func(i *in) { i.Uses = nil }, "uses"},
 		"zero uses":                 {func(i *in) { i.Uses = ptr(int64(0)) }, "uses"},
 		"fewer uses than none":      {func(i *in) { i.Uses = ptr(int64(-1)) }, "uses"},
@@ -343,4 +344,42 @@ func TestPreflightLooksAtTheToken(t *testing.T) {
 	b.Fault(look(p), fault.Conflict, "connector_token_used_up")
 	_, err = b.Admin.Preflight(b.Context(), p, entry("provider", bundletest.BareName))
 	b.Fault(err, fault.Forbidden, "connector_token_scope")
+}
+
+// Where the last use goes to somebody else, or the token is revoked, while an entry is on its way, its secrets go too.
+func TestAUseThatIsLostOnTheWayLeavesNoSecret(t *testing.T) {
+	b := ownBench(t)
+	for code, meanwhile := range map[string]func(record.ConnectorToken, record.Principal){
+		"connector_token_ended": func(token record.ConnectorToken, _ record.Principal) {
+			b.OK(b.Vault.RevokeConnectorToken(b.Context(), token))
+		},
+		"connector_token_used_up": func(_ record.ConnectorToken, p record.Principal) {
+			_, err := b.Admin.CreateEntry(b.Context(), p, "", own("alias", "the last"))
+			b.OK(err)
+		},
+	} {
+		token, p := b.holder(b.Owner, func(i *admin.ConnectorTokenInput) { i.Uses = ptr(int64(1)) })
+		secrets := func() int {
+			names, _, err := b.Secrets.ListSecrets(b.Context(), bundletest.Tenant+"/entry/", "")
+			b.OK(err)
+			return len(names)
+		}
+		before, way, done := secrets(), 0, false
+		b.Store.Fail(func(op string, table store.Table) bool {
+			if op == "apply" && !done {
+				done = true
+				if way = secrets() - before; way == 0 {
+					t.Error("no secrets are on their way")
+				}
+				meanwhile(token, p)
+				before = secrets() - way
+			}
+			return false
+		})
+		_, err := b.Admin.CreateEntry(b.Context(), p, "", own("alias", code))
+		b.Store.Fail(nil)
+		if fault.CodeOf(err) != code || !done || secrets() != before {
+			t.Errorf("%s: %v, and %d secrets instead of %d", code, err, secrets(), before)
+		}
+	}
 }
