@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -98,10 +99,12 @@ func TestAConnectorTokenIsWhatWasAsked(t *testing.T) {
 		i.Providers, i.Label, i.APIEnvironment = []string{bundletest.Name, bundletest.BareName, bundletest.Name}, "for the Smiths", "sandbox"
 		i.Uses, i.ExpiresInHours, i.ExpiresAt = ptr(int64(admin.MaxTokenUses)), nil, ptr("2026-08-18T14:00:00+02:00")
 	})
-	token, text, err := b.Admin.CreateConnectorToken(b.Context(), b.Clerk, "k", in)
+	giver := b.Clerk
+	giver.Role = record.Admin
+	token, text, err := b.Admin.CreateConnectorToken(b.Context(), giver, "k", in)
 	b.OK(err)
 	if !slices.Equal(token.Providers, []string{bundletest.Name, bundletest.BareName}) || token.Label != "for the Smiths" || token.Uses != 1000 || token.UsesLeft != 1000 ||
-		token.Environment != "production" || token.APIEnvironment != record.Sandbox || token.CreatedBy != b.Clerk.ID || !token.Expires.Equal(b.Clock.Now().Add(90*24*time.Hour)) {
+		token.Environment != "production" || token.APIEnvironment != record.Sandbox || token.CreatedBy != b.Clerk.ID || token.CreatorRole != record.Admin || !token.Expires.Equal(b.Clock.Now().Add(90*24*time.Hour)) {
 		t.Errorf("it is %+v", token)
 	}
 	shown := text.Reveal()
@@ -381,5 +384,44 @@ func TestAUseThatIsLostOnTheWayLeavesNoSecret(t *testing.T) {
 		if fault.CodeOf(err) != code || !done || secrets() != before {
 			t.Errorf("%s: %v, and %d secrets instead of %d", code, err, secrets(), before)
 		}
+		// Once that is known, nothing is written any more.
+		b.Store.Fail(func(op string, _ store.Table) bool {
+			if op == "apply" {
+				t.Errorf("%s: something is written", code)
+			}
+			return false
+		})
+		b.Secrets.Before(func(op, _ string) error { t.Errorf("%s: a secret: %s", code, op); return nil })
+		_, err = b.Admin.CreateEntry(b.Context(), p, "", own("alias", code))
+		b.Store.Fail(nil)
+		b.Secrets.Before(nil)
+		if fault.CodeOf(err) != code {
+			t.Errorf("it is %v", err)
+		}
+	}
+}
+
+// Of two tries of one request at once, the one that finds the last use taken finds by whom, wherever the other overtook it.
+func TestTwoTriesOfTheLastUse(t *testing.T) {
+	b := newBench(t)
+	for at := range 4 {
+		token, p := b.holder(b.Owner, func(i *admin.ConnectorTokenInput) { i.Uses = ptr(int64(1)) })
+		alias := fmt.Sprint("shop ", at)
+		var first record.Entry
+		reads := 0
+		b.Store.AfterGet(func(store.Table, store.Key) {
+			if reads++; reads != at+1 {
+				return
+			}
+			var err error
+			first, err = b.Admin.CreateEntry(b.Context(), p, "k", entry("alias", alias))
+			b.OK(err)
+		})
+		second, err := b.Admin.CreateEntry(b.Context(), p, "k", entry("alias", alias))
+		b.Store.AfterGet(nil)
+		if err != nil || second.ID == "" || first.ID != "" && second.ID != first.ID {
+			t.Errorf("after %d reads: %q and %q: %v", at+1, first.ID, second.ID, err)
+		}
+		b.left(token, 0)
 	}
 }

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"fmt"
+	"hash/crc32"
 	"strings"
 	"testing"
 	"time"
@@ -99,12 +100,21 @@ func TestForeignConnectorTokensAreRefused(t *testing.T) {
 		r.wantHolder(secret.New(bad), false)
 		r.wantPrincipal(secret.New(bad), false)
 	}
-	r.wantPrincipal(text, false) // a token is no key
+	// One whose checksum is right for another secret; the same of a key.
+	r.wantHolder(secret.New(otherSecret(good)), false)
 	_, key, err := r.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner})
 	r.ok(err)
-	r.wantHolder(key, false) // and a key no token
+	r.wantPrincipal(secret.New(otherSecret(key.Reveal())), false)
+	r.wantPrincipal(text, false) // a token is no key
+	r.wantHolder(key, false)     // and a key no token
 	_, stranger := newRig(t, plain).connectorToken(nil)
 	r.wantHolder(stranger, false)
+}
+
+// otherSecret is a text with another secret part, and the checksum that belongs to it.
+func otherSecret(text string) string {
+	body := text[:36] + strings.Repeat("A", 43)
+	return body + fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(body)))
 }
 
 // An entry whose token has no record any more can be removed.
