@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -126,7 +127,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 
 	parts := func(folder string) bundle.Parts {
 		g := &guard{under: items, function: deployed[folder], used: used}
-		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, Now: now, Random: rand.Reader, Logger: logger}
+		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, HTTP: &http.Client{Transport: loopback{}}, Now: now, Random: rand.Reader, Logger: logger}
 		if g.function.Environment["CV_PUBLIC_URL"] != "" {
 			p.PublicURL = publicURL
 		}
@@ -142,6 +143,17 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 	}
 	w.assemble(parts, logger, now)
 	return w
+}
+
+// loopback is a network without anybody outside this machine.
+type loopback struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (loopback) RoundTrip(r *http.Request) (*http.Response, error) {
+	if ip := net.ParseIP(r.URL.Hostname()); ip == nil || !ip.IsLoopback() {
+		return nil, errors.New("nobody answers there")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // assemble makes the functions as their mains do.

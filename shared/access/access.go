@@ -33,6 +33,7 @@ const (
 	SeeConnectors    Right = "connectors.read"
 	CreateConnectors Right = "connectors.create"
 	ChangeConnectors Right = "connectors.write" // deleting too
+	Preflight        Right = "preflight"        // asking what is missing before an account can be connected
 	ReadData         Right = "data.read"
 	AskForData       Right = "data.create" // a report, which the provider makes because it was asked
 	SeeEvents        Right = "events.read"
@@ -50,7 +51,7 @@ const (
 var roles = map[record.Role][]Right{
 	record.Owner:    {RegisterApps, SeeKeys, ManageKeys, GuardedEntries, AdoptTokens},
 	record.Admin:    {SeeApps, CreateEntries, ChangeEntries, CreateConnectors, ChangeConnectors},
-	record.Operator: {SeeEntries, Authorize, Validate, Refresh, Check, AskForData, SeeEvents},
+	record.Operator: {SeeEntries, Authorize, Validate, Refresh, Check, Preflight, AskForData, SeeEvents},
 	record.Reader:   {SeeProviders, SeeConnectors, ReadData},
 }
 

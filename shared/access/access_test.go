@@ -24,6 +24,7 @@ var who = map[access.Right]string{
 	access.SeeConnectors:    "OAPR",
 	access.CreateConnectors: "OA",
 	access.ChangeConnectors: "OA",
+	access.Preflight:        "OAP",
 	access.ReadData:         "OAPR",
 	access.AskForData:       "OAP",
 	access.SeeEvents:        "OAP",

@@ -108,6 +108,9 @@ func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretV
 	if err := mayTouch(p, d); err != nil {
 		return record.Entry{}, nil, err
 	}
+	if err := s.licensed(d); err != nil {
+		return record.Entry{}, nil, err
+	}
 	if in, err = imported(adapter, in); err != nil {
 		return record.Entry{}, nil, err
 	}

@@ -66,6 +66,8 @@ func Table() []Route {
 		{Method: "GET", Path: "/v1/keys/{id}", Function: Admin, Right: access.SeeKeys},
 		{Method: "DELETE", Path: "/v1/keys/{id}", Function: Admin, Right: access.ManageKeys},
 
+		{Method: "POST", Path: "/v1/preflight", Function: Admin, Right: access.Preflight},
+
 		{Method: "GET", Path: "/v1/events", Function: Admin, Right: access.SeeEvents},
 
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}", Function: Read, Right: access.ReadData},

@@ -105,6 +105,7 @@ var callers = map[string]string{
 	"GET /v1/connectors/{id}":                                  "OAPR",
 	"PATCH /v1/connectors/{id}":                                "OA",
 	"DELETE /v1/connectors/{id}":                               "OA",
+	"POST /v1/preflight":                                       "OAP",
 	"POST /v1/keys":                                            "O",
 	"GET /v1/keys":                                             "O",
 	"GET /v1/keys/{id}":                                        "O",

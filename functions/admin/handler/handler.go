@@ -66,6 +66,7 @@ func New(cfg Config) *Handler {
 		"GET /v1/keys":                                             h.listKeys,
 		"GET /v1/keys/{id}":                                        h.getKey,
 		"DELETE /v1/keys/{id}":                                     h.revokeKey,
+		"POST /v1/preflight":                                       h.preflight,
 		"GET /v1/events":                                           h.listEvents,
 	}}
 	return h
@@ -97,7 +98,9 @@ func (h *Handler) showProvider(adapter provider.Adapter) api.Provider {
 	if _, ok := adapter.(provider.Storefront); ok {
 		login = authorize.LoginURI(h.PublicURL, d.Name)
 	}
-	return api.ProviderOf(d, authorize.RedirectURI(h.PublicURL, d.Name), login)
+	out := api.ProviderOf(d, authorize.RedirectURI(h.PublicURL, d.Name), login)
+	out.Enabled = h.Admin.Enabled == nil || h.Admin.Enabled(d.Name)
+	return out
 }
 
 func (h *Handler) listApps(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
