@@ -162,6 +162,8 @@ func TestClaraIsConnectedLaterByWhoeverReads(t *testing.T) {
 		t.Fatalf("it is %v", e["status"])
 	}
 	connector := v.must(201, "POST", "/v1/connectors", object{"name": "later", "vault_entry": e["id"]}).text(t, "id")
+	v.clara(200, "POST", "faults", object{"name": "error_503", "endpoint": "token", "times": 1})
+	refused(t, "while Clara cannot answer", v.do("GET", "/v1/connectors/"+connector+"/cards?limit=1", nil), 503, "provider_unavailable")
 	v.must(200, "GET", "/v1/connectors/"+connector+"/cards?limit=1", nil)
 	if now := v.shown(e["id"].(string)); now["status"] != "active" || now["account"] == nil {
 		t.Errorf("it is %v", now)
