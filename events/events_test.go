@@ -63,6 +63,7 @@ var samples = map[string]want{
 	"admin/update-connector.json":                       {200, "name", "Orders for the new warehouse"},
 	"admin/delete-connector.json":                       {204, "", ""},
 	"admin/list-events.json":                            {200, "items.0.kind", "expiring"},
+	"admin/preflight.json":                              {200, "ready", "false"}, // nobody answers at the example's host
 	"admin/create-clara-vault-entry.json":               {201, "status", "active"},
 	"admin/create-clara-vault-entry-from-download.json": {201, "account.reads.#(resource==\"transactions\").allowed", "true"},
 	"admin/list-credentials.json":                       {200, "items.#", "2"},
