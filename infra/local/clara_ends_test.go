@@ -150,3 +150,22 @@ func TestWhatIsSaidOfClarasGrantIsSaidOfItsClient(t *testing.T) {
 		t.Errorf("told is %v", kinds)
 	}
 }
+
+// An entry that was saved while Clara could not answer is pending, and connected by whoever reads it.
+func TestClaraIsConnectedLaterByWhoeverReads(t *testing.T) {
+	t.Parallel()
+	v := start(t, t.TempDir())
+	v.clara(200, "POST", "faults", object{"name": "error_503", "endpoint": "token", "times": 1})
+	project := v.claraProject(object{"country": "mx", "side": "production"})
+	e := v.must(201, "POST", "/v1/vault-entries", claraEntry("later", object{"download": project})).json(t)
+	if e["status"] != "pending" {
+		t.Fatalf("it is %v", e["status"])
+	}
+	connector := v.must(201, "POST", "/v1/connectors", object{"name": "later", "vault_entry": e["id"]}).text(t, "id")
+	v.clara(200, "POST", "faults", object{"name": "error_503", "endpoint": "token", "times": 1})
+	refused(t, "while Clara cannot answer", v.do("GET", "/v1/connectors/"+connector+"/cards?limit=1", nil), 503, "provider_unavailable")
+	v.must(200, "GET", "/v1/connectors/"+connector+"/cards?limit=1", nil)
+	if now := v.shown(e["id"].(string)); now["status"] != "active" || now["account"] == nil {
+		t.Errorf("it is %v", now)
+	}
+}

@@ -35,9 +35,9 @@ const (
 	SeeConnectors    Right = "connectors.read"
 	CreateConnectors Right = "connectors.create"
 	ChangeConnectors Right = "connectors.write" // deleting too
+	Preflight        Right = "preflight"        // asking what is missing before an account can be connected
 	ReadData         Right = "data.read"
 	AskForData       Right = "data.create" // a report, which the provider makes because it was asked
-	Preflight        Right = "preflight"
 	SeeEvents        Right = "events.read"
 	SeeKeys          Right = "keys.read"
 	ManageKeys       Right = "keys.write"
@@ -55,7 +55,7 @@ const (
 var roles = map[record.Role][]Right{
 	record.Owner:    {RegisterApps, SeeKeys, ManageKeys, GuardedEntries, AdoptTokens},
 	record.Admin:    {SeeApps, CreateEntries, ChangeEntries, DeleteEntries, CreateConnectors, ChangeConnectors, SeeTokens, ManageTokens},
-	record.Operator: {SeeEntries, SeeEntry, Authorize, Validate, Refresh, Check, AskForData, Preflight, SeeEvents},
+	record.Operator: {SeeEntries, SeeEntry, Authorize, Validate, Refresh, Check, Preflight, AskForData, SeeEvents},
 	record.Reader:   {SeeProviders, SeeConnectors, ReadData},
 }
 
