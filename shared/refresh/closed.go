@@ -13,9 +13,6 @@ import (
 // any more. What is still done for it takes away: its entries are forgotten, and providers are told for as long as there
 // is a keyring to open what they are told with. Answers that were bought before and come back from rescue are stored
 // where their entry is still there, to be forgotten with it, and dropped where it is not.
-//
-// A record that cannot be read keeps nobody from a token: what must not happen after a deletion cannot, since nothing
-// seals or opens without the keyring.
 func (s *Service) ended(ctx context.Context, call tokens.Call) (answer tokens.Answer, ended bool, err error) {
 	switch call.Op {
 	case tokens.Forget, tokens.Rescue:
@@ -26,8 +23,7 @@ func (s *Service) ended(ctx context.Context, call tokens.Call) (answer tokens.An
 	case errors.Is(err, store.ErrNotFound), err == nil && !tenant.Closed():
 		return answer, false, nil
 	case err != nil:
-		s.Logger.WarnContext(ctx, "whether a tenant is being deleted is not known", "tenant", call.Tenant, "error", err.Error())
-		return answer, false, nil
+		return answer, true, err
 	case call.Op == tokens.Revoke && tenant.DestroyedAt.IsZero():
 		return answer, false, nil
 	case call.Op == tokens.Revoke:

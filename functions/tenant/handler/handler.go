@@ -67,11 +67,12 @@ func (h *Handler) Handle(ctx context.Context, payload json.RawMessage) (any, err
 	if err == nil {
 		return answer, nil
 	}
-	h.logger.WarnContext(ctx, "an operation on tenants was not carried out", "operation", in.Operation, "error", err.Error())
 	// Nobody reads what the schedule is answered.
 	if fault.KindOf(err) == fault.Internal || in.Operation == "finish" {
+		h.logger.ErrorContext(ctx, "an operation on tenants failed", "operation", in.Operation, "error", err.Error())
 		return nil, errors.New("something failed on our side; the function's log says what")
 	}
+	h.logger.InfoContext(ctx, "an operation on tenants was refused", "operation", in.Operation, "error", err.Error())
 	return Refusal{fault.As(err)}, nil
 }
 
