@@ -664,3 +664,23 @@ func TestNothingIsRefreshedForAClosedTenant(t *testing.T) {
 		t.Errorf("a late revocation: %+v %v", answer, err)
 	}
 }
+
+// What one tenant sealed opens for no other, even under the same key: the tenant is part of what the seal binds.
+func TestASealedValueOpensForItsTenantAlone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	entry := b.fill(1)[0]
+	c, _, err := b.Vault.Credential(b.Context(), bundletest.Tenant, entry.ID)
+	b.OK(err)
+	ring, err := b.Secrets.GetSecret(b.Context(), keyring.Name(bundletest.Tenant))
+	b.OK(err)
+	b.OK(b.Secrets.PutSecret(b.Context(), keyring.Name(bundletest.Other), ring))
+	v := vault.New(vault.Config{Items: b.Store, Sealer: keyring.New(keyring.Config{Secrets: b.Secrets, Now: b.Clock.Now, Random: rand.Reader}), Now: b.Clock.Now, Random: rand.Reader})
+	if _, err := v.OpenTokens(b.Context(), c); err != nil {
+		t.Errorf("it does not open for its own: %v", err)
+	}
+	c.Tenant = bundletest.Other
+	if _, err := v.OpenTokens(b.Context(), c); !errors.Is(err, seal.ErrSealed) {
+		t.Errorf("it opens for another: %v", err)
+	}
+}
