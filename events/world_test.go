@@ -257,7 +257,7 @@ func seedSage(t *testing.T, b *bundle.Bundle) {
 			}
 			text, err := values.Encode()
 			must(err)
-			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id), group), text))
+			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id, values.Version), group), text))
 			entry.Secrets[group] = record.StoredSecret{Version: values.Version, Fields: fields}
 		}
 		_, err := v.CreateEntry(ctx, entry, nil)

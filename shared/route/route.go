@@ -45,6 +45,10 @@ func Table() []Route {
 		{Method: "POST", Path: "/v1/vault-entries/{id}/refresh", Function: Admin},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/validate", Function: Validate},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/check", Function: Read},
+		{Method: "GET", Path: "/v1/vault-entries/{id}/credentials", Function: Admin},
+		{Method: "POST", Path: "/v1/vault-entries/{id}/credentials", Function: Admin},
+		{Method: "DELETE", Path: "/v1/vault-entries/{id}/credentials/{number}", Function: Admin},
+		{Method: "POST", Path: "/v1/vault-entries/{id}/credentials/{number}/promote", Function: Admin},
 
 		{Method: "POST", Path: "/v1/connectors", Function: Admin},
 		{Method: "GET", Path: "/v1/connectors", Function: Admin},
