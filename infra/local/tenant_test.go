@@ -189,7 +189,7 @@ func TestEveryKeyBeginsWithItsTenant(t *testing.T) {
 		t.Errorf("the journey left %v", count)
 	}
 	for _, name := range secrets {
-		if name == " key" { // the store's own, which says whether it was opened with the right master key
+		if strings.TrimLeft(name, "\x00 \x01") == "key" {
 			continue
 		}
 		if !strings.HasPrefix(name, program.Tenant+"/") && !strings.HasPrefix(name, id+"/") {
