@@ -14,8 +14,7 @@ import (
 // is a keyring to open what they are told with. Answers that were bought before and come back from rescue are stored
 // where their entry is still there, to be forgotten with it, and dropped where it is not.
 func (s *Service) ended(ctx context.Context, call tokens.Call) (answer tokens.Answer, ended bool, err error) {
-	switch call.Op {
-	case tokens.Forget, tokens.Rescue:
+	if call.Op == tokens.Forget || call.Op == tokens.Rescue {
 		return answer, false, nil
 	}
 	tenant, err := s.Vault.Tenant(ctx, call.Tenant)

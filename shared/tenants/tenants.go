@@ -167,13 +167,13 @@ func checkRequest(request string) error {
 	return nil
 }
 
-// open reads a tenant that is there and is not being deleted.
-func (s *Service) open(ctx context.Context, id string) (record.Tenant, error) {
+// open asks whether a tenant is there and is not being deleted.
+func (s *Service) open(ctx context.Context, id string) error {
 	tenant, err := s.tenant(ctx, id)
 	if err == nil && tenant.Closed() {
 		err = vault.TenantClosed(id)
 	}
-	return tenant, err
+	return err
 }
 
 func (s *Service) tenant(ctx context.Context, id string) (record.Tenant, error) {
@@ -196,7 +196,7 @@ func (s *Service) MintKey(ctx context.Context, tenant, label string, personal bo
 	if err := checkText("label", label); err != nil {
 		return Made{}, err
 	}
-	if _, err := s.open(ctx, tenant); err != nil {
+	if err := s.open(ctx, tenant); err != nil {
 		return Made{}, err
 	}
 	key, text, err := s.Vault.CreateKey(ctx, record.APIKey{Tenant: tenant, Role: record.Owner, Label: label, PersonalData: personal})
@@ -209,7 +209,7 @@ func (s *Service) MintKey(ctx context.Context, tenant, label string, personal bo
 
 // RevokeKey ends a key. The gateway may let it in for another minute.
 func (s *Service) RevokeKey(ctx context.Context, tenant, key string) error {
-	if _, err := s.open(ctx, tenant); err != nil {
+	if err := s.open(ctx, tenant); err != nil {
 		return err
 	}
 	if !ident.Valid(key, ident.Key) {
@@ -230,7 +230,7 @@ func (s *Service) RevokeKey(ctx context.Context, tenant, key string) error {
 // RotateKeyring adds a key to a tenant's keyring, which seals from the time that is returned, when every function has it.
 // What older keys sealed still opens.
 func (s *Service) RotateKeyring(ctx context.Context, tenant string) (from time.Time, err error) {
-	if _, err := s.open(ctx, tenant); err != nil {
+	if err := s.open(ctx, tenant); err != nil {
 		return from, err
 	}
 	from = s.Now().Add(2 * keyring.Life).UTC()
