@@ -569,8 +569,11 @@ func TestNothingKeepsTheKeyringAlive(t *testing.T) {
 	if b.seals(bundletest.Tenant) == nil {
 		t.Error("the keyring is still there")
 	}
-	b.Answer(nil)
 	b.Clock.Add(keyring.Life)
+	if list, err = b.Finish(b.Context()); err == nil || !list[0].Tenant.DeletedAt.IsZero() {
+		t.Errorf("it ends with %d items left: %v", list[0].Left, err)
+	}
+	b.Answer(nil)
 	if list, err = b.Finish(b.Context()); err != nil || list[0].Tenant.DeletedAt.IsZero() {
 		t.Errorf("it does not end: %+v %v", list, err)
 	}
@@ -682,5 +685,28 @@ func TestASealedValueOpensForItsTenantAlone(t *testing.T) {
 	c.Tenant = bundletest.Other
 	if _, err := v.OpenTokens(b.Context(), c); !errors.Is(err, seal.ErrSealed) {
 		t.Errorf("it opens for another: %v", err)
+	}
+}
+
+// The keyring goes before every other secret, and an application's secrets before the record that names them.
+func TestTheKeyringIsTheFirstSecretToGo(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.fill(1)
+	var gone []string
+	b.Secrets.Before(func(op, name string) error {
+		if op != "delete" {
+			return nil
+		}
+		gone = append(gone, name)
+		if apps, err := b.Vault.Apps(b.Context(), bundletest.Tenant); strings.Contains(name, "/app/") && (err != nil || len(apps) != 1) {
+			t.Errorf("%s is removed, and %d records name it: %v", name, len(apps), err)
+		}
+		return nil
+	})
+	_, err := b.Delete(b.Context(), bundletest.Tenant, false)
+	b.OK(err)
+	if len(gone) < 2 || gone[0] != keyring.Name(bundletest.Tenant) {
+		t.Errorf("the secrets go in this order: %v", gone)
 	}
 }

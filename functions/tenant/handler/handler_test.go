@@ -69,6 +69,10 @@ func TestAKeyIsShownOnceAndNowhereElse(t *testing.T) {
 	if !first.PersonalData || second.PersonalData {
 		t.Errorf("personal data: %t, %t", first.PersonalData, second.PersonalData)
 	}
+	plain := b.ask(`{"operation": "create", "name": "Example Trading"}`)
+	if p, ok, _ := b.Vault.Authenticate(b.Context(), secret.New(plain.Get("owner_key").Str)); !ok || p.PersonalData {
+		t.Errorf("a key that was not asked for personal data stands for %+v", p)
+	}
 	revoked := b.ask(`{"operation": "revoke_key", "tenant": "` + made.Get("tenant").Str + `", "key": "` + made.Get("key").Str + `"}`)
 	if _, ok, _ := b.Vault.Authenticate(b.Context(), secret.New(made.Get("owner_key").Str)); ok || revoked.Get("revoked").Str != made.Get("key").Str {
 		t.Errorf("the key works after %s", revoked)
