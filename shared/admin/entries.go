@@ -95,6 +95,9 @@ func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretV
 		return record.Entry{}, nil, err
 	}
 	d := adapter.Descriptor()
+	if err := s.licensed(d); err != nil {
+		return record.Entry{}, nil, err
+	}
 	if in, err = imported(adapter, in); err != nil {
 		return record.Entry{}, nil, err
 	}

@@ -4,8 +4,9 @@ package archtest_test
 // never see each other: no provider knows another, no use case another, no driver another. A new package is added here,
 // as low as what it imports allows.
 var layers = map[string]int{
-	"secret": 0,
-	"fault":  0,
+	"secret":  0,
+	"fault":   0,
+	"version": 0,
 
 	"ident":            1,
 	"record":           1,

@@ -52,6 +52,7 @@ type Descriptor struct {
 	Burst             int           // of that rate
 	Resources         []resource.Resource
 	Notes             []string // what a person should know before connecting, one sentence each
+	Needs             string   // the first release of the bundle that the adapter works with; "" = any
 }
 
 // Field is one thing that must be known before a provider can be used.

@@ -50,6 +50,7 @@ type App struct {
 	Draft          bool              `json:"draft"`  // not yet published: Amazon's consent page then wants version=beta
 	SecretExpires  time.Time         `json:"client_secret_expires_at,omitzero"`
 	ExpiryAssumed  bool              `json:"client_secret_expires_assumed,omitempty"` // nobody told us the date
+	Registered     string            `json:"callback_registered,omitempty"`           // the callback address that was registered at the provider, by the operator's word
 	Version        string            `json:"version"`
 	ReadSecrets    []string          `json:"read_secrets,omitempty"` // names of its secret fields that reads need too
 	CreatedAt      time.Time         `json:"created_at"`

@@ -233,6 +233,9 @@ func (s *Service) spend(ctx context.Context, until time.Time, as client, post fu
 	deadline, _ := measure.Deadline()
 	ctx, cancel := wakefully(ctx, limit)
 	defer cancel()
+	if as.adapter.Descriptor().OwnGrant {
+		post = ofTheClient(post)
+	}
 	issued, err := post(ctx, as.source.TokenClient(as.entry, as.app))
 	if !rejectedClient(err) || time.Until(deadline) < s.PostTimeout/2 {
 		return issued, err

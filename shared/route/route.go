@@ -56,6 +56,8 @@ func Table() []Route {
 		{Method: "PATCH", Path: "/v1/connectors/{id}", Function: Admin},
 		{Method: "DELETE", Path: "/v1/connectors/{id}", Function: Admin},
 
+		{Method: "POST", Path: "/v1/preflight", Function: Admin},
+
 		{Method: "GET", Path: "/v1/events", Function: Admin},
 
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}", Function: Read},

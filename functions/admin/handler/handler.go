@@ -61,6 +61,7 @@ func New(cfg Config) *Handler {
 		"GET /v1/connectors/{id}":                                  h.getConnector,
 		"PATCH /v1/connectors/{id}":                                h.updateConnector,
 		"DELETE /v1/connectors/{id}":                               h.deleteConnector,
+		"POST /v1/preflight":                                       h.preflight,
 		"GET /v1/events":                                           h.listEvents,
 	}}
 	return h
@@ -92,7 +93,9 @@ func (h *Handler) showProvider(adapter provider.Adapter) api.Provider {
 	if _, ok := adapter.(provider.Storefront); ok {
 		login = authorize.LoginURI(h.PublicURL, d.Name)
 	}
-	return api.ProviderOf(d, authorize.RedirectURI(h.PublicURL, d.Name), login)
+	out := api.ProviderOf(d, authorize.RedirectURI(h.PublicURL, d.Name), login)
+	out.Enabled = h.Admin.Enabled == nil || h.Admin.Enabled(d.Name)
+	return out
 }
 
 func (h *Handler) listApps(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
