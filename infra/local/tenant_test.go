@@ -240,11 +240,13 @@ func TestAnotherTenantsIdsAreUnknownOnes(t *testing.T) {
 		if !strings.Contains(r.Path, "{id}") {
 			continue
 		}
-		path := strings.NewReplacer("{id}", "ID", "{resource}", "orders", "{item}", first.Items[0].OrderID).Replace(r.Path)
+		path := strings.NewReplacer("{id}", "ID", "{number}", "1", "{resource}", "orders", "{item}", first.Items[0].OrderID).Replace(r.Path)
 		bodies := []any{nil}
 		switch {
 		case strings.HasSuffix(r.Path, "/authorize"):
 			bodies = []any{object{"mode": "browser"}, object{"mode": "result_url"}, object{"mode": "refresh_token", "refresh_token": "Atzr|x", "selling_partner_id": "A1"}}
+		case strings.HasSuffix(r.Path, "/credentials") && r.Method == http.MethodPost:
+			bodies = []any{object{"client_id": "x", "client_secret": "y"}}
 		case strings.HasSuffix(r.Path, "/validate"):
 			bodies = []any{object{"result_url": v.url + "/oauth/amazon/callback?state=x&spapi_oauth_code=y"}}
 		case r.Method == http.MethodPatch && strings.Contains(r.Path, "vault-entries"):
