@@ -26,6 +26,7 @@ import (
 	callback "connectorvault/functions/callback/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
+	tenancy "connectorvault/functions/tenant/handler"
 	validate "connectorvault/functions/validate/handler"
 	"connectorvault/infra/stack"
 	"connectorvault/shared/authorize"
@@ -174,6 +175,8 @@ func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Lo
 	w.functions["read"], w.routes["read"] = lambda.NewHandler(r.Handle), r.Routes()
 
 	w.functions["refresh"] = lambda.NewHandler(token.New(bundle.New(parts("refresh")).Refresh(), logger).Handle)
+
+	w.functions["tenant"] = lambda.NewHandler(tenancy.New(bundle.New(parts("tenant")).Tenants(), logger).Handle)
 
 	// The authorizer is given a vault and nothing else.
 	p := parts("authorizer")

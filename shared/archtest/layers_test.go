@@ -45,6 +45,7 @@ var layers = map[string]int{
 	"authorize": 5,
 	"read":      5,
 	"refresh":   5,
+	"tenants":   5,
 
 	"bundle":            6,
 	"bundle/bundletest": 6,

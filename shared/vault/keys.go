@@ -121,6 +121,9 @@ func (v *Vault) AuthenticateKey(ctx context.Context, text secret.Text) (key reco
 	if !secret.New(key.Hash).Equal(secret.New(ticket.Secret.Fingerprint())) || !key.Living(v.Now()) {
 		return record.APIKey{}, false, nil
 	}
+	if closed, err := v.Closed(ctx, key.Tenant); err != nil || closed {
+		return record.APIKey{}, false, err
+	}
 	return key, true, nil
 }
 
@@ -293,29 +296,4 @@ func (v *Vault) Keys(ctx context.Context, tenant, after string, limit int) (Page
 		doc.APIKey.Tenant = tenant
 		return doc.APIKey, true, err
 	})
-}
-
-// CreateTenant stores a tenant's record. It is no error when there is one already.
-func (v *Vault) CreateTenant(ctx context.Context, tenant record.Tenant) error {
-	doc, err := encode(tenant)
-	if err != nil {
-		return err
-	}
-	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Records, If: store.Absent(),
-		Key: store.Key{Partition: tenant.ID, Sort: "tenant"}, Set: store.Attrs{attrDoc: doc, attrTenant: tenant.ID}})
-	var failed *store.ConditionFailed
-	if errors.As(err, &failed) {
-		return nil
-	}
-	return err
-}
-
-// Tenant reads a tenant's record; store.ErrNotFound when there is none.
-func (v *Vault) Tenant(ctx context.Context, id string) (record.Tenant, error) {
-	attrs, err := v.get(ctx, store.Records, store.Key{Partition: id, Sort: "tenant"})
-	if err != nil {
-		return record.Tenant{}, err
-	}
-	var tenant record.Tenant
-	return tenant, decode(attrs, &tenant)
 }

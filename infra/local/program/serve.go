@@ -40,13 +40,14 @@ import (
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store/sqlitestore"
+	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
 )
 
 // tokenTime is how long one call of the token service may take, as its Lambda's timeout.
 const tokenTime = 60 * time.Second
 
-// Housekeeping: how often other processes' locks are looked at, and how often what has ended is removed.
+// Housekeeping: how often other processes' locks and deletions that were begun are looked at, and how often what has ended is removed.
 const (
 	watchEvery = 2 * time.Second
 	purgeEvery = 10 * time.Minute
@@ -120,6 +121,7 @@ type program struct {
 	url      string
 	bundle   *bundle.Bundle
 	tokens   *refresh.Service
+	tenants  *tenants.Service
 	service  gateway.Function // the token service's function
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
@@ -139,7 +141,7 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issue
 	if err := b.Keyring.Create(ctx, Tenant); err != nil {
 		return err
 	}
-	p.tokens = b.Refresh()
+	p.tokens, p.tenants = b.Refresh(), b.Tenants()
 	p.service = gateway.JSON(token.New(p.tokens, p.logger).Handle)
 	p.gateway = gateway.New(gateway.Config{
 		Functions: map[route.Function]gateway.Function{
@@ -283,7 +285,7 @@ func (p *program) finish(ctx context.Context, server *http.Server, working *sync
 	return errors.Join(err, p.tokens.Drain(ctx))
 }
 
-// housekeep revokes the keys of processes that are gone, and removes what has ended.
+// housekeep revokes the keys of processes that are gone, ends the deletion of tenants, and removes what has ended.
 func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 	watch, purge := time.NewTicker(watchEvery), time.NewTicker(purgeEvery)
 	defer watch.Stop()
@@ -294,7 +296,8 @@ func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 		case <-ctx.Done():
 			return
 		case <-watch.C:
-			err = owner.Sweep(ctx)
+			_, err = p.tenants.Finish(ctx)
+			err = errors.Join(owner.Sweep(ctx), err)
 		case <-purge.C:
 			_, err = p.store.Purge(ctx)
 		}
