@@ -16,11 +16,13 @@ import (
 	"unicode"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // Config is what the service needs.
@@ -30,6 +32,8 @@ type Config struct {
 	Provider  func(name string) (provider.Adapter, bool)
 	Providers func() []provider.Adapter // all, in the order to show
 	Tokens    tokens.Invoke
+	Announce  func(ctx context.Context, messages []webhook.Message) error // to the queue of webhooks
+	Webhooks  outbound.Rules                                              // what their endpoints may be
 	Now       func() time.Time
 	Random    io.Reader
 }

@@ -4,8 +4,9 @@ package archtest_test
 // never see each other: no provider knows another, no use case another, no driver another. A new package is added here,
 // as low as what it imports allows.
 var layers = map[string]int{
-	"secret": 0,
-	"fault":  0,
+	"secret":   0,
+	"fault":    0,
+	"outbound": 0,
 
 	"ident":            1,
 	"record":           1,
@@ -20,6 +21,7 @@ var layers = map[string]int{
 	"vault":           2,
 	"tokens":          2,
 	"route":           2,
+	"webhook":         2,
 
 	"api":                   3,
 	"keyring":               3,
@@ -40,6 +42,7 @@ var layers = map[string]int{
 
 	"admin":     5,
 	"authorize": 5,
+	"notify":    5,
 	"read":      5,
 	"refresh":   5,
 

@@ -35,6 +35,8 @@ const (
 	Request   = "ar_"
 	Key       = "key_"
 	Handle    = "h_"
+	Webhook   = "wh_"
+	Event     = "ev_"
 )
 
 // Outside is the space of what belongs to no tenant: visits that no tenant has claimed yet, and the limits of an

@@ -54,6 +54,14 @@ func Table() []Route {
 
 		{Method: "GET", Path: "/v1/events", Function: Admin},
 
+		{Method: "POST", Path: "/v1/webhooks", Function: Admin},
+		{Method: "GET", Path: "/v1/webhooks", Function: Admin},
+		{Method: "GET", Path: "/v1/webhooks/{id}", Function: Admin},
+		{Method: "PATCH", Path: "/v1/webhooks/{id}", Function: Admin},
+		{Method: "DELETE", Path: "/v1/webhooks/{id}", Function: Admin},
+		{Method: "POST", Path: "/v1/webhooks/{id}/rotate-secret", Function: Admin},
+		{Method: "POST", Path: "/v1/webhooks/{id}/test", Function: Admin},
+
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}", Function: Read},
 		{Method: "POST", Path: "/v1/connectors/{id}/{resource}", Function: Read},
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}/{item}", Function: Read},
