@@ -26,6 +26,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"connectorvault/infra/stack"
+	"connectorvault/shared/record"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
 )
@@ -63,6 +64,14 @@ var samples = map[string]want{
 	"admin/update-connector.json":                     {200, "name", "Orders for the new warehouse"},
 	"admin/delete-connector.json":                     {204, "", ""},
 	"admin/list-events.json":                          {200, "items.0.kind", "expiring"},
+	"admin/create-webhook.json":                       {201, "secret", "*"},
+	"admin/create-webhook-at-an-address.json":         {400, "code", "webhook_url_refused"},
+	"admin/list-webhooks.json":                        {200, "items.#", "2"},
+	"admin/get-webhook.json":                          {200, "id", hook},
+	"admin/update-webhook.json":                       {200, "disabled", "true"},
+	"admin/delete-webhook.json":                       {204, "", ""},
+	"admin/rotate-webhook-secret.json":                {200, "secret", "*"},
+	"admin/test-webhook.json":                         {202, "event", "*"},
 
 	"validate/validate.json":                    {200, "status", "active"},
 	"validate/validate-foreign-result-url.json": {400, "code", "result_url_foreign"},
@@ -101,10 +110,33 @@ var samples = map[string]want{
 	"refresh/call-forget-sage.json":            {0, "answer.outcome", "success"},
 	"refresh/call-due.json":                    {0, "answer.outcome", "success"},
 	"refresh/call-rescue.json":                 {0, "answer.generation", "2"},
+
+	"notify/webhook-batch.json":                           {0, "batchItemFailures.0.itemIdentifier", ""},
+	"notify/webhook-batch-to-an-endpoint-that-fails.json": {0, "batchItemFailures.#", "1"},
 }
 
 // effects are what samples leave behind, where the answer does not say it.
 var effects = map[string]func(*testing.T, *world){
+	"admin/test-webhook.json": func(t *testing.T, w *world) {
+		if len(w.announced) != 1 || w.announced[0].Webhook != hook {
+			t.Errorf("%d messages went out", len(w.announced))
+		}
+	},
+	"refresh/call-complete.json": func(t *testing.T, w *world) {
+		if len(w.announced) != 2 || w.announced[0].Event.Kind != record.EventAuthorized {
+			t.Errorf("%d messages went out", len(w.announced))
+		}
+	},
+	"notify/webhook-batch.json": func(t *testing.T, w *world) {
+		if got, err := w.vault.Webhook(t.Context(), tenant, hook); err != nil || got.Last == nil || !got.Last.Delivered || w.postponed != 0 {
+			t.Errorf("noted is %+v: %v", got.Last, err)
+		}
+	},
+	"notify/webhook-batch-to-an-endpoint-that-fails.json": func(t *testing.T, w *world) {
+		if got, err := w.vault.Webhook(t.Context(), tenant, brokenHook); err != nil || got.Last == nil || got.Last.Status != 500 || w.postponed == 0 {
+			t.Errorf("noted is %+v: %v", got.Last, err)
+		}
+	},
 	"admin/delete-vault-entry.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, waiting); err == nil {
 			t.Error("the vault entry is still there")
