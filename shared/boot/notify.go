@@ -79,7 +79,8 @@ type postponer struct {
 }
 
 func (p postponer) postpone(ctx context.Context, receipt string, d time.Duration) error {
-	seconds := int32(min(d, notify.MaxWait) / time.Second) //nolint:gosec // 43,200 at most
+	d = min(d, notify.MaxWait)
+	seconds := int32((d + time.Second - 1) / time.Second) //nolint:gosec // 43,200 at most; rounded up, for who comes early tries once more than need be
 	_, err := p.api.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: aws.String(p.url), ReceiptHandle: aws.String(receipt), VisibilityTimeout: seconds})
 	if err != nil {
 		return fmt.Errorf("postponing a message: %w", err)

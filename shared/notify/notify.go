@@ -171,7 +171,7 @@ func problem(err error) string {
 		return "The endpoint's name was not found."
 	case errors.As(err, &certificate):
 		return "The endpoint's certificate was not accepted."
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "The endpoint did not answer in time."
 	default:
 		return "The connection to the endpoint failed."

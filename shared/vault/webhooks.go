@@ -67,10 +67,11 @@ func (v *Vault) CreateWebhook(ctx context.Context, w record.Webhook, once *Once)
 		return w, err
 	}
 	ops := []store.Op{
-		{Verb: store.Update, Table: store.Records, Key: webhooksKey(w.Tenant), Add: map[string]int64{attrCount: 1},
-			If: store.Any(store.Lacks(attrCount), store.Less(attrCount, MaxWebhooks))},
+		// The webhook's own item comes first: by it a write that is repeated is known again, whoever has counted since.
 		{Verb: store.Put, Table: store.Records, Key: webhookKey(w.Tenant, w.ID), If: store.Absent(),
 			Set: store.Attrs{attrDoc: doc, attrTenant: w.Tenant, attrRevision: int64(1)}},
+		{Verb: store.Update, Table: store.Records, Key: webhooksKey(w.Tenant), Add: map[string]int64{attrCount: 1},
+			If: store.Any(store.Lacks(attrCount), store.Less(attrCount, MaxWebhooks))},
 	}
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), w.Tenant, w.ID))
@@ -87,7 +88,7 @@ func (v *Vault) CreateWebhook(ctx context.Context, w record.Webhook, once *Once)
 		return w, err
 	case id != "":
 		return v.Webhook(ctx, w.Tenant, id)
-	case failed.Index == 0:
+	case failed.Index == 1:
 		return w, fault.New(fault.Conflict, "too_many_webhooks", fmt.Sprintf("There are %d webhooks already.", MaxWebhooks)).
 			Do("Delete one that is not needed, or pass events on from one that is there.")
 	default:
