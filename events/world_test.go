@@ -185,8 +185,11 @@ func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Lo
 	w.functions["notify"] = lambda.NewHandler(notifying.New(notifying.Config{Logger: logger,
 		Notify: notify.New(notify.Config{Vault: bundle.New(p).Vault, HTTP: &http.Client{Transport: endpoints{}}, Now: now, Logger: logger}),
 		Postpone: func(_ context.Context, _ string, d time.Duration) error {
-			w.postponed = d
-			return g.may("sqs:ChangeMessageVisibility", "WebhookQueue.Arn")
+			err := g.may("sqs:ChangeMessageVisibility", "WebhookQueue.Arn")
+			if err == nil {
+				w.postponed = d
+			}
+			return err
 		}}).Handle)
 
 	// The authorizer is given a vault and nothing else.

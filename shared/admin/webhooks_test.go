@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,4 +170,34 @@ func TestTestOfWhatCannotBeSent(t *testing.T) {
 	h.OK(err)
 	_, err = h.Admin.TestWebhook(t.Context(), h.Owner, "", w.ID)
 	h.refused(err, "webhook_disabled", "")
+}
+
+// Of many that ask at once under one key, one is given the secret, and it is the one that signs.
+func TestWebhookRepeatsAtOnce(t *testing.T) {
+	h := newHooks(t)
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	given, ids := map[string]bool{}, map[string]bool{}
+	for range 12 {
+		wait.Go(func() {
+			w, text, err := h.Admin.CreateWebhook(t.Context(), h.Owner, "one", admin.WebhookInput{URL: said(endpoint)})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Error(err)
+			}
+			ids[w.ID] = true
+			if !text.IsZero() {
+				given[text.Reveal()] = true
+			}
+		})
+	}
+	wait.Wait()
+	list, err := h.Admin.ListWebhooks(t.Context(), h.Owner)
+	if err != nil || len(list) != 1 || len(ids) != 1 || len(given) != 1 {
+		t.Fatalf("%d webhooks, %d ids, %d secrets: %v", len(list), len(ids), len(given), err)
+	}
+	if open, err := h.Vault.OpenWebhookSecrets(t.Context(), list[0]); err != nil || !given[open[0].Reveal()] {
+		t.Errorf("the secret that was given does not sign: %v", err)
+	}
 }

@@ -162,14 +162,15 @@ func (n *names) serve(server net.PacketConn) {
 		q := m.Questions[0]
 		m.Response, m.Authoritative, m.Additionals = true, true, nil
 		header := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: 0}
-		if q.Type == dnsmessage.TypeA { // every address of an answer comes with the question for IPv4, so that answers can follow each other
+		switch q.Type {
+		case dnsmessage.TypeA: // every address of an answer comes with the question for IPv4, so that answers can follow each other
 			n.asked.Add(1)
 			for _, ip := range n.answer(strings.TrimSuffix(q.Name.String(), ".")) {
 				if ip.Is4() {
 					m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AResource{A: ip.As4()}})
 				}
 			}
-		} else if q.Type == dnsmessage.TypeAAAA {
+		case dnsmessage.TypeAAAA:
 			n.mu.Lock()
 			for _, answer := range n.next[strings.TrimSuffix(q.Name.String(), ".")] {
 				for _, ip := range answer {
