@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -125,7 +126,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
 	providers := catalog.New(catalog.Options{Amazon: amazon.Endpoints{Token: provider.URL, // no function calls a consent page
 		API: map[string]string{"na": provider.URL, "eu": provider.URL, "fe": provider.URL}},
-		Sage: sage.Endpoints{Token: provider.URL + "/token", Revoke: provider.URL + "/revoke", API: provider.URL + "/v3.1"}})
+		Sage: sage.Endpoints{Token: provider.URL + "/token", Revoke: provider.URL + "/revoke", API: provider.URL + "/v3.1"}, Clara: claraStandIn(t)})
 
 	seeding := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: providers, Now: atNoon, Random: rand.Reader, Logger: logger})
 	seed(t, seeding)
@@ -133,7 +134,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 
 	parts := func(folder string) bundle.Parts {
 		g := &guard{under: items, function: deployed[folder], used: used}
-		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, Now: now, Random: rand.Reader, Logger: logger}
+		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, HTTP: &http.Client{Transport: loopback{}}, Now: now, Random: rand.Reader, Logger: logger}
 		if g.function.Environment["CV_PUBLIC_URL"] != "" {
 			p.PublicURL = publicURL
 		}
@@ -158,6 +159,17 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 	}
 	w.assemble(parts, logger, now)
 	return w
+}
+
+// loopback is a network without anybody outside this machine.
+type loopback struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (loopback) RoundTrip(r *http.Request) (*http.Response, error) {
+	if ip := net.ParseIP(r.URL.Hostname()); ip == nil || !ip.IsLoopback() {
+		return nil, errors.New("nobody answers there")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // assemble makes the functions as their mains do.
@@ -265,6 +277,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 	}
 	seedCredential(t, v)
 	seedSage(t, b)
+	seedClara(t, b)
 	seedOrphan(t, b)
 	seedRequests(t, v)
 	seedWebhooks(t, v)
@@ -296,7 +309,7 @@ func seedSage(t *testing.T, b *bundle.Bundle) {
 			}
 			text, err := values.Encode()
 			must(err)
-			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id), group), text))
+			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id, values.Version), group), text))
 			entry.Secrets[group] = record.StoredSecret{Version: values.Version, Fields: fields}
 		}
 		_, err := v.CreateEntry(ctx, entry, nil)

@@ -34,8 +34,13 @@ type Config struct {
 	Tokens    tokens.Invoke
 	Announce  func(ctx context.Context, messages []webhook.Message) error // to the queue of webhooks
 	Webhooks  outbound.Rules                                              // what their endpoints may be
-	Now       func() time.Time
-	Random    io.Reader
+	Enabled   func(name string) bool                                      // whether accounts of a provider may be connected here; nil: all may
+
+	RedirectURI func(provider string) string                     // our callback address; needed by Preflight
+	Reach       func(ctx context.Context, provider string) error // whether that leads here; likewise
+
+	Now    func() time.Time
+	Random io.Reader
 }
 
 // Service keeps records. It is safe for concurrent use.

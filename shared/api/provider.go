@@ -10,6 +10,7 @@ import (
 type Provider struct {
 	Name        string             `json:"name"`
 	Title       string             `json:"title"`
+	Enabled     bool               `json:"enabled"`             // accounts may be connected in this deployment
 	RedirectURI string             `json:"redirect_uri"`        // to be registered at the provider
 	LoginURI    string             `json:"login_uri,omitempty"` // likewise, where the provider has a store of its own
 	Modes       []record.Mode      `json:"modes"`

@@ -7,6 +7,7 @@ var layers = map[string]int{
 	"secret":   0,
 	"fault":    0,
 	"outbound": 0,
+	"version":  0,
 
 	"ident":            1,
 	"record":           1,

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -85,7 +86,7 @@ func exitOn(err error) {
 func Load(env Environment, needs ...Need) (*bundle.Bundle, error) {
 	v := &variables{env: env}
 	client := bundle.Client()
-	parts := bundle.Parts{Catalog: catalog.New(catalog.Options{HTTP: client}), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger(v)}
+	parts := bundle.Parts{Catalog: providers(v, client), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger(v)}
 	config := awsConfig(v)
 	items := tables(v, config)
 	parts.Items, parts.Due = items, items
@@ -97,6 +98,17 @@ func Load(env Environment, needs ...Need) (*bundle.Bundle, error) {
 		return nil, err
 	}
 	return bundle.New(parts), nil
+}
+
+// providers are the shipped ones, of which those that are named may be connected at; all when none is named.
+func providers(v *variables, client *http.Client) *catalog.Catalog {
+	c := catalog.New(catalog.Options{HTTP: client})
+	if names := v.get("CV_PROVIDERS"); names != "" {
+		if err := c.Only(strings.Split(names, ",")); err != nil {
+			v.wrong = append(v.wrong, "CV_PROVIDERS: "+err.Error())
+		}
+	}
+	return c
 }
 
 // variables collects what is missing, so that one start tells all of it.

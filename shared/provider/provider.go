@@ -52,6 +52,7 @@ type Descriptor struct {
 	Burst             int           // of that rate
 	Resources         []resource.Resource
 	Notes             []string // what a person should know before connecting, one sentence each
+	Needs             string   // the first release of the bundle that the adapter works with; "" = any
 }
 
 // Field is one thing that must be known before a provider can be used.
@@ -68,6 +69,9 @@ type Field struct {
 	Reads bool `json:"-"`
 	// Fixed says that an authorization belongs to the field's value: it stays as it is once there is one.
 	Fixed bool `json:"fixed,omitempty"`
+	// Client says that the field is part of a client which is replaced as a whole (Descriptor.OwnGrant): a client's secret and
+	// certificate are of use together or not at all.
+	Client bool `json:"client,omitempty"`
 }
 
 // Setting is one thing that a connector says of itself.

@@ -45,12 +45,18 @@ func Table() []Route {
 		{Method: "POST", Path: "/v1/vault-entries/{id}/refresh", Function: Admin},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/validate", Function: Validate},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/check", Function: Read},
+		{Method: "GET", Path: "/v1/vault-entries/{id}/credentials", Function: Admin},
+		{Method: "POST", Path: "/v1/vault-entries/{id}/credentials", Function: Admin},
+		{Method: "DELETE", Path: "/v1/vault-entries/{id}/credentials/{number}", Function: Admin},
+		{Method: "POST", Path: "/v1/vault-entries/{id}/credentials/{number}/promote", Function: Admin},
 
 		{Method: "POST", Path: "/v1/connectors", Function: Admin},
 		{Method: "GET", Path: "/v1/connectors", Function: Admin},
 		{Method: "GET", Path: "/v1/connectors/{id}", Function: Admin},
 		{Method: "PATCH", Path: "/v1/connectors/{id}", Function: Admin},
 		{Method: "DELETE", Path: "/v1/connectors/{id}", Function: Admin},
+
+		{Method: "POST", Path: "/v1/preflight", Function: Admin},
 
 		{Method: "GET", Path: "/v1/events", Function: Admin},
 

@@ -127,7 +127,11 @@ type program struct {
 
 // assemble makes every function and connects them the way AWS would.
 func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error {
-	p.bundle = bundle.New(p.parts(endpoints))
+	parts, err := p.parts(endpoints)
+	if err != nil {
+		return err
+	}
+	p.bundle = bundle.New(parts)
 	b := p.bundle
 	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: Tenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
 		return err
@@ -153,15 +157,19 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error
 }
 
 // parts are what the bundle stands on here, with the hooks around them.
-func (p *program) parts(endpoints catalog.Options) bundle.Parts {
+func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	o := p.options
 	client := bundle.Client()
 	if o.Hooks.Transport != nil {
 		client.Transport = o.Hooks.Transport(client.Transport)
 	}
 	endpoints.HTTP = client
+	providers := catalog.New(endpoints)
+	if err := providers.Only(o.Providers); err != nil {
+		return bundle.Parts{}, err
+	}
 	parts := bundle.Parts{
-		Items: p.store, Due: p.store, Secrets: p.store, Catalog: catalog.New(endpoints), HTTP: client, Now: p.clock.Now, Random: rand.Reader,
+		Items: p.store, Due: p.store, Secrets: p.store, Catalog: providers, HTTP: client, Now: p.clock.Now, Random: rand.Reader,
 		Logger: p.logger, PublicURL: p.url, Invoke: p.invoke, Nudge: p.nudge,
 		Rescue: func(ctx context.Context, call tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Rescue, p.clock.Now(), call)
@@ -185,7 +193,7 @@ func (p *program) parts(endpoints catalog.Options) bundle.Parts {
 	if o.Hooks.Rescue != nil {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
-	return parts
+	return parts, nil
 }
 
 // notifying is what delivers webhooks. It calls nothing but the public internet, and this machine if its user said so.
