@@ -76,6 +76,14 @@ var samples = map[string]want{
 	"admin/add-credential.json":                         {201, "tried_at", "*"},
 	"admin/promote-credential.json":                     {200, "token_key", "EXAMPLE-next-token-key"},
 	"admin/delete-credential.json":                      {204, "", ""},
+	"admin/create-webhook.json":                         {201, "secret", "*"},
+	"admin/create-webhook-at-an-address.json":           {400, "code", "webhook_url_refused"},
+	"admin/list-webhooks.json":                          {200, "items.#", "2"},
+	"admin/get-webhook.json":                            {200, "id", hook},
+	"admin/update-webhook.json":                         {200, "disabled", "true"},
+	"admin/delete-webhook.json":                         {204, "", ""},
+	"admin/rotate-webhook-secret.json":                  {200, "secret", "*"},
+	"admin/test-webhook.json":                           {202, "event", "*"},
 
 	"validate/validate.json":                    {200, "status", "active"},
 	"validate/validate-foreign-result-url.json": {400, "code", "result_url_foreign"},
@@ -121,20 +129,42 @@ var samples = map[string]want{
 	"refresh/call-due.json":                    {0, "answer.outcome", "success"},
 	"refresh/call-rescue.json":                 {0, "answer.generation", "2"},
 
-	"tenant/create.json":          {0, "owner_key", "*"},
-	"tenant/create-once.json":     {0, "tenant", "t_405wkp13drtpqmyt"},
-	"tenant/create-misspelt.json": {0, "error.field", "nam"},
-	"tenant/mint-key.json":        {0, "owner_key", "*"},
-	"tenant/revoke-key.json":      {0, "revoked", keyID},
-	"tenant/rotate-keyring.json":  {0, "seals_from", "2026-11-21T12:20:00Z"},
-	"tenant/list.json":            {0, "items.0.name", "Example Trading"},
-	"tenant/delete.json":          {0, "state", "closing"},
-	"tenant/delete-at-once.json":  {0, "destroyed_at", "2026-11-21T12:00:00Z"},
-	"tenant/schedule.json":        {0, "items.#", "0"},
+	"tenant/create.json":                                  {0, "owner_key", "*"},
+	"tenant/create-once.json":                             {0, "tenant", "t_405wkp13drtpqmyt"},
+	"tenant/create-misspelt.json":                         {0, "error.field", "nam"},
+	"tenant/mint-key.json":                                {0, "owner_key", "*"},
+	"tenant/revoke-key.json":                              {0, "revoked", keyID},
+	"tenant/rotate-keyring.json":                          {0, "seals_from", "2026-11-21T12:20:00Z"},
+	"tenant/list.json":                                    {0, "items.0.name", "Example Trading"},
+	"tenant/delete.json":                                  {0, "state", "closing"},
+	"tenant/delete-at-once.json":                          {0, "destroyed_at", "2026-11-21T12:00:00Z"},
+	"tenant/schedule.json":                                {0, "items.#", "0"},
+	"notify/webhook-batch.json":                           {0, "batchItemFailures.0.itemIdentifier", ""},
+	"notify/webhook-batch-to-an-endpoint-that-fails.json": {0, "batchItemFailures.#", "1"},
 }
 
 // effects are what samples leave behind, where the answer does not say it.
 var effects = map[string]func(*testing.T, *world){
+	"admin/test-webhook.json": func(t *testing.T, w *world) {
+		if len(w.announced) != 1 || w.announced[0].Webhook != hook {
+			t.Errorf("%d messages went out", len(w.announced))
+		}
+	},
+	"refresh/call-complete.json": func(t *testing.T, w *world) {
+		if len(w.announced) != 2 || w.announced[0].Event.Kind != record.EventAuthorized {
+			t.Errorf("%d messages went out", len(w.announced))
+		}
+	},
+	"notify/webhook-batch.json": func(t *testing.T, w *world) {
+		if got, err := w.vault.Webhook(t.Context(), tenant, hook); err != nil || got.Last == nil || !got.Last.Delivered || w.postponed != 0 {
+			t.Errorf("noted is %+v: %v", got.Last, err)
+		}
+	},
+	"notify/webhook-batch-to-an-endpoint-that-fails.json": func(t *testing.T, w *world) {
+		if got, err := w.vault.Webhook(t.Context(), tenant, brokenHook); err != nil || got.Last == nil || got.Last.Status != 500 || w.postponed == 0 {
+			t.Errorf("noted is %+v: %v", got.Last, err)
+		}
+	},
 	"admin/delete-vault-entry.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, waiting); err == nil {
 			t.Error("the vault entry is still there")

@@ -67,7 +67,9 @@ func TestKeysOfEveryRole(t *testing.T) {
 		t.Error("the use of a key was not noted")
 	}
 	v.must(204, "DELETE", "/v1/keys/"+ids["reader"], nil)
-	await(t, func() bool { return v.keyed(keys["reader"], "GET", "/v1/connectors", nil).status == http.StatusForbidden })
+	await(t, func() bool {
+		return v.keyed(keys["reader"], "GET", "/v1/connectors", nil).status == http.StatusForbidden
+	})
 	for role, key := range keys {
 		if strings.Contains(v.log.String(), key) {
 			t.Errorf("the log has the %s's key", role)

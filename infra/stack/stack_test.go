@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -217,14 +218,15 @@ func TestEveryFunctionIsBuiltAndDescribed(t *testing.T) {
 }
 
 // The functions of package boot by name; what a main names is what its function needs.
-var needs = map[string]boot.Need{"PublicURL": boot.PublicURL, "TokenService": boot.TokenService, "Queues": boot.Queues}
+var needs = map[string]boot.Need{"PublicURL": boot.PublicURL, "TokenService": boot.TokenService, "Queues": boot.Queues, "Webhooks": boot.Webhooks}
 
 func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 	t.Parallel()
 	for name, f := range functions(t) {
 		starts, named := bootCall(t, name)
 		asked := map[string]bool{}
-		if starts == "MustAuthorizer" {
+		switch starts {
+		case "MustAuthorizer":
 			_, _, _, err := boot.LoadAuthorizer(func(variable string) (string, bool) {
 				asked[variable] = true
 				return value(f, variable)
@@ -232,7 +234,15 @@ func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s does not start with what the template gives it: %v", name, err)
 			}
-		} else {
+		case "MustNotify":
+			_, _, _, err := boot.LoadNotify(func(variable string) (string, bool) {
+				asked[variable] = true
+				return value(f, variable)
+			})
+			if err != nil {
+				t.Errorf("%s does not start with what the template gives it: %v", name, err)
+			}
+		default:
 			var list []boot.Need
 			for _, need := range named {
 				if needs[need] == nil {
@@ -323,11 +333,15 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 		only(may("secretsmanager:DeleteSecret", entry) && may("secretsmanager:DeleteSecret", calls), "removes an entry's secrets", "admin", "refresh", "tenant")
 		only(may("secretsmanager:DeleteSecret", ring), "removes keyrings", "tenant")
 		only(may("secretsmanager:ListSecrets", "*"), "lists secrets", "refresh", "tenant")
-		only(may("secretsmanager:GetSecretValue", ring), "opens tokens", "refresh", "read", "admin", "tenant") // the last adds keys to it, and reads no credential
+		only(may("secretsmanager:GetSecretValue", ring), "opens tokens", "refresh", "read", "admin", "tenant", "notify") // the last two have none to open: see below
 		only(may("secretsmanager:PutSecretValue", ring), "changes keyrings", "tenant")
-		only(may("dynamodb:GetItem", "CredentialsTable.Arn"), "reads credentials", "refresh", "read", "admin", "validate")
 		only(may("dynamodb:UpdateItem", "CredentialsTable.Arn"), "changes credentials", "refresh")
 		only(may("dynamodb:PutItem", "RecordsTable.Arn"), "makes keys", "admin", "refresh", "tenant")
+		only(may("dynamodb:GetItem", "CredentialsTable.Arn"), "reads sealed tokens", "refresh", "read", "admin", "validate")
+		only(may("dynamodb:GetItem", "RequestsTable.Arn"), "reads sealed tokens of authorizations", "refresh", "admin", "callback", "validate")
+		only(may("sqs:SendMessage", "WebhookQueue.Arn"), "sends to webhooks", "refresh", "admin")
+		only(may("sqs:ReceiveMessage", "WebhookQueue.Arn"), "delivers to webhooks", "notify")
+		only(may("sqs:ReceiveMessage", "RescueQueue.Arn"), "reads rescued answers", "refresh")
 		only(may("sqs:SendMessage", "RescueQueue.Arn"), "sends to rescue", "refresh")
 		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read", "tenant")
 		only(may("lambda:InvokeFunction", "TenantFunction.Arn"), "calls what makes and deletes tenants")
@@ -348,8 +362,9 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 func TestQueuesOutlastTheFunction(t *testing.T) {
 	t.Parallel()
 	template := load(t)
-	timeout := functions(t)["refresh"].Timeout
-	for queue, dead := range map[string]string{"DueQueue": "DueDeadLetters", "RescueQueue": "RescueDeadLetters"} {
+	consumers := map[string]string{"WebhookQueue": "notify"}
+	for queue, dead := range map[string]string{"DueQueue": "DueDeadLetters", "RescueQueue": "RescueDeadLetters", "WebhookQueue": "WebhookDeadLetters"} {
+		timeout := functions(t)[cmp.Or(consumers[queue], "refresh")].Timeout
 		var in struct {
 			VisibilityTimeout, MessageRetentionPeriod int
 			SqsManagedSseEnabled                      bool
@@ -371,8 +386,8 @@ func TestQueuesOutlastTheFunction(t *testing.T) {
 			t.Errorf("%s drops messages before they are set aside", queue)
 		}
 	}
-	events, _ := template.Resources["RefreshFunction"].Properties["Events"].(map[string]any)
-	for _, name := range []string{"Due", "Rescue"} {
+	for name, function := range map[string]string{"Due": "RefreshFunction", "Rescue": "RefreshFunction", "Webhook": "NotifyFunction"} {
+		events, _ := template.Resources[function].Properties["Events"].(map[string]any)
 		properties, _ := events[name].(map[string]any)["Properties"].(map[string]any)
 		if !reflect.DeepEqual(properties["FunctionResponseTypes"], []any{"ReportBatchItemFailures"}) {
 			t.Errorf("%s repeats whole batches", name)
@@ -419,7 +434,7 @@ func TestEveryAlarmIsExplained(t *testing.T) {
 		if short+"Alarm" != id {
 			t.Errorf("%s calls itself %q", id, name)
 		}
-		for _, function := range []string{"Admin", "Callback", "Validate", "Read", "Refresh", "Authorizer", "Tenant"} {
+		for _, function := range []string{"Admin", "Callback", "Validate", "Read", "Refresh", "Authorizer", "Tenant", "Notify"} {
 			for _, kind := range []string{"Errors", "Throttles", "Slow"} {
 				if short == function+kind {
 					short = "…" + kind

@@ -39,6 +39,8 @@ const (
 	SeeEvents        Right = "events.read"
 	SeeKeys          Right = "keys.read"
 	ManageKeys       Right = "keys.write"
+	SeeWebhooks      Right = "webhooks.read"
+	ManageWebhooks   Right = "webhooks.write"
 )
 
 // The rights that depend on what a request says.
@@ -50,7 +52,7 @@ const (
 // roles is who may do what. Each role may do what the ones below it may.
 var roles = map[record.Role][]Right{
 	record.Owner:    {RegisterApps, SeeKeys, ManageKeys, GuardedEntries, AdoptTokens},
-	record.Admin:    {SeeApps, CreateEntries, ChangeEntries, CreateConnectors, ChangeConnectors},
+	record.Admin:    {SeeApps, CreateEntries, ChangeEntries, CreateConnectors, ChangeConnectors, SeeWebhooks, ManageWebhooks},
 	record.Operator: {SeeEntries, Authorize, Validate, Refresh, Check, Preflight, AskForData, SeeEvents},
 	record.Reader:   {SeeProviders, SeeConnectors, ReadData},
 }

@@ -17,6 +17,7 @@ import (
 	"connectorvault/shared/admin"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/read"
@@ -26,6 +27,7 @@ import (
 	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // Parts is what lies below the use cases. Items, Secrets, Catalog, Now, Random and Logger are always needed.
@@ -39,11 +41,14 @@ type Parts struct {
 	Random  io.Reader
 	Logger  *slog.Logger
 
+	Webhooks outbound.Rules // what endpoints of webhooks may be; admin
+
 	PublicURL string        // where browsers reach us; admin, validate, callback
 	Invoke    tokens.Invoke // the token service; all but itself
 	Nudge     tokens.Nudge  // likewise, without waiting; read
 	Rescue    func(context.Context, tokens.Call) error
 	Enqueue   func(context.Context, []tokens.Call) error
+	Announce  func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
 
 	Recovery time.Duration // how far back the tables can be restored; 0 = not at all
 
@@ -104,7 +109,7 @@ func Client() *http.Client {
 func (b *Bundle) Admin() *admin.Service {
 	return admin.New(admin.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Providers: b.adapters, Enabled: b.Catalog.Enabled,
 		RedirectURI: func(provider string) string { return authorize.RedirectURI(b.PublicURL, provider) }, Reach: b.Authorize().Reach,
-		Tokens: b.Invoke, Now: b.Now, Random: b.Random})
+		Tokens: b.Invoke, Announce: b.Announce, Webhooks: b.Webhooks, Now: b.Now, Random: b.Random})
 }
 
 func (b *Bundle) adapters() []provider.Adapter {
@@ -131,7 +136,7 @@ func (b *Bundle) Read() *read.Service {
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue,
+		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
 }
 

@@ -70,6 +70,14 @@ func Table() []Route {
 
 		{Method: "GET", Path: "/v1/events", Function: Admin, Right: access.SeeEvents},
 
+		{Method: "POST", Path: "/v1/webhooks", Function: Admin, Right: access.ManageWebhooks},
+		{Method: "GET", Path: "/v1/webhooks", Function: Admin, Right: access.SeeWebhooks},
+		{Method: "GET", Path: "/v1/webhooks/{id}", Function: Admin, Right: access.SeeWebhooks},
+		{Method: "PATCH", Path: "/v1/webhooks/{id}", Function: Admin, Right: access.ManageWebhooks},
+		{Method: "DELETE", Path: "/v1/webhooks/{id}", Function: Admin, Right: access.ManageWebhooks},
+		{Method: "POST", Path: "/v1/webhooks/{id}/rotate-secret", Function: Admin, Right: access.ManageWebhooks},
+		{Method: "POST", Path: "/v1/webhooks/{id}/test", Function: Admin, Right: access.ManageWebhooks},
+
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}", Function: Read, Right: access.ReadData},
 		{Method: "POST", Path: "/v1/connectors/{id}/{resource}", Function: Read, Right: access.AskForData},
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}/{item}", Function: Read, Right: access.ReadData},

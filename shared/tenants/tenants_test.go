@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -73,7 +74,7 @@ func TestATenantIsMadeWithAKeyThatWorks(t *testing.T) {
 	b := newBench(t)
 	made := b.create(tenants.NewTenant{Name: " Example Trading "})
 	p, ok, err := b.Vault.Authenticate(b.Context(), made.Key)
-	if err != nil || !ok || p != (record.Principal{Tenant: made.Tenant, ID: made.KeyID, Role: record.Owner}) {
+	if err != nil || !ok || !reflect.DeepEqual(p, record.Principal{Tenant: made.Tenant, ID: made.KeyID, Role: record.Owner}) {
 		t.Errorf("the key stands for %+v, %t: %v", p, ok, err)
 	}
 	tenant, err := b.Vault.Tenant(b.Context(), made.Tenant)

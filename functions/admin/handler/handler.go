@@ -68,6 +68,13 @@ func New(cfg Config) *Handler {
 		"DELETE /v1/keys/{id}":                                     h.revokeKey,
 		"POST /v1/preflight":                                       h.preflight,
 		"GET /v1/events":                                           h.listEvents,
+		"POST /v1/webhooks":                                        h.createWebhook,
+		"GET /v1/webhooks":                                         h.listWebhooks,
+		"GET /v1/webhooks/{id}":                                    h.getWebhook,
+		"PATCH /v1/webhooks/{id}":                                  h.updateWebhook,
+		"DELETE /v1/webhooks/{id}":                                 h.deleteWebhook,
+		"POST /v1/webhooks/{id}/rotate-secret":                     h.rotateWebhookSecret,
+		"POST /v1/webhooks/{id}/test":                              h.testWebhook,
 	}}
 	return h
 }

@@ -26,6 +26,8 @@ type Options struct {
 	ReadyFile    string   // "": ready.json in Data
 	Verbose      bool
 
+	LoopbackWebhooks bool // webhooks may lead to this machine's loopback addresses
+
 	DynamoDB *DynamoDB // where the items lie instead of in Data; secrets and queues stay there
 	Hooks    Hooks
 

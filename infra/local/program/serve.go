@@ -26,6 +26,7 @@ import (
 	admin "connectorvault/functions/admin/handler"
 	authorizer "connectorvault/functions/authorizer/handler"
 	callback "connectorvault/functions/callback/handler"
+	notifying "connectorvault/functions/notify/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
 	validate "connectorvault/functions/validate/handler"
@@ -35,6 +36,8 @@ import (
 	"connectorvault/infra/local/worker"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/issuer"
+	"connectorvault/shared/notify"
+	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
@@ -42,6 +45,7 @@ import (
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/webhook"
 )
 
 // tokenTime is how long one call of the token service may take, as its Lambda's timeout.
@@ -123,6 +127,7 @@ type program struct {
 	tokens   *refresh.Service
 	tenants  *tenants.Service
 	service  gateway.Function // the token service's function
+	notify   gateway.Function // what delivers webhooks
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
 }
@@ -143,6 +148,7 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issue
 	}
 	p.tokens, p.tenants = b.Refresh(), b.Tenants()
 	p.service = gateway.JSON(token.New(p.tokens, p.logger).Handle)
+	p.notify = gateway.JSON(p.notifying().Handle)
 	p.gateway = gateway.New(gateway.Config{
 		Functions: map[route.Function]gateway.Function{
 			route.Admin: gateway.JSON(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.url,
@@ -178,6 +184,10 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Due, p.clock.Now(), calls...)
 		},
+		Announce: func(ctx context.Context, messages []webhook.Message) error {
+			return worker.SendWebhooks(ctx, p.queue, messages...)
+		},
+		Webhooks:    outbound.Rules{Loopback: o.LoopbackWebhooks},
 		PostTimeout: o.PostTimeout, StoreBudget: o.StoreBudget, RescueInterval: o.RescueInterval,
 	}
 	if o.DynamoDB != nil {
@@ -191,6 +201,16 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
 	return parts, nil
+}
+
+// notifying is what delivers webhooks. It calls nothing but the public internet, and this machine if its user said so.
+func (p *program) notifying() *notifying.Handler {
+	service := notify.New(notify.Config{Vault: p.bundle.Vault, Jitter: notify.Jitter(rand.Reader), Now: p.clock.Now, Logger: p.logger,
+		HTTP: outbound.Client(outbound.Config{Rules: outbound.Rules{Loopback: p.options.LoopbackWebhooks}})})
+	return notifying.New(notifying.Config{Notify: service, Logger: p.logger,
+		Postpone: func(ctx context.Context, receipt string, d time.Duration) error {
+			return p.queue.Postpone(ctx, worker.Webhook, receipt, d)
+		}})
 }
 
 // invoke calls the token service and waits, as a Lambda invocation would: over bytes, and running on when the caller
@@ -248,7 +268,7 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick}).Run(background)
+		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Notify: p.notify, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick}).Run(background)
 	})
 	working.Go(func() { p.housekeep(background, owner) })
 
