@@ -26,8 +26,10 @@ import (
 	"github.com/tidwall/gjson"
 
 	"connectorvault/infra/stack"
+	"connectorvault/shared/record"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
+	"connectorvault/shared/vault"
 )
 
 // want is what a sample leads to. Of an HTTP answer, path is looked up in the body, or in the headers when it begins
@@ -62,6 +64,10 @@ var samples = map[string]want{
 	"admin/get-connector.json":                          {200, "id", connector},
 	"admin/update-connector.json":                       {200, "name", "Orders for the new warehouse"},
 	"admin/delete-connector.json":                       {204, "", ""},
+	"admin/create-key.json":                             {201, "key", "*"},
+	"admin/list-keys.json":                              {200, "items.0.prefix", vault.KeyPrefix(tenant, keyID)},
+	"admin/get-key.json":                                {200, "role", "owner"},
+	"admin/revoke-key.json":                             {204, "", ""},
 	"admin/list-events.json":                            {200, "items.0.kind", "expiring"},
 	"admin/preflight.json":                              {200, "ready", "false"}, // nobody answers at the example's host
 	"admin/create-clara-vault-entry.json":               {201, "status", "active"},
@@ -114,6 +120,17 @@ var samples = map[string]want{
 	"refresh/call-promote.json":                {0, "answer.outcome", "success"},
 	"refresh/call-due.json":                    {0, "answer.outcome", "success"},
 	"refresh/call-rescue.json":                 {0, "answer.generation", "2"},
+
+	"tenant/create.json":          {0, "owner_key", "*"},
+	"tenant/create-once.json":     {0, "tenant", "t_405wkp13drtpqmyt"},
+	"tenant/create-misspelt.json": {0, "error.field", "nam"},
+	"tenant/mint-key.json":        {0, "owner_key", "*"},
+	"tenant/revoke-key.json":      {0, "revoked", keyID},
+	"tenant/rotate-keyring.json":  {0, "seals_from", "2026-11-21T12:20:00Z"},
+	"tenant/list.json":            {0, "items.0.name", "Example Trading"},
+	"tenant/delete.json":          {0, "state", "closing"},
+	"tenant/delete-at-once.json":  {0, "destroyed_at", "2026-11-21T12:00:00Z"},
+	"tenant/schedule.json":        {0, "items.#", "0"},
 }
 
 // effects are what samples leave behind, where the answer does not say it.
@@ -121,6 +138,17 @@ var effects = map[string]func(*testing.T, *world){
 	"admin/delete-vault-entry.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, waiting); err == nil {
 			t.Error("the vault entry is still there")
+		}
+	},
+	"admin/revoke-key.json": func(t *testing.T, w *world) {
+		if key, err := w.vault.Key(t.Context(), tenant, spareKey); err != nil || !key.Revoked {
+			t.Errorf("the key is still good: %v", err)
+		}
+	},
+	"authorizer/known-key.json": func(t *testing.T, w *world) {
+		used := []record.APIKey{{ID: keyID}}
+		if err := w.vault.WithLastUse(t.Context(), tenant, used); err != nil || !used[0].LastUsed.Equal(noon) {
+			t.Errorf("the key's last use is %s: %v", used[0].LastUsed, err)
 		}
 	},
 	"callback/oauth-callback.json":                    func(t *testing.T, w *world) { isAuthorized(t, w, travelling, true) },
@@ -138,6 +166,18 @@ var effects = map[string]func(*testing.T, *world){
 	"refresh/call-forget-sage.json": func(t *testing.T, w *world) {
 		if w.provider.revoked.Load() != 1 {
 			t.Error("the provider was not told that the token is not needed any more")
+		}
+	},
+	"tenant/delete.json": func(t *testing.T, w *world) {
+		if w.provider.revoked.Load() != 2 {
+			t.Errorf("%d providers were told", w.provider.revoked.Load())
+		}
+		isEmpty(t, w)
+	},
+	"tenant/delete-at-once.json": isEmpty,
+	"tenant/revoke-key.json": func(t *testing.T, w *world) {
+		if key, err := w.vault.Key(t.Context(), tenant, keyID); err != nil || !key.Revoked {
+			t.Errorf("the key is %+v: %v", key, err)
 		}
 	},
 	"admin/promote-credential.json":   func(t *testing.T, w *world) { inForce(t, w, replaced, 2, 2) },
@@ -161,6 +201,18 @@ var effects = map[string]func(*testing.T, *world){
 			t.Errorf("the request is %s: %v", r.Stage, err)
 		}
 	},
+}
+
+// isEmpty looks for what a deletion should have removed.
+func isEmpty(t *testing.T, w *world) {
+	t.Helper()
+	if n, err := w.vault.Left(t.Context(), tenant, 100); err != nil || n != 0 {
+		t.Errorf("%d items are left: %v", n, err)
+	}
+	if names, _, err := w.secrets.ListSecrets(t.Context(), tenant, ""); err != nil || len(names) != 0 {
+		t.Errorf("left are the secrets %v: %v", names, err)
+	}
+	isAuthorized(t, w, connected, false)
 }
 
 func isAuthorized(t *testing.T, w *world, entry string, want bool) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	callback "connectorvault/functions/callback/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
+	tenancy "connectorvault/functions/tenant/handler"
 	validate "connectorvault/functions/validate/handler"
 	"connectorvault/infra/stack"
 	"connectorvault/shared/authorize"
@@ -45,6 +47,7 @@ import (
 const (
 	tenant    = "t_1000000000000000"
 	keyID     = "key_1000000000000001"
+	spareKey  = "key_1000000000000002" // another owner's, which may be revoked
 	connector = "con_1000000000000001"
 	seller    = "A1EXAMPLESELLER"
 	publicURL = "https://vault.example.com"
@@ -125,7 +128,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 
 	parts := func(folder string) bundle.Parts {
 		g := &guard{under: items, function: deployed[folder], used: used}
-		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, Now: now, Random: rand.Reader, Logger: logger}
+		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, HTTP: &http.Client{Transport: loopback{}}, Now: now, Random: rand.Reader, Logger: logger}
 		if g.function.Environment["CV_PUBLIC_URL"] != "" {
 			p.PublicURL = publicURL
 		}
@@ -141,6 +144,17 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 	}
 	w.assemble(parts, logger, now)
 	return w
+}
+
+// loopback is a network without anybody outside this machine.
+type loopback struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (loopback) RoundTrip(r *http.Request) (*http.Response, error) {
+	if ip := net.ParseIP(r.URL.Hostname()); ip == nil || !ip.IsLoopback() {
+		return nil, errors.New("nobody answers there")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // assemble makes the functions as their mains do.
@@ -161,6 +175,8 @@ func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Lo
 	w.functions["read"], w.routes["read"] = lambda.NewHandler(r.Handle), r.Routes()
 
 	w.functions["refresh"] = lambda.NewHandler(token.New(bundle.New(parts("refresh")).Refresh(), logger).Handle)
+
+	w.functions["tenant"] = lambda.NewHandler(tenancy.New(bundle.New(parts("tenant")).Tenants(), logger).Handle)
 
 	// The authorizer is given a vault and nothing else.
 	p := parts("authorizer")
@@ -299,6 +315,11 @@ func seedKey(t *testing.T, b *bundle.Bundle) {
 	key, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "example"})
 	if err != nil || key.ID != keyID {
 		t.Fatalf("the key is %s: %v", key.ID, err)
+	}
+	drawing.Random = io.MultiReader(bytes.NewReader([]byte{0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x02}), rand.Reader)
+	spare, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "spare"})
+	if err != nil || spare.ID != spareKey {
+		t.Fatalf("the other key is %s: %v", spare.ID, err)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/oauth"
@@ -97,6 +98,11 @@ func (s *Service) Begin(ctx context.Context, p record.Principal, entryID string,
 	if !adapter.Descriptor().Mode(in.Mode) {
 		return Begun{}, fault.New(fault.Invalid, "invalid_field", fmt.Sprintf("%s cannot be authorized in the mode %q.", adapter.Descriptor().Title, clip(string(in.Mode)))).
 			On("mode").Do("Use one of: " + modes(adapter.Descriptor()) + ".")
+	}
+	if in.Mode == record.RefreshToken { // whoever has such a token has the account already; only an owner brings it here
+		if err := access.Need(p, access.AdoptTokens); err != nil {
+			return Begun{}, err
+		}
 	}
 	app, err := s.app(ctx, entry, adapter.Descriptor())
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package bundle puts the use cases together from their parts.
 //
-// The argument: the same code runs as six Lambdas and as one program, which differ in what lies below (storage, clock,
+// The argument: the same code runs as seven Lambdas and as one program, which differ in what lies below (storage, clock,
 // how the token service is reached) and in nothing above. So what is above is wired here once, each part lazily, and
 // what is below is brought along by whoever runs it.
 package bundle
@@ -23,6 +23,7 @@ import (
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store"
+	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -43,6 +44,8 @@ type Parts struct {
 	Nudge     tokens.Nudge  // likewise, without waiting; read
 	Rescue    func(context.Context, tokens.Call) error
 	Enqueue   func(context.Context, []tokens.Call) error
+
+	Recovery time.Duration // how far back the tables can be restored; 0 = not at all
 
 	// The token service's budgets; 0 = its own.
 	PostTimeout    time.Duration
@@ -130,4 +133,10 @@ func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
 		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
+}
+
+// Tenants makes the use case of tenants: made and deleted by whoever runs the bundle.
+func (b *Bundle) Tenants() *tenants.Service {
+	return tenants.New(tenants.Config{Vault: b.Vault, Keyring: b.Keyring, Secrets: b.Secrets, Tokens: b.Invoke, Now: b.Now, Random: b.Random,
+		Logger: b.Logger, Recovery: b.Recovery})
 }

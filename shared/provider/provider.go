@@ -41,7 +41,9 @@ type Descriptor struct {
 	Rotates bool
 	// OwnGrant says that an entry's client is the account: tokens are asked for with its own credentials (RFC 6749, 4.4),
 	// nobody consents to anything, and there is no refresh token.
-	OwnGrant          bool
+	OwnGrant bool
+	// OwnerOnly says that entries hold credentials that only an owner may bring, change or remove.
+	OwnerOnly         bool
 	PKCE              bool
 	CodeLife          time.Duration // of an authorization code
 	AuthorizationLife time.Duration // of a consent; 0 = it does not end by itself

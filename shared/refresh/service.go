@@ -114,6 +114,9 @@ func (s *Service) Drain(ctx context.Context) error {
 }
 
 func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	if answer, ended, err := s.ended(ctx, call); ended {
+		return answer, err
+	}
 	switch call.Op {
 	case tokens.Refresh:
 		return s.refresh(ctx, call)

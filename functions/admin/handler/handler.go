@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/admin"
 	"connectorvault/shared/api"
 	"connectorvault/shared/authorize"
@@ -61,6 +62,10 @@ func New(cfg Config) *Handler {
 		"GET /v1/connectors/{id}":                                  h.getConnector,
 		"PATCH /v1/connectors/{id}":                                h.updateConnector,
 		"DELETE /v1/connectors/{id}":                               h.deleteConnector,
+		"POST /v1/keys":                                            h.createKey,
+		"GET /v1/keys":                                             h.listKeys,
+		"GET /v1/keys/{id}":                                        h.getKey,
+		"DELETE /v1/keys/{id}":                                     h.revokeKey,
 		"POST /v1/preflight":                                       h.preflight,
 		"GET /v1/events":                                           h.listEvents,
 	}}
@@ -223,6 +228,9 @@ func (h *Handler) listConnectors(ctx context.Context, r *lambdahttp.Request) (la
 func (h *Handler) getConnector(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
 	id, err := connectorID(r)
 	if err != nil {
+		return lambdahttp.Response{}, err
+	}
+	if err := access.NeedConnector(r.Principal, id); err != nil {
 		return lambdahttp.Response{}, err
 	}
 	connector, err := h.Vault.Connector(ctx, r.Principal.Tenant, id)

@@ -9,7 +9,7 @@ import (
 	"connectorvault/shared/tokens"
 )
 
-// Tenant is the one tenant of this program.
+// Tenant is this program's own tenant, which its owner's key is for. Others can be made beside it.
 const Tenant = "t_1000000000000000"
 
 // Options say how the program runs. The first part are its flags; the zero value of the rest is the program that people
@@ -20,6 +20,7 @@ type Options struct {
 	Simulators   bool     // run simulated providers and use them instead of the real ones
 	Endpoints    string   // file with addresses that replace providers' own
 	Providers    []string // those at which accounts may be connected; nil = all
+	OIDC         string   // file that says whose tokens let in
 	AmazonModels string   // folder of Amazon's OpenAPI files
 	Clock        bool     // take POST /local/clock
 	ReadyFile    string   // "": ready.json in Data

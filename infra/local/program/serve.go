@@ -34,18 +34,20 @@ import (
 	"connectorvault/infra/local/owners"
 	"connectorvault/infra/local/worker"
 	"connectorvault/shared/bundle"
+	"connectorvault/shared/issuer"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store/sqlitestore"
+	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
 )
 
 // tokenTime is how long one call of the token service may take, as its Lambda's timeout.
 const tokenTime = 60 * time.Second
 
-// Housekeeping: how often other processes' locks are looked at, and how often what has ended is removed.
+// Housekeeping: how often other processes' locks and deletions that were begun are looked at, and how often what has ended is removed.
 const (
 	watchEvery = 2 * time.Second
 	purgeEvery = 10 * time.Minute
@@ -89,7 +91,11 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	}
 
 	p := &program{options: o, controls: sims.controls, logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
-	if err := p.assemble(ctx, endpoints); err != nil {
+	issuers, err := readIssuers(o.OIDC, steps.Now)
+	if err != nil {
+		return err
+	}
+	if err := p.assemble(ctx, endpoints, issuers); err != nil {
 		return err
 	}
 	owner, err := owners.Mint(ctx, p.bundle.Vault, Tenant, filepath.Join(o.Data, "processes"))
@@ -115,13 +121,14 @@ type program struct {
 	url      string
 	bundle   *bundle.Bundle
 	tokens   *refresh.Service
+	tenants  *tenants.Service
 	service  gateway.Function // the token service's function
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
 }
 
 // assemble makes every function and connects them the way AWS would.
-func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error {
+func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issuers *issuer.Verifier) error {
 	parts, err := p.parts(endpoints)
 	if err != nil {
 		return err
@@ -134,7 +141,7 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error
 	if err := b.Keyring.Create(ctx, Tenant); err != nil {
 		return err
 	}
-	p.tokens = b.Refresh()
+	p.tokens, p.tenants = b.Refresh(), b.Tenants()
 	p.service = gateway.JSON(token.New(p.tokens, p.logger).Handle)
 	p.gateway = gateway.New(gateway.Config{
 		Functions: map[route.Function]gateway.Function{
@@ -144,7 +151,7 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error
 			route.Validate: gateway.JSON(validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: p.logger, Now: p.clock.Now}).Handle),
 			route.Read:     gateway.JSON(read.New(read.Config{Read: b.Read(), Logger: p.logger, Now: p.clock.Now}).Handle),
 		},
-		Authorizer: gateway.JSON(authorizer.New(b.Vault, p.logger).Handle),
+		Authorizer: gateway.JSON(authorizer.New(b.Vault, p.logger, authorizer.OfIssuers(b.Vault, issuers)).Handle),
 		Now:        p.clock.Now, Random: rand.Reader, Logger: p.logger,
 	})
 	return nil
@@ -278,7 +285,7 @@ func (p *program) finish(ctx context.Context, server *http.Server, working *sync
 	return errors.Join(err, p.tokens.Drain(ctx))
 }
 
-// housekeep revokes the keys of processes that are gone, and removes what has ended.
+// housekeep revokes the keys of processes that are gone, ends the deletion of tenants, and removes what has ended.
 func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 	watch, purge := time.NewTicker(watchEvery), time.NewTicker(purgeEvery)
 	defer watch.Stop()
@@ -289,7 +296,8 @@ func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 		case <-ctx.Done():
 			return
 		case <-watch.C:
-			err = owner.Sweep(ctx)
+			_, err = p.tenants.Finish(ctx)
+			err = errors.Join(owner.Sweep(ctx), err)
 		case <-purge.C:
 			_, err = p.store.Purge(ctx)
 		}
@@ -317,7 +325,11 @@ func (p *program) stepClock(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(v)
 	}
-	if _, status := p.gateway.Identify(r.Context(), r.Header); status != http.StatusOK {
+	identity, status := p.gateway.Identify(r.Context(), r.Header)
+	if status == http.StatusOK && identity["role"] != string(record.Owner) { // it changes the time of everybody
+		status = http.StatusForbidden
+	}
+	if status != http.StatusOK {
 		answer(status, map[string]string{"message": http.StatusText(status)})
 		return
 	}
@@ -390,6 +402,30 @@ func writeReady(path string, r Ready) error {
 		return fmt.Errorf("the ready file cannot be written: %w", err)
 	}
 	return nil
+}
+
+// readIssuers reads the file that says whose tokens let in; nil when there is none. They are of this program's one tenant
+// unless it says otherwise.
+func readIssuers(path string, now func() time.Time) (*issuer.Verifier, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // no issuer, nobody to verify
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file cannot be read: %w", err)
+	}
+	config, err := issuer.ParseConfig(body)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file %s: %w", path, err)
+	}
+	if config.Tenant == "" && config.TenantClaim == "" {
+		config.Tenant = Tenant
+	}
+	verifier, err := issuer.New(config, bundle.Client(), now)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file %s: %w", path, err)
+	}
+	return verifier, nil
 }
 
 // readEndpoints reads the file that replaces providers' addresses. What it returns lays them over others: an address that
