@@ -23,6 +23,7 @@ import (
 	"os/signal"
 	"strings"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/boot"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/ident"
@@ -58,6 +59,7 @@ var commands = []command{
 // run is main without the process. The vault is opened once it is known what for.
 func run(ctx context.Context, open func() (*bundle.Bundle, error), args []string, stdout, stderr io.Writer) error {
 	o := &operator{stdout: stdout, stderr: stderr}
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Operator})
 	flags := flag.NewFlagSet("tenant", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.personal, "personal-data", false, "the new key may ask for personal data")

@@ -7,6 +7,7 @@ var layers = map[string]int{
 	"secret": 0,
 	"fault":  0,
 
+	"audit":            1,
 	"ident":            1,
 	"record":           1,
 	"oauth":            1,

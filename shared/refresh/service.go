@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -114,15 +115,18 @@ func (s *Service) Drain(ctx context.Context) error {
 }
 
 func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	ctx = audit.WithActor(ctx, actorOf(call))
 	switch call.Op {
 	case tokens.Refresh:
 		return s.refresh(ctx, call)
 	case tokens.Complete:
 		return s.complete(ctx, call)
 	case tokens.Adopt:
-		return s.adopt(ctx, call)
+		return s.attempted(ctx, call, record.RefreshToken, s.adopt)
 	case tokens.Acquire:
-		return s.acquireOwn(ctx, call)
+		return s.attempted(ctx, call, ownClient, s.acquireOwn)
+	case tokens.Deny:
+		return s.deny(ctx, call)
 	case tokens.Forget:
 		return s.forget(ctx, call)
 	case tokens.Due:

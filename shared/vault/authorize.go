@@ -45,7 +45,7 @@ func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c reco
 			If:  store.All(store.Equal(attrStage, string(record.Exchanged)), store.Equal(attrCodeHash, r.CodeHash)),
 			Set: store.Attrs{attrStage: string(record.Done)}, Remove: []string{attrSealed}})
 	}
-	err = v.apply(ctx, ops...)
+	err = v.applyAudited(ctx, c.Tenant, entrySubject(c.Entry), authorizationCompleted(before, c, r), ops...)
 	var failed *store.ConditionFailed
 	switch {
 	case !errors.As(err, &failed):

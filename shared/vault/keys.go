@@ -41,7 +41,7 @@ func (v *Vault) CreateKey(ctx context.Context, key record.APIKey) (record.APIKey
 	if err != nil {
 		return key, secret.Text{}, err
 	}
-	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Records, Key: apiKeyKey(key.Tenant, id), If: store.Absent(),
+	err = v.applyAudited(ctx, key.Tenant, keySubject(id), keyCreated(key), store.Op{Verb: store.Put, Table: store.Records, Key: apiKeyKey(key.Tenant, id), If: store.Absent(),
 		Set: store.Attrs{attrDoc: doc, attrTenant: key.Tenant}})
 	body := keyMark + ticket.Text().Reveal()
 	return key, secret.New(body + checksum(body)), err
@@ -97,12 +97,15 @@ func (v *Vault) RevokeKey(ctx context.Context, tenant, id string) error {
 	if err != nil {
 		return err
 	}
+	if key.Revoked {
+		return nil
+	}
 	key.Revoked = true
 	doc, err := encode(apiKeyDoc{APIKey: key, Hash: key.Hash})
 	if err != nil {
 		return err
 	}
-	return v.apply(ctx, store.Op{Verb: store.Update, Table: store.Records, Key: apiKeyKey(tenant, id),
+	return v.applyAudited(ctx, tenant, keySubject(id), keyRevoked(key), store.Op{Verb: store.Update, Table: store.Records, Key: apiKeyKey(tenant, id),
 		Set: store.Attrs{attrDoc: doc, attrTenant: tenant}})
 }
 
@@ -123,7 +126,7 @@ func (v *Vault) CreateTenant(ctx context.Context, tenant record.Tenant) error {
 	if err != nil {
 		return err
 	}
-	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Records, If: store.Absent(),
+	err = v.applyAudited(ctx, tenant.ID, tenantSubject(tenant.ID), tenantCreated(tenant), store.Op{Verb: store.Put, Table: store.Records, If: store.Absent(),
 		Key: store.Key{Partition: tenant.ID, Sort: "tenant"}, Set: store.Attrs{attrDoc: doc, attrTenant: tenant.ID}})
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {

@@ -124,10 +124,10 @@ type program struct {
 func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error {
 	p.bundle = bundle.New(p.parts(endpoints))
 	b := p.bundle
-	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: Tenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
+	if err := b.Keyring.Create(ctx, Tenant); err != nil { // before the record: what is told of it takes a key
 		return err
 	}
-	if err := b.Keyring.Create(ctx, Tenant); err != nil {
+	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: Tenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
 		return err
 	}
 	p.tokens = b.Refresh()
