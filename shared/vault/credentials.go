@@ -36,6 +36,10 @@ const (
 	attrClient       = "client"
 )
 
+// revival is how long storing a set may take that finds its entry given up: whoever brings it may have come at the very end
+// of its time, and there is no other.
+const revival = 2 * time.Second
+
 // DueShards is how many shards the due index has. A sweep asks each, so the number may grow, never shrink.
 const DueShards = 16
 
@@ -188,6 +192,8 @@ func (v *Vault) Commit(ctx context.Context, c record.Credential, set NewSet) (re
 		// Another status than was read: this set is the recovery, or nobody needed it to be. Either way it is stored.
 		if now := record.Status(failed.Old.String(attrStatus)); failed.Index == 0 && now != c.Status && store.Equal(attrGeneration, c.Generation).Holds(failed.Old) {
 			c.Status = now
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revival) // it was late already
+			defer cancel()
 			return v.Commit(ctx, c, set)
 		}
 		if failed.Old.String(attrCommit) == set.Commit {

@@ -33,6 +33,7 @@ import (
 	"connectorvault/infra/local/gateway"
 	"connectorvault/infra/local/owners"
 	"connectorvault/infra/local/worker"
+	"connectorvault/shared/audit"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
@@ -54,6 +55,7 @@ const (
 // Run runs everything until ctx ends, and returns when what had begun is finished.
 func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	began := time.Now()
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Operator}) // who starts it; requests have their own
 	logger := newLogger(stderr, o.Verbose)
 	replace, err := readEndpoints(o.Endpoints)
 	if err != nil {
