@@ -63,6 +63,7 @@ var samples = map[string]want{
 	"admin/update-connector.json":                     {200, "name", "Orders for the new warehouse"},
 	"admin/delete-connector.json":                     {204, "", ""},
 	"admin/list-events.json":                          {200, "items.0.kind", "expiring"},
+	"admin/list-audit-events.json":                    {200, "items.0.action", "vault_entry.created"},
 
 	"validate/validate.json":                    {200, "status", "active"},
 	"validate/validate-foreign-result-url.json": {400, "code", "result_url_foreign"},

@@ -8,6 +8,7 @@
 //	tenant key TENANT LABEL     makes another key; with --personal-data it may ask for personal data
 //	tenant revoke TENANT KEY    ends a key
 //	tenant rotate TENANT        adds a key to the keyring; it seals once every function has seen it
+//	tenant verify TENANT        checks that the audit trail is as it was written
 //
 // What it needs comes from the environment: AWS_REGION and credentials, CV_TABLE_RECORDS and CV_SECRET_PREFIX, which
 // are outputs of the stack. A new key goes to the standard output, alone, and cannot be had again.
@@ -54,6 +55,7 @@ var commands = []command{
 	{"key", []string{"TENANT", "LABEL"}, (*operator).key},
 	{"revoke", []string{"TENANT", "KEY"}, (*operator).revoke},
 	{"rotate", []string{"TENANT"}, (*operator).rotate},
+	{"verify", []string{"TENANT"}, (*operator).verify},
 }
 
 // run is main without the process. The vault is opened once it is known what for.

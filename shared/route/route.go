@@ -53,6 +53,7 @@ func Table() []Route {
 		{Method: "DELETE", Path: "/v1/connectors/{id}", Function: Admin},
 
 		{Method: "GET", Path: "/v1/events", Function: Admin},
+		{Method: "GET", Path: "/v1/audit-events", Function: Admin},
 
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}", Function: Read},
 		{Method: "POST", Path: "/v1/connectors/{id}/{resource}", Function: Read},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"connectorvault/shared/audit"
 	"connectorvault/shared/seal"
@@ -41,6 +42,7 @@ type HeadNote struct {
 	Subject audit.Subject `json:"subject"`
 	Number  int64         `json:"number"`
 	MAC     []byte        `json:"mac"`
+	At      time.Time     `json:"time"` // of the event
 }
 
 // AuditReport is what a verification came to.
@@ -78,7 +80,7 @@ func (v *Vault) VerifyAudit(ctx context.Context, tenant string, earlier []HeadNo
 		r.Events += w.seen
 		if w.end.place != "" {
 			r.Chains++
-			r.Heads = append(r.Heads, HeadNote{Subject: s, Number: w.end.number, MAC: w.end.mac})
+			r.Heads = append(r.Heads, HeadNote{Subject: s, Number: w.end.number, MAC: w.end.mac, At: fromMilli(w.end.at)})
 		}
 	}
 	strays, err := v.strays(ctx, tenant)
@@ -369,8 +371,8 @@ func (w *walk) finish(ctx context.Context) error {
 			w.finds(HeadBroken, w.number) // events, and no end: it was taken away
 		case w.end.record:
 			w.finds(NoChain, 0)
-		case w.earlier.Number > 0 && !w.held:
-			w.finds(Rewound, w.earlier.Number) // all of it is gone
+		case w.earlier.Number > 0 && !w.held && !w.earlier.At.Before(w.Now().AddDate(0, -auditMonths, 0)):
+			w.finds(Rewound, w.earlier.Number) // all of it is gone, before its time
 		}
 		return nil
 	}

@@ -58,6 +58,7 @@ func New(cfg Config) *Handler {
 		"PATCH /v1/connectors/{id}":             h.updateConnector,
 		"DELETE /v1/connectors/{id}":            h.deleteConnector,
 		"GET /v1/events":                        h.listEvents,
+		"GET /v1/audit-events":                  h.listAuditEvents,
 	}}
 	return h
 }
