@@ -127,7 +127,7 @@ type Change struct {
 // entries, connectors and keys.
 type Event struct {
 	ID      string            `json:"id"`
-	At      time.Time         `json:"time"` // never before the event before, in its chain
+	At      time.Time         `json:"time"` // later than the event before, in its chain
 	Subject Subject           `json:"subject"`
 	Number  int64             `json:"number"` // in its chain, from 1
 	Action  Action            `json:"action"`

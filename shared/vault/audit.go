@@ -237,10 +237,11 @@ func (v *Vault) wrote(ctx context.Context, tenant string, s audit.Subject, numbe
 
 // withEvents adds events to ops, which it leaves alone. at is the op on the subject's record, or -1.
 func (v *Vault) withEvents(ctx context.Context, tenant string, s audit.Subject, end chainEnd, events []audit.Event, at int, ops []store.Op) ([]store.Op, error) {
-	number, mac, time := end.number, end.mac, max(milli(v.Now()), end.at)
+	number, mac, time := end.number, end.mac, max(milli(v.Now())-1, end.at)
 	puts := make([]store.Op, 0, 2*len(events)+2)
 	for _, e := range events {
 		number++
+		time++ // each is later than the one before, so that a chain's events lie in the order of time as in their own
 		e.Number, e.At = number, fromMilli(time)
 		doc, err := encode(e)
 		if err != nil {

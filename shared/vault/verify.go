@@ -290,7 +290,7 @@ func (w *walk) event(ctx context.Context, item store.Item) error {
 		return err
 	}
 	follows := number > w.number+1 || w.found(Changed, w.number) || w.found(CutBroken, w.number) || bytes.Equal(item.Attrs.Bytes(attrAuditBefore), w.mac)
-	sound := readErr == nil && e.Number == number && e.Subject == w.subject && milli(e.At) >= w.at
+	sound := readErr == nil && e.Number == number && e.Subject == w.subject && milli(e.At) > w.at
 	if !whole || !follows || !sound {
 		w.finds(Changed, number)
 	}
