@@ -320,6 +320,8 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 		only(may("secretsmanager:GetSecretValue", ring), "opens tokens", "refresh", "read", "admin")
 		only(may("secretsmanager:PutSecretValue", ring), "changes keyrings")
 		only(may("dynamodb:UpdateItem", "CredentialsTable.Arn"), "changes credentials", "refresh")
+		only(may("dynamodb:PutItem", "RecordsTable.Arn"), "writes audit events", "refresh", "admin") // whoever else has the keyring can compute their codes
+		only(may("dynamodb:DeleteItem", "RecordsTable.Arn"), "trims audit events", "refresh", "admin")
 		only(may("sqs:SendMessage", "RescueQueue.Arn"), "sends to rescue", "refresh")
 		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read")
 		for _, g := range f.Role.Grants() {

@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,10 @@ func (b *bench) reads() (lines []map[string]any) {
 
 func TestEachReadLeavesALineWithoutItsQuery(t *testing.T) {
 	b := newBench(t)
+	b.Upstream.Handle("/orders", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Request-Id", "up-9")
+		_, _ = w.Write([]byte(`{"orders":[{"id":"1"},{"id":"2"}]}`))
+	})
 	b.get("/orders?limit=2")
 	b.get("/orders/canary-item")
 	b.get("/orders", "accept", "application/x-ndjson")
@@ -38,10 +43,10 @@ func TestEachReadLeavesALineWithoutItsQuery(t *testing.T) {
 			t.Errorf("line %d is %v", i, line)
 		}
 	}
-	if first := lines[0]; first["resource"] != "orders" || first["items"] == 0.0 || first["provider_request_id"] == nil || first["code"] != nil {
+	if first := lines[0]; first["resource"] != "orders" || first["items"] != 2.0 || first["provider_request_id"] != "up-9" || first["code"] != nil {
 		t.Errorf("the first line is %v", first)
 	}
-	if run := lines[2]; run["items"] == 0.0 || run["provider_request_id"] == nil {
+	if run := lines[2]; run["items"] != 2.0 || run["provider_request_id"] != "up-9" {
 		t.Errorf("the line of a run is %v", run)
 	}
 	if wrong := lines[4]; wrong["resource"] != nil || wrong["code"] == nil {
