@@ -119,7 +119,7 @@ func (v *Vault) subjects(ctx context.Context, tenant string) ([]audit.Subject, e
 		}
 	}
 	err := v.scan(ctx, tenant, chainPrefix, func(item store.Item) (string, error) {
-		name, _, _ := cutLast(strings.TrimPrefix(item.Key.Sort, chainPrefix))
+		name, _ := cutLast(strings.TrimPrefix(item.Key.Sort, chainPrefix))
 		kind, id, _ := strings.Cut(name, "#")
 		s := audit.Subject{Kind: audit.Kind(kind), ID: id}
 		add(s)
@@ -128,11 +128,11 @@ func (v *Vault) subjects(ctx context.Context, tenant string) ([]audit.Subject, e
 	return out, err
 }
 
-func cutLast(s string) (before, after string, found bool) {
+func cutLast(s string) (before, after string) {
 	if i := strings.LastIndexByte(s, '#'); i >= 0 {
-		return s[:i], s[i+1:], true
+		return s[:i], s[i+1:]
 	}
-	return s, "", false
+	return s, ""
 }
 
 // scan goes through a part of the tenant's records. look says after which key it goes on.
@@ -275,7 +275,7 @@ func (w *walk) sealed(ctx context.Context, p audit.Place, at chainEnd) (bool, er
 func (w *walk) event(ctx context.Context, item store.Item) error {
 	w.seen++
 	e, readErr := auditEventOf(item.Attrs)
-	_, digits, _ := cutLast(item.Key.Sort)
+	_, digits := cutLast(item.Key.Sort)
 	number := int64(0)
 	for _, d := range []byte(digits) {
 		number = number*10 + int64(d-'0')
@@ -403,37 +403,9 @@ func (v *Vault) strays(ctx context.Context, tenant string) ([]Finding, error) {
 	var out []Finding
 	var batch []store.Item
 	flush := func() error {
-		defer func() { batch = nil }()
-		keys, of := []store.Key{}, map[store.Key][]store.Item{}
-		for _, item := range batch {
-			e, err := auditEventOf(item.Attrs)
-			if err != nil || AuditKey(e) != item.Key.Sort {
-				out = append(out, Finding{Subject: e.Subject, Number: e.Number, Fault: Stray})
-				continue
-			}
-			key := chainKey(tenant, e.Subject, e.Number)
-			if of[key] == nil {
-				keys = append(keys, key)
-			}
-			of[key] = append(of[key], item)
-		}
-		found, err := v.many(ctx, keys)
-		if err != nil {
-			return err
-		}
-		for _, key := range keys {
-			for _, item := range of[key] {
-				if found[key].String(attrDoc) == item.Attrs.String(attrDoc) {
-					continue
-				}
-				if _, err := v.get(ctx, store.Records, item.Key); errors.Is(err, store.ErrNotFound) {
-					continue // retention took it while we read
-				}
-				e, _ := auditEventOf(item.Attrs)
-				out = append(out, Finding{Subject: e.Subject, Number: e.Number, Fault: Stray})
-			}
-		}
-		return nil
+		found, err := v.straysOf(ctx, tenant, batch)
+		out, batch = append(out, found...), nil
+		return err
 	}
 	err := v.scan(ctx, tenant, AuditPrefix, func(item store.Item) (string, error) {
 		if batch = append(batch, item); len(batch) == store.MaxGet {
@@ -445,4 +417,30 @@ func (v *Vault) strays(ctx context.Context, tenant string) ([]Finding, error) {
 		err = flush()
 	}
 	return out, err
+}
+
+func (v *Vault) straysOf(ctx context.Context, tenant string, items []store.Item) (out []Finding, err error) {
+	events, keys, asked := make([]audit.Event, len(items)), []store.Key{}, map[store.Key]bool{}
+	for i, item := range items {
+		e, err := auditEventOf(item.Attrs)
+		key := chainKey(tenant, e.Subject, e.Number)
+		if events[i] = e; err == nil && !asked[key] {
+			keys, asked[key] = append(keys, key), true
+		}
+	}
+	found, err := v.many(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range items {
+		e := events[i]
+		if AuditKey(e) == item.Key.Sort && found[chainKey(tenant, e.Subject, e.Number)].String(attrDoc) == item.Attrs.String(attrDoc) {
+			continue
+		}
+		if _, err := v.get(ctx, store.Records, item.Key); errors.Is(err, store.ErrNotFound) {
+			continue // retention took it while we read
+		}
+		out = append(out, Finding{Subject: e.Subject, Number: e.Number, Fault: Stray})
+	}
+	return out, nil
 }
