@@ -26,8 +26,10 @@ import (
 	"github.com/tidwall/gjson"
 
 	"connectorvault/infra/stack"
+	"connectorvault/shared/record"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
+	"connectorvault/shared/vault"
 )
 
 // want is what a sample leads to. Of an HTTP answer, path is looked up in the body, or in the headers when it begins
@@ -39,31 +41,42 @@ type want struct {
 }
 
 var samples = map[string]want{
-	"admin/list-providers.json":                       {200, "items.0.name", "amazon"},
-	"admin/get-provider.json":                         {200, "redirect_uri", "https://vault.example.com/oauth/amazon/callback"},
-	"admin/list-provider-apps.json":                   {200, "items.0.provider", "amazon"},
-	"admin/put-provider-app.json":                     {200, "client_secret_expires_at", "2027-05-20T00:00:00Z"},
-	"admin/create-vault-entry.json":                   {201, "status", "pending"},
-	"admin/create-vault-entry-in-no-marketplace.json": {400, "code", "unknown_marketplace"},
-	"admin/create-sage-vault-entry.json":              {201, "secrets.#", "3"},
-	"admin/update-secrets-of-sage-vault-entry.json":   {200, "secrets.#", "1"},
-	"admin/create-sage-connector.json":                {201, "settings.business", business},
-	"admin/list-vault-entries.json":                   {200, "items.#", "1"},
-	"admin/get-vault-entry.json":                      {200, "status", "active"},
-	"admin/update-vault-entry.json":                   {200, "alias", "US store, renamed"},
-	"admin/delete-vault-entry.json":                   {204, "", ""},
-	"admin/authorize-in-browser.json":                 {200, "start_url", "*"},
-	"admin/authorize-by-result-url.json":              {200, "oauth_request_url", "*"},
-	"admin/authorize-from-appstore.json":              {200, "start_url", "*"},
-	"admin/authorize-with-refresh-token.json":         {200, "vault_entry.status", "active"},
-	"admin/refresh-vault-entry.json":                  {200, "token.generation", "2"},
-	"admin/create-connector.json":                     {201, "vault_entry", connected},
-	"admin/list-connectors.json":                      {200, "items.0.id", connector},
-	"admin/get-connector.json":                        {200, "id", connector},
-	"admin/update-connector.json":                     {200, "name", "Orders for the new warehouse"},
-	"admin/delete-connector.json":                     {204, "", ""},
-	"admin/list-events.json":                          {200, "items.0.kind", "expiring"},
-	"admin/list-audit-events.json":                    {200, "items.0.action", "vault_entry.created"},
+	"admin/list-providers.json":                         {200, "items.0.name", "amazon"},
+	"admin/get-provider.json":                           {200, "redirect_uri", "https://vault.example.com/oauth/amazon/callback"},
+	"admin/list-provider-apps.json":                     {200, "items.0.provider", "amazon"},
+	"admin/put-provider-app.json":                       {200, "client_secret_expires_at", "2027-05-20T00:00:00Z"},
+	"admin/create-vault-entry.json":                     {201, "status", "pending"},
+	"admin/create-vault-entry-in-no-marketplace.json":   {400, "code", "unknown_marketplace"},
+	"admin/create-sage-vault-entry.json":                {201, "secrets.#", "3"},
+	"admin/update-secrets-of-sage-vault-entry.json":     {200, "secrets.#", "1"},
+	"admin/create-sage-connector.json":                  {201, "settings.business", business},
+	"admin/list-vault-entries.json":                     {200, "items.#", "1"},
+	"admin/get-vault-entry.json":                        {200, "status", "active"},
+	"admin/update-vault-entry.json":                     {200, "alias", "US store, renamed"},
+	"admin/delete-vault-entry.json":                     {204, "", ""},
+	"admin/authorize-in-browser.json":                   {200, "start_url", "*"},
+	"admin/authorize-by-result-url.json":                {200, "oauth_request_url", "*"},
+	"admin/authorize-from-appstore.json":                {200, "start_url", "*"},
+	"admin/authorize-with-refresh-token.json":           {200, "vault_entry.status", "active"},
+	"admin/refresh-vault-entry.json":                    {200, "token.generation", "2"},
+	"admin/create-connector.json":                       {201, "vault_entry", connected},
+	"admin/list-connectors.json":                        {200, "items.0.id", connector},
+	"admin/get-connector.json":                          {200, "id", connector},
+	"admin/update-connector.json":                       {200, "name", "Orders for the new warehouse"},
+	"admin/delete-connector.json":                       {204, "", ""},
+	"admin/create-key.json":                             {201, "key", "*"},
+	"admin/list-keys.json":                              {200, "items.0.prefix", vault.KeyPrefix(tenant, keyID)},
+	"admin/get-key.json":                                {200, "role", "owner"},
+	"admin/revoke-key.json":                             {204, "", ""},
+	"admin/list-events.json":                            {200, "items.0.kind", "expiring"},
+	"admin/list-audit-events.json":                      {200, "items.0.action", "vault_entry.created"},
+	"admin/preflight.json":                              {200, "ready", "false"}, // nobody answers at the example's host
+	"admin/create-clara-vault-entry.json":               {201, "status", "active"},
+	"admin/create-clara-vault-entry-from-download.json": {201, "account.reads.#(resource==\"transactions\").allowed", "true"},
+	"admin/list-credentials.json":                       {200, "items.#", "2"},
+	"admin/add-credential.json":                         {201, "tried_at", "*"},
+	"admin/promote-credential.json":                     {200, "token_key", "EXAMPLE-next-token-key"},
+	"admin/delete-credential.json":                      {204, "", ""},
 
 	"validate/validate.json":                    {200, "status", "active"},
 	"validate/validate-foreign-result-url.json": {400, "code", "result_url_foreign"},
@@ -83,6 +96,7 @@ var samples = map[string]want{
 	"read/read-order.json":                                 {200, "items.0.orderId", "111-0000000-0000001"},
 	"read/create-report.json":                              {201, "items.0.reportId", "50001"},
 	"read/report-document.json":                            {206, "header.Content-Range", "bytes 0-24/25"},
+	"read/list-transactions.json":                          {200, "items.0.uuid", "00000000-0000-4000-8000-00000000c1a2"},
 	"read/check-vault-entry.json":                          {200, "works", "true"},
 
 	"authorizer/known-key.json":   {0, "context.tenant", tenant},
@@ -100,6 +114,11 @@ var samples = map[string]want{
 	"refresh/call-forget.json":                 {0, "answer.outcome", "success"},
 	"refresh/call-refresh-sage.json":           {0, "answer.outcome", "success"},
 	"refresh/call-forget-sage.json":            {0, "answer.outcome", "success"},
+	"refresh/call-acquire.json":                {0, "answer.outcome", "success"},
+	"refresh/call-due-clara.json":              {0, "answer.outcome", "success"},
+	"refresh/call-refresh-clara.json":          {0, "answer.outcome", "success"},
+	"refresh/call-try.json":                    {0, "answer.reads.0.allowed", "true"},
+	"refresh/call-promote.json":                {0, "answer.outcome", "success"},
 	"refresh/call-due.json":                    {0, "answer.outcome", "success"},
 	"refresh/call-rescue.json":                 {0, "answer.generation", "2"},
 }
@@ -109,6 +128,17 @@ var effects = map[string]func(*testing.T, *world){
 	"admin/delete-vault-entry.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, waiting); err == nil {
 			t.Error("the vault entry is still there")
+		}
+	},
+	"admin/revoke-key.json": func(t *testing.T, w *world) {
+		if key, err := w.vault.Key(t.Context(), tenant, spareKey); err != nil || !key.Revoked {
+			t.Errorf("the key is still good: %v", err)
+		}
+	},
+	"authorizer/known-key.json": func(t *testing.T, w *world) {
+		used := []record.APIKey{{ID: keyID}}
+		if err := w.vault.WithLastUse(t.Context(), tenant, used); err != nil || !used[0].LastUsed.Equal(noon) {
+			t.Errorf("the key's last use is %s: %v", used[0].LastUsed, err)
 		}
 	},
 	"callback/oauth-callback.json":                    func(t *testing.T, w *world) { isAuthorized(t, w, travelling, true) },
@@ -128,8 +158,15 @@ var effects = map[string]func(*testing.T, *world){
 			t.Error("the provider was not told that the token is not needed any more")
 		}
 	},
-	"refresh/due-batch.json":    func(t *testing.T, w *world) { hasGeneration(t, w, 2) },
-	"refresh/rescue-batch.json": func(t *testing.T, w *world) { hasGeneration(t, w, 2) },
+	"admin/promote-credential.json":   func(t *testing.T, w *world) { inForce(t, w, replaced, 2, 2) },
+	"admin/delete-credential.json":    func(t *testing.T, w *world) { inForce(t, w, replaced, 1, 1) },
+	"admin/add-credential.json":       func(t *testing.T, w *world) { inForce(t, w, cards, 1, 1) },
+	"refresh/call-promote.json":       func(t *testing.T, w *world) { inForce(t, w, replaced, 2, 2) },
+	"refresh/call-try.json":           func(t *testing.T, w *world) { inForce(t, w, replaced, 1, 1) },
+	"refresh/call-due-clara.json":     func(t *testing.T, w *world) { inForce(t, w, cards, 1, 2) },
+	"refresh/call-refresh-clara.json": func(t *testing.T, w *world) { inForce(t, w, cards, 1, 2) },
+	"refresh/due-batch.json":          func(t *testing.T, w *world) { hasGeneration(t, w, 2) },
+	"refresh/rescue-batch.json":       func(t *testing.T, w *world) { hasGeneration(t, w, 2) },
 	"refresh/due-batch-with-a-stranger.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, connected); err != nil {
 			t.Errorf("a queue removed a vault entry: %v", err)
@@ -183,7 +220,7 @@ func TestEverySampleWorks(t *testing.T) {
 			ran++
 			t.Run(strings.TrimSuffix(name, ".json"), func(t *testing.T) {
 				t.Parallel()
-				send(t, name, w, newWorld(t, functions, used, atNoon))
+				send(t, name, w, newWorld(t, functions, used, clockOf(name)))
 			})
 		}
 		// The same read an hour later: its token is dead, and the token service is asked for another.
@@ -214,7 +251,7 @@ func send(t *testing.T, name string, w want, world *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := world.functions[path.Dir(name)].Invoke(t.Context(), compact(t, payload))
+	reply, err := world.functions[path.Dir(name)].Invoke(t.Context(), compact(t, withProject(t, payload)))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, world.log)
 	}
@@ -279,6 +316,9 @@ func checkSilence(t *testing.T, name, said, logged string) {
 		if strings.Contains(logged, secret) {
 			t.Errorf("%s: %q was logged", name, secret)
 		}
+	}
+	if key := strings.Split(newProject(t).key, "\n")[1]; strings.Contains(said+logged, key) {
+		t.Errorf("%s: a private key came out", name)
 	}
 	if strings.Contains(said, "PERSON") {
 		t.Errorf("%s: personal data came out unasked", name)

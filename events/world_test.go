@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -45,6 +46,7 @@ import (
 const (
 	tenant    = "t_1000000000000000"
 	keyID     = "key_1000000000000001"
+	spareKey  = "key_1000000000000002" // another owner's, which may be revoked
 	connector = "con_1000000000000001"
 	seller    = "A1EXAMPLESELLER"
 	publicURL = "https://vault.example.com"
@@ -117,7 +119,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
 	providers := catalog.New(catalog.Options{Amazon: amazon.Endpoints{Token: provider.URL, // no function calls a consent page
 		API: map[string]string{"na": provider.URL, "eu": provider.URL, "fe": provider.URL}},
-		Sage: sage.Endpoints{Token: provider.URL + "/token", Revoke: provider.URL + "/revoke", API: provider.URL + "/v3.1"}})
+		Sage: sage.Endpoints{Token: provider.URL + "/token", Revoke: provider.URL + "/revoke", API: provider.URL + "/v3.1"}, Clara: claraStandIn(t)})
 
 	seeding := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: providers, Now: atNoon, Random: rand.Reader, Logger: logger})
 	seed(t, seeding)
@@ -125,7 +127,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 
 	parts := func(folder string) bundle.Parts {
 		g := &guard{under: items, function: deployed[folder], used: used}
-		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, Now: now, Random: rand.Reader, Logger: logger}
+		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, HTTP: &http.Client{Transport: loopback{}}, Now: now, Random: rand.Reader, Logger: logger}
 		if g.function.Environment["CV_PUBLIC_URL"] != "" {
 			p.PublicURL = publicURL
 		}
@@ -141,6 +143,17 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 	}
 	w.assemble(parts, logger, now)
 	return w
+}
+
+// loopback is a network without anybody outside this machine.
+type loopback struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (loopback) RoundTrip(r *http.Request) (*http.Response, error) {
+	if ip := net.ParseIP(r.URL.Hostname()); ip == nil || !ip.IsLoopback() {
+		return nil, errors.New("nobody answers there")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // assemble makes the functions as their mains do.
@@ -224,6 +237,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 	}
 	seedCredential(t, v)
 	seedSage(t, b)
+	seedClara(t, b)
 	seedOrphan(t, b)
 	seedRequests(t, v)
 	if _, err := v.CreateConnector(ctx, record.Connector{Tenant: tenant, ID: connector, Name: "Orders for the warehouse", Entry: connected,
@@ -254,7 +268,7 @@ func seedSage(t *testing.T, b *bundle.Bundle) {
 			}
 			text, err := values.Encode()
 			must(err)
-			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id), group), text))
+			must(b.Secrets.PutSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, id, values.Version), group), text))
 			entry.Secrets[group] = record.StoredSecret{Version: values.Version, Fields: fields}
 		}
 		_, err := v.CreateEntry(ctx, entry, nil)
@@ -298,6 +312,11 @@ func seedKey(t *testing.T, b *bundle.Bundle) {
 	key, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "example"})
 	if err != nil || key.ID != keyID {
 		t.Fatalf("the key is %s: %v", key.ID, err)
+	}
+	drawing.Random = io.MultiReader(bytes.NewReader([]byte{0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x02}), rand.Reader)
+	spare, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "spare"})
+	if err != nil || spare.ID != spareKey {
+		t.Fatalf("the other key is %s: %v", spare.ID, err)
 	}
 }
 

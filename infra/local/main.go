@@ -86,6 +86,11 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 	flags.StringVar(&o.Data, "data", ".connectorvault", "`folder` that keeps everything between runs; made when missing")
 	flags.BoolVar(&o.Simulators, "simulators", true, "run simulated providers and use them instead of the real ones")
 	flags.StringVar(&o.Endpoints, "endpoints", "", "`file` with addresses that replace providers' own: {\"amazon\": {\"consent\": URL, \"token\": URL, \"api\": {\"na\": URL, \"eu\": URL, \"fe\": URL}}, \"sage\": {\"authorize\", \"token\", \"revoke\", \"api\", \"legacy_token\", \"legacy_api\": URL}}")
+	flags.StringVar(&o.OIDC, "oidc", "", "`file` that says which issuer's tokens let in besides keys: {\"issuers\": [URL], \"audience\", \"role_claim\", \"roles\": {VALUE: ROLE}, \"personal_data_claim\", \"personal_data_value\", \"connectors_claim\"}")
+	flags.Func("providers", "`names` of those at which accounts may be connected, joined by commas (default: all)", func(names string) error {
+		o.Providers = strings.Split(names, ",")
+		return nil
+	})
 	flags.StringVar(&o.AmazonModels, "amazon-models", "", "`folder` of Amazon's OpenAPI files: the simulator then answers as Amazon's static sandbox")
 	flags.BoolVar(&o.Clock, "clock", false, "take POST /local/clock {\"advance\": \"3600s\"}, which steps the time of everything")
 	flags.StringVar(&o.ReadyFile, "ready-file", "", "`file` to write url, owner key and simulators to, once serving (default: ready.json in the data folder)")

@@ -224,8 +224,14 @@ func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 	for name, f := range functions(t) {
 		starts, named := bootCall(t, name)
 		asked := map[string]bool{}
-		if starts == "MustVault" {
-			asked = map[string]bool{"CV_LOG_LEVEL": true, "CV_TABLE_RECORDS": true}
+		if starts == "MustAuthorizer" {
+			_, _, _, err := boot.LoadAuthorizer(func(variable string) (string, bool) {
+				asked[variable] = true
+				return value(f, variable)
+			})
+			if err != nil {
+				t.Errorf("%s does not start with what the template gives it: %v", name, err)
+			}
 		} else {
 			var list []boot.Need
 			for _, need := range named {
@@ -320,7 +326,7 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 		only(may("secretsmanager:GetSecretValue", ring), "opens tokens", "refresh", "read", "admin")
 		only(may("secretsmanager:PutSecretValue", ring), "changes keyrings")
 		only(may("dynamodb:UpdateItem", "CredentialsTable.Arn"), "changes credentials", "refresh")
-		only(may("dynamodb:PutItem", "RecordsTable.Arn"), "writes audit events", "refresh", "admin") // whoever else has the keyring can compute their codes
+		only(may("dynamodb:PutItem", "RecordsTable.Arn"), "makes keys, and writes audit events", "admin", "refresh") // whoever else has the keyring can compute their codes
 		only(may("dynamodb:DeleteItem", "RecordsTable.Arn"), "trims audit events", "refresh", "admin")
 		only(may("sqs:SendMessage", "RescueQueue.Arn"), "sends to rescue", "refresh")
 		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read")

@@ -1,8 +1,7 @@
 // Command tenant does for a deployed vault what no route of the API does: it makes tenants and their keys.
 //
-// The argument: a key that could make keys would be worth more than all others, and the first one would still have to
-// come from somewhere. So keys are made by whoever may write the stack's table and secrets: its operator, with the
-// credentials and the tools of AWS, and a record of it in CloudTrail.
+// The argument: an owner's key makes keys, and the first one has to come from somewhere. It is made by whoever may write
+// the stack's table and secrets: its operator, with the credentials and the tools of AWS, and a record of it in CloudTrail.
 //
 //	tenant create NAME          makes a tenant with its keyring and a first key
 //	tenant key TENANT LABEL     makes another key; with --personal-data it may ask for personal data

@@ -30,8 +30,13 @@ type Config struct {
 	Provider  func(name string) (provider.Adapter, bool)
 	Providers func() []provider.Adapter // all, in the order to show
 	Tokens    tokens.Invoke
-	Now       func() time.Time
-	Random    io.Reader
+	Enabled   func(name string) bool // whether accounts of a provider may be connected here; nil: all may
+
+	RedirectURI func(provider string) string                     // our callback address; needed by Preflight
+	Reach       func(ctx context.Context, provider string) error // whether that leads here; likewise
+
+	Now    func() time.Time
+	Random io.Reader
 }
 
 // Service keeps records. It is safe for concurrent use.

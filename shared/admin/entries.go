@@ -3,11 +3,13 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/provider"
@@ -50,12 +52,15 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 	}
 	made, err := s.Vault.CreateEntry(ctx, entry, repeat)
 	if made.ID != entry.ID || fault.KindOf(err) == fault.Conflict { // an earlier try of the request made it, or nobody did
-		s.dropSecrets(ctx, entry)
+		s.dropSecrets(ctx, entry, entry.Secrets)
 	}
 	if err != nil || made.ID != entry.ID {
 		return made, err
 	}
-	return made, s.acquire(ctx, made)
+	if err := s.acquire(ctx, made); err != nil {
+		return made, errors.Join(err, s.Vault.GiveUp(ctx, p.Tenant, repeat)) // nothing was made, so a repeat tries again
+	}
+	return made, nil
 }
 
 // acquire gets the first token of an entry whose own client is the account: there is nobody to consent, so making the entry
@@ -72,15 +77,22 @@ func (s *Service) acquire(ctx context.Context, e record.Entry) error {
 	if err == nil {
 		return nil
 	}
-	switch fault.KindOf(err) {
-	case fault.Unavailable, fault.RateLimited, fault.Internal:
+	if passing(err) {
 		return nil // it is tried again by POST …/refresh, and by whoever reads
-	default:
-		if _, gone := s.Tokens(ctx, tokens.Call{Op: tokens.Forget, Tenant: e.Tenant, Entry: e.ID}); gone != nil {
-			return gone
-		}
-		return err
 	}
+	if _, gone := s.Tokens(ctx, tokens.Call{Op: tokens.Forget, Tenant: e.Tenant, Entry: e.ID}); gone != nil {
+		return gone
+	}
+	return err
+}
+
+// mayTouch refuses who may not make, change or delete entries of a provider. Which one it is says the request, or the
+// entry, so the route's right does not settle it.
+func mayTouch(p record.Principal, d *provider.Descriptor) error {
+	if !d.OwnerOnly {
+		return nil
+	}
+	return access.Need(p, access.GuardedEntries)
 }
 
 func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretValues, error) {
@@ -93,6 +105,12 @@ func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretV
 		return record.Entry{}, nil, err
 	}
 	d := adapter.Descriptor()
+	if err := mayTouch(p, d); err != nil {
+		return record.Entry{}, nil, err
+	}
+	if err := s.licensed(d); err != nil {
+		return record.Entry{}, nil, err
+	}
 	if in, err = imported(adapter, in); err != nil {
 		return record.Entry{}, nil, err
 	}
@@ -192,39 +210,66 @@ func (s *Service) checkEntry(e *record.Entry, adapter provider.Adapter, secrets 
 	if !ok || len(secrets) == 0 {
 		return nil
 	}
-	given := map[string]secret.Text{}
-	for _, values := range secrets {
-		maps.Copy(given, values)
-	}
-	material, err := checker.CheckSecrets(*e, given, s.Now())
-	if material.Fingerprint != "" {
-		e.Material = &material
+	material, err := s.checkSecrets(*e, checker, secrets)
+	if material != nil {
+		e.Material = material
 	}
 	return err
 }
 
-// UpdateEntry changes an entry. Once it is authorized, what decides where its token is sent stays as it is.
+// checkSecrets has a provider look at secrets; what is public of them is nil where nothing is.
+func (s *Service) checkSecrets(e record.Entry, checker provider.Checker, secrets secretValues) (*record.Material, error) {
+	given := map[string]secret.Text{}
+	for _, values := range secrets {
+		maps.Copy(given, values)
+	}
+	material, err := checker.CheckSecrets(e, given, s.Now())
+	if material.Fingerprint == "" {
+		return nil, err
+	}
+	return &material, err
+}
+
+// UpdateEntry changes an entry. Once it is authorized, what decides where its token is sent stays as it is. Secrets that are
+// changed are stored under names of their own before the record that names them, and those before are removed after it: at
+// every moment the record's are there.
 func (s *Service) UpdateEntry(ctx context.Context, p record.Principal, id string, in Fields) (record.Entry, error) {
 	for try := 0; ; try++ {
 		before, err := s.Vault.Entry(ctx, p.Tenant, id)
 		if err != nil {
 			return before, err
 		}
+		if err := s.mayTouchEntry(p, before); err != nil {
+			return before, err
+		}
 		after, secrets, err := s.changed(ctx, before, in)
 		if err != nil {
 			return before, err
 		}
-		touched, err := s.changeSecrets(ctx, before, after, secrets)
-		if err != nil {
+		if err := s.putSecrets(ctx, after, secrets); err != nil {
 			return before, err
 		}
 		stored, err := s.Vault.UpdateEntry(ctx, before, after)
-		// Of two who change secrets at once, each stores or removes a secret and then the record. The later record must not
-		// name the earlier secret, so whoever finds another's record between the two begins again.
-		if !touched || fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
+		removed, added := without(before.Secrets, after.Secrets), without(after.Secrets, before.Secrets)
+		switch {
+		case err == nil:
+			s.dropSecrets(ctx, before, removed)
+		case fault.KindOf(err) == fault.Conflict: // nothing was stored
+			s.dropSecrets(ctx, after, added)
+		}
+		// Of two who change secrets at once each gives them whole, so the later one need not hear of the earlier.
+		if fault.CodeOf(err) != "changed_meanwhile" || len(removed)+len(added) == 0 || try == 4 {
 			return stored, err
 		}
 	}
+}
+
+func (s *Service) mayTouchEntry(p record.Principal, e record.Entry) error {
+	adapter, err := s.Adapter(e.Provider)
+	if err != nil {
+		return err
+	}
+	return mayTouch(p, adapter.Descriptor())
 }
 
 // changed is an entry as a request wants it, checked, with the secrets that are to be stored for it.
@@ -238,6 +283,9 @@ func (s *Service) changed(ctx context.Context, before record.Entry, in Fields) (
 		if _, ok := in[fixed]; ok {
 			return before, nil, invalid(fixed, fixed+" of a vault entry does not change.").Do("Make a new vault entry.")
 		}
+	}
+	if err := ofClient(before.ID, d, in); err != nil {
+		return before, nil, err
 	}
 	if err := in.unknown(append(entryMembers[:len(entryMembers):len(entryMembers)], names(d.Fields)...)); err != nil {
 		return before, nil, err
@@ -329,6 +377,9 @@ func (s *Service) ListEntries(ctx context.Context, p record.Principal, f EntryFi
 func (s *Service) DeleteEntry(ctx context.Context, p record.Principal, id string) error {
 	entry, err := s.Vault.Entry(ctx, p.Tenant, id)
 	if err != nil {
+		return err
+	}
+	if err := s.mayTouchEntry(p, entry); err != nil {
 		return err
 	}
 	if entry.Connectors > 0 { // asked again where it counts, in the transaction

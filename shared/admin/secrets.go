@@ -156,7 +156,8 @@ func (s *Service) putSecrets(ctx context.Context, e record.Entry, values secretV
 		if err != nil {
 			return err
 		}
-		if err := s.putSecret(ctx, vault.GroupSecret(vault.EntrySecret(e.Tenant, e.ID), group), text); err != nil {
+		name := vault.EntrySecret(e.Tenant, e.ID, e.Secrets[group].Version)
+		if err := s.putSecret(ctx, vault.GroupSecret(name, group), text); err != nil {
 			return err
 		}
 	}
@@ -171,28 +172,6 @@ func (s *Service) putSecret(ctx context.Context, name string, text secret.Text) 
 	return nil
 }
 
-// changeSecrets brings the secret store to what a changed entry will name, and reports whether there was anything to do.
-// None of it is taken back, so what can refuse the change is asked before.
-func (s *Service) changeSecrets(ctx context.Context, before, after record.Entry, values secretValues) (touched bool, err error) {
-	removed := without(before.Secrets, after.Secrets)
-	if len(values)+len(removed) == 0 {
-		return false, nil
-	}
-	if err := s.Vault.AliasFree(ctx, before, after); err != nil {
-		return true, err
-	}
-	if err := s.putSecrets(ctx, after, values); err != nil {
-		return true, err
-	}
-	// Before the record, not after it: by then somebody may have stored another secret under the name.
-	for _, group := range slices.Sorted(maps.Keys(removed)) {
-		if err := s.deleteSecret(ctx, vault.GroupSecret(vault.EntrySecret(after.Tenant, after.ID), group)); err != nil {
-			return true, err
-		}
-	}
-	return true, nil
-}
-
 func (s *Service) deleteSecret(ctx context.Context, name string) error {
 	if err := s.Secrets.DeleteSecret(ctx, name); err != nil {
 		return fault.Wrap(err, fault.Unavailable, "store_unavailable", "The secret store removes nothing now.").
@@ -201,18 +180,19 @@ func (s *Service) deleteSecret(ctx context.Context, name string) error {
 	return nil
 }
 
-// dropSecrets removes the secrets of an entry that was not made. What stays behind is found by the search for orphans.
-func (s *Service) dropSecrets(ctx context.Context, e record.Entry) {
-	for group := range e.Secrets {
-		_ = s.Secrets.DeleteSecret(ctx, vault.GroupSecret(vault.EntrySecret(e.Tenant, e.ID), group))
+// dropSecrets removes secrets of an entry that no record names, or none any more. What stays behind is found by the search
+// for orphans.
+func (s *Service) dropSecrets(ctx context.Context, e record.Entry, secrets record.SecretGroups) {
+	for group, stored := range secrets {
+		_ = s.Secrets.DeleteSecret(ctx, vault.GroupSecret(vault.EntrySecret(e.Tenant, e.ID, stored.Version), group))
 	}
 }
 
-// without are the groups of a that b has not.
+// without are the groups of a that b has not, or has in another version.
 func without(a, b record.SecretGroups) record.SecretGroups {
 	out := record.SecretGroups{}
 	for group, stored := range a {
-		if _, kept := b[group]; !kept {
+		if b[group].Version != stored.Version {
 			out[group] = stored
 		}
 	}

@@ -16,6 +16,7 @@ type App struct {
 	Draft          bool                  `json:"draft"`
 	SecretExpires  time.Time             `json:"client_secret_expires_at,omitzero"`
 	ExpiryAssumed  bool                  `json:"client_secret_expires_assumed"` // nobody told us: it is the usual date
+	Registered     string                `json:"callback_registered,omitempty"` // the callback address that the operator registered at the provider
 	CreatedAt      time.Time             `json:"created_at"`
 	UpdatedAt      time.Time             `json:"updated_at"`
 }
@@ -23,7 +24,7 @@ type App struct {
 // AppOf shows a provider app.
 func AppOf(a record.App) App {
 	return App{Provider: a.Provider, APIEnvironment: a.APIEnvironment, Fields: a.Fields, Draft: a.Draft, SecretExpires: a.SecretExpires,
-		ExpiryAssumed: a.ExpiryAssumed, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt}
+		ExpiryAssumed: a.ExpiryAssumed, Registered: a.Registered, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt}
 }
 
 // Connector is a connector as the API shows it.

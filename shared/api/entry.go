@@ -35,6 +35,7 @@ type Entry struct {
 	Failure        *record.Failure       `json:"last_failure,omitempty"`
 	Secrets        []string              `json:"secrets,omitempty"`     // names of the secret fields that are set
 	Material       *record.Material      `json:"certificate,omitempty"` // what is public of a client's certificate
+	Credentials    []Credential          `json:"credentials,omitempty"` // the clients that it was given and has, where it brings its own
 	Horizon        []record.Horizon      `json:"horizon"`
 	AuthorizedAt   time.Time             `json:"authorized_at,omitzero"`
 	CreatedAt      time.Time             `json:"created_at"`
@@ -42,6 +43,44 @@ type Entry struct {
 
 	fields map[string]string
 	flags  []string // those of the fields that are true
+}
+
+// Credential is a client that an entry brings along, without its secrets.
+type Credential struct {
+	Number   int64               `json:"number"`
+	Primary  bool                `json:"primary"`          // it is in force
+	Fields   map[string]string   `json:"fields,omitempty"` // of one that waits; those of the one in force are the entry's
+	Material *record.Material    `json:"certificate,omitempty"`
+	Reads    []record.Permission `json:"reads,omitempty"`
+	TriedAt  time.Time           `json:"tried_at,omitzero"` // of one that waits: when it was tried with success
+	AddedAt  time.Time           `json:"added_at,omitzero"`
+}
+
+// SuccessorOf shows the client that waits beside an entry's own.
+func SuccessorOf(s record.Successor) Credential {
+	return Credential{Number: s.Number, Fields: present(s.Settings), Material: s.Material, Reads: s.Reads, TriedAt: s.TriedAt, AddedAt: s.AddedAt}
+}
+
+// CredentialsOf shows the clients that an entry brings along, the one in force first; none where it uses an application.
+func CredentialsOf(s vault.EntryState) []Credential {
+	e := s.Entry
+	if e.Material == nil && e.Successor == nil {
+		return nil
+	}
+	first := Credential{Number: e.ClientNumber(), Primary: true, Material: e.Material}
+	if s.Credential != nil && s.Credential.Account != nil {
+		first.Reads = s.Credential.Account.Reads
+	}
+	if e.Successor == nil {
+		return []Credential{first}
+	}
+	return []Credential{first, SuccessorOf(*e.Successor)}
+}
+
+func present(settings map[string]string) map[string]string {
+	out := maps.Clone(settings)
+	maps.DeleteFunc(out, func(_, value string) bool { return value == "" })
+	return out
 }
 
 // Token says how the entry's access token stands, without the token.
@@ -55,7 +94,7 @@ type Token struct {
 func EntryOf(s vault.EntryState, now time.Time) Entry {
 	e := Entry{ID: s.Entry.ID, Provider: s.Entry.Provider, Alias: s.Entry.Alias, Environment: s.Entry.Environment,
 		APIEnvironment: s.Entry.APIEnvironment, Status: s.Status(), Disabled: s.Entry.Disabled, Connectors: s.Entry.Connectors,
-		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings, flags: s.Entry.Flags, Material: s.Entry.Material}
+		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings, flags: s.Entry.Flags, Material: s.Entry.Material, Credentials: CredentialsOf(s)}
 	for _, stored := range s.Entry.Secrets {
 		e.Secrets = append(e.Secrets, stored.Fields...)
 	}

@@ -263,6 +263,20 @@ func TestTheClockIsGiven(t *testing.T) {
 	}
 }
 
+// Whoever is not checked may be anybody, and a test that trusts everybody proves nothing: it is given the authority of its
+// own server instead.
+func TestEverybodyIsChecked(t *testing.T) {
+	t.Parallel()
+	for _, f := range all(t) {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if name, ok := n.(*ast.Ident); ok && name.Name == "InsecureSkipVerify" {
+				t.Errorf("%s/%s has a TLS configuration that checks nobody", f.folder, f.name)
+			}
+			return true
+		})
+	}
+}
+
 func TestNamesSaySomething(t *testing.T) {
 	t.Parallel()
 	for _, folder := range packages(t) {

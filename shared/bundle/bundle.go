@@ -100,7 +100,8 @@ func Client() *http.Client {
 
 // Admin makes the admin use case.
 func (b *Bundle) Admin() *admin.Service {
-	return admin.New(admin.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Providers: b.adapters,
+	return admin.New(admin.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Providers: b.adapters, Enabled: b.Catalog.Enabled,
+		RedirectURI: func(provider string) string { return authorize.RedirectURI(b.PublicURL, provider) }, Reach: b.Authorize().Reach,
 		Tokens: b.Invoke, Now: b.Now, Random: b.Random})
 }
 
@@ -115,7 +116,7 @@ func (b *Bundle) adapters() []provider.Adapter {
 
 // Authorize makes the use case of connecting accounts.
 func (b *Bundle) Authorize() *authorize.Service {
-	return authorize.New(authorize.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, PublicURL: b.PublicURL,
+	return authorize.New(authorize.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, PublicURL: b.PublicURL, HTTP: b.HTTP, Enabled: b.Catalog.Enabled,
 		Now: b.Now, Random: b.Random})
 }
 

@@ -220,7 +220,7 @@ func (c Client) body(ctx context.Context, from io.Reader, answer Answer) ([]byte
 }
 
 func redirected(answer Answer) error {
-	return fault.New(fault.Refused, "provider_refused", "The provider sent us to another address, where we take no token.").
+	return fault.New(fault.Refused, "provider_redirected", "The provider sent us to another address, where we take no token.").
 		Do("Check where the vault entry belongs, such as its region or country; if that is right, tell the operator that the provider's address has moved.").
 		Said(fault.Provider{Status: answer.Status, RequestID: answer.RequestID})
 }

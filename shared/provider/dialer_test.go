@@ -58,7 +58,7 @@ func TestAnEntryWithAWayOfItsOwn(t *testing.T) {
 		q, code string
 	}{
 		"it is taken":                 {plain.HTTP, nil, known, t.Context(), "a", ""},
-		"redirects stay refused":      {plain.HTTP, nil, known, t.Context(), "redirect", "provider_refused"},
+		"redirects stay refused":      {plain.HTTP, nil, known, t.Context(), "redirect", "provider_redirected"},
 		"there is none":               {nil, fault.New(fault.Misconfigured, "refused", "x"), nil, t.Context(), "a", "refused"},
 		"no answer, and it knows why": {&http.Client{Transport: broken{}}, nil, known, t.Context(), "a", "known"},
 		"no answer, and nobody knows": {&http.Client{Transport: broken{}}, nil, nil, t.Context(), "a", "provider_unavailable"},

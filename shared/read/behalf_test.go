@@ -8,13 +8,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"connectorvault/shared/bundle/bundletest"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/read"
 	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/vault"
 )
@@ -181,7 +181,7 @@ func TestReadsAreSignedWithTheEntrysSecretsAndOpenNoOthers(t *testing.T) {
 	if b.signature() != bundletest.Signature {
 		t.Errorf("it was signed with %q", b.signature())
 	}
-	name := vault.GroupSecret(vault.EntrySecret(b.entry.Tenant, b.entry.ID), record.ReadSecrets)
+	name := vault.GroupSecret(vault.EntrySecret(b.entry.Tenant, b.entry.ID, b.entry.Secrets[record.ReadSecrets].Version), record.ReadSecrets)
 	b.Clock.Add(6 * time.Second)
 	b.read(b.Owner, b.query("orders")) // the entry is looked at again, its secrets are not
 	if got := b.Secrets.Read()[opened:]; !slices.Equal(got, []string{name}) {
@@ -236,20 +236,38 @@ func TestReadsOfAnEntryThatUsesTheApplicationAreSignedWithItsSecrets(t *testing.
 	}
 }
 
-// Whoever changed the secret died before the record: the newest that there is serves.
-func TestASecretWithoutItsRecordSignsReads(t *testing.T) {
+// Whoever changed the secret died before the record: the one that the record names serves.
+func TestASecretWithoutItsRecordSignsNothing(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := signed(t, bundletest.Options{Now: time.Now, Plain: true})
-		b.Store.Fail(func(op string, table store.Table) bool { return op == "apply" && table == store.Records })
-		_, err := b.Admin.UpdateEntry(b.Context(), b.Owner, b.entry.ID, bundletest.Fields(bundletest.FieldSignature, "canary-newest"))
-		b.Fault(err, fault.Unavailable, "store_unavailable")
-		b.Store.Fail(nil)
-		b.read(b.Owner, b.query("orders"))
-		if b.signature() != "canary-newest" {
-			t.Errorf("it was signed with %q", b.signature())
+	b := signed(t, bundletest.Options{})
+	b.Store.Fail(func(op string, table store.Table) bool { return op == "apply" && table == store.Records })
+	_, err := b.Admin.UpdateEntry(b.Context(), b.Owner, b.entry.ID, bundletest.Fields(bundletest.FieldSignature, "canary-newest"))
+	b.Fault(err, fault.Unavailable, "store_unavailable")
+	b.Store.Fail(nil)
+	b.read(b.Owner, b.query("orders"))
+	if b.signature() != bundletest.Signature {
+		t.Errorf("it was signed with %q", b.signature())
+	}
+}
+
+// An entry whose secret is changed between looking at the one and at the other is looked at again.
+func TestAReadThatComesBetweenASecretAndItsSuccessorFindsOne(t *testing.T) {
+	t.Parallel()
+	b := signed(t, bundletest.Options{})
+	var once sync.Once
+	b.Secrets.Before(func(op, name string) error {
+		if op == "get" && strings.Contains(name, "/read/") {
+			once.Do(func() {
+				_, err := b.Admin.UpdateEntry(b.Context(), b.Owner, b.entry.ID, bundletest.Fields(bundletest.FieldSignature, "canary-between"))
+				b.OK(err)
+			})
 		}
+		return nil
 	})
+	b.read(b.Owner, b.query("orders"))
+	if b.signature() != "canary-between" {
+		t.Errorf("it was signed with %q", b.signature())
+	}
 }
 
 func TestASecretStoreThatIsDownIsFeltWhereNothingIsRemembered(t *testing.T) {
@@ -278,5 +296,38 @@ func TestARefusalIsRidOfTheSecretsItWasSignedWith(t *testing.T) {
 	b.OK(err)
 	if text := fmt.Sprintf("%+v", check); strings.Contains(text, "canary") || len(b.Upstream.Seen("/orders")) != 2 {
 		t.Errorf("a check says %s", text)
+	}
+}
+
+// Another client is put in force between looking at an entry and looking at its token: what is one's never goes with what is
+// the other's.
+func TestAReadThatComesBetweenAClientAndItsSuccessorUsesOne(t *testing.T) {
+	t.Parallel()
+	b := signed(t, bundletest.Options{})
+	entry, err := b.Vault.Entry(b.Context(), b.entry.Tenant, b.entry.ID)
+	b.OK(err)
+	before, _, err := b.Vault.Credential(b.Context(), entry.Tenant, entry.ID)
+	b.OK(err)
+	before.ClientNumber = 1
+	after, next := entry, before
+	after.Client, after.Clients, after.Secrets = 2, 2, record.SecretGroups{record.ReadSecrets: {Version: "v_next", Fields: []string{bundletest.FieldSignature}}}
+	next.ClientNumber, next.Generation, next.Commit = 2, before.Generation+1, "commit_next"
+	set, err := b.Vault.OpenTokens(b.Context(), before)
+	b.OK(err)
+	next.Sealed, err = b.Vault.SealTokens(b.Context(), next, next.Generation, set)
+	b.OK(err)
+	text, err := vault.Secrets{Version: "v_next", Fields: map[string]secret.Text{bundletest.FieldSignature: secret.New("canary-next")}}.Encode()
+	b.OK(err)
+	b.OK(b.Secrets.PutSecret(b.Context(), vault.GroupSecret(vault.EntrySecret(entry.Tenant, entry.ID, "v_next"), record.ReadSecrets), text))
+	var once sync.Once
+	b.Store.Fail(func(op string, table store.Table) bool {
+		if op == "get" && table == store.Credentials {
+			once.Do(func() { b.OK(b.Vault.Promote(b.Context(), entry, after, &before, next)) })
+		}
+		return false
+	})
+	b.read(b.Owner, b.query("orders"))
+	if b.signature() != "canary-next" {
+		t.Errorf("a token of the new client went with %q", b.signature())
 	}
 }

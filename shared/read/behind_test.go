@@ -89,7 +89,7 @@ func TestADocumentBehindATokenIsRefusedInTheProvidersWords(t *testing.T) {
 	b := newBench(t)
 	b.App()
 	for status, want := range map[int]string{http.StatusNotFound: "provider_refused", http.StatusForbidden: "provider_refused", http.StatusBadGateway: "provider_unavailable",
-		http.StatusTooManyRequests: "rate_limited", http.StatusFound: "provider_refused"} {
+		http.StatusTooManyRequests: "rate_limited", http.StatusFound: "provider_redirected"} {
 		b.behind(false, false, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Request-Id", "up-1")
 			w.WriteHeader(status)

@@ -37,6 +37,7 @@ func (s *Service) client(t *target) provider.Client {
 
 // open is call for an answer that is read by whoever asked. leave is called once it has been.
 func (s *Service) open(ctx context.Context, t *target, call provider.Call) (answer provider.Answer, body io.ReadCloser, leave func(), err error) {
+	defer func(of *target) { err = provider.Ended(of.adapter, of.entry, err, s.Now()) }(t)
 	if t, err = s.alive(ctx, t); err != nil {
 		return answer, nil, nil, err
 	}

@@ -2,6 +2,7 @@ package read
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ import (
 
 // remember is how long a connector, its entry and its token are used without looking again. It is how long after
 // switching an entry off a read may still succeed.
-const remember = 5 * time.Second
+const remember = vault.ReadMemory
 
 // target is everything a read needs to know of its connector. It never changes once made.
 type target struct {
@@ -112,7 +113,27 @@ func (s *Service) load(ctx context.Context, tenant, connector string) (*target, 
 	return t, nil
 }
 
+// errMoved means that an entry's client was replaced between reading the entry and reading its token.
+var errMoved = fault.New(fault.Unavailable, "provider_unavailable", "The vault entry's credential was replaced just now.").
+	Do("Try again.").After(time.Second)
+
+// loadEntry finds an entry's tokens and secrets. An entry that is changed meanwhile is read again: what its record names is
+// gone then, or belongs to another client.
 func (s *Service) loadEntry(ctx context.Context, entry record.Entry) (*target, error) {
+	for try := 0; ; try++ {
+		t, err := s.lookAt(ctx, entry)
+		if !errors.Is(err, errMoved) && fault.KindOf(err) != fault.Misconfigured || try == 3 {
+			return t, err
+		}
+		again, missing := s.Vault.Entry(ctx, entry.Tenant, entry.ID)
+		if missing != nil || again.Revision == entry.Revision {
+			return nil, err
+		}
+		entry = again
+	}
+}
+
+func (s *Service) lookAt(ctx context.Context, entry record.Entry) (*target, error) {
 	t := &target{entry: entry, fetched: s.Now()}
 	var ok bool
 	if t.adapter, ok = s.Provider(entry.Provider); !ok {
@@ -128,8 +149,11 @@ func (s *Service) loadEntry(ctx context.Context, entry record.Entry) (*target, e
 	if t.credential, t.authorized, err = s.Vault.Credential(ctx, entry.Tenant, entry.ID); err != nil {
 		return nil, err
 	}
-	if !t.authorized {
+	if !t.authorized && !t.adapter.Descriptor().OwnGrant { // nobody has to consent to such a one: its first token is asked for
 		return nil, vault.NotAuthorized(entry.ID)
+	}
+	if number := t.credential.ClientNumber; number != 0 && number != entry.ClientNumber() {
+		return nil, errMoved // the token is one client's and the certificate another's
 	}
 	if err := s.withClient(ctx, t); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ package record
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 )
@@ -38,6 +39,7 @@ type App struct {
 	Draft          bool              `json:"draft"`  // not yet published: Amazon's consent page then wants version=beta
 	SecretExpires  time.Time         `json:"client_secret_expires_at,omitzero"`
 	ExpiryAssumed  bool              `json:"client_secret_expires_assumed,omitempty"` // nobody told us the date
+	Registered     string            `json:"callback_registered,omitempty"`           // the callback address that was registered at the provider, by the operator's word
 	Version        string            `json:"version"`
 	ReadSecrets    []string          `json:"read_secrets,omitempty"` // names of its secret fields that reads need too
 	CreatedAt      time.Time         `json:"created_at"`
@@ -56,7 +58,10 @@ type Entry struct {
 	Settings       map[string]string `json:"settings"`        // the provider's own fields, normalized; none is secret
 	Flags          []string          `json:"flags,omitempty"` // those of them that are true or false
 	Secrets        SecretGroups      `json:"secrets,omitempty"`
-	Material       *Material         `json:"material,omitempty"` // what is public of those secrets; nil = nothing is
+	Material       *Material         `json:"material,omitempty"`  // what is public of those secrets; nil = nothing is
+	Client         int64             `json:"client,omitempty"`    // which of the clients that it was given is in force; 0 = the first
+	Clients        int64             `json:"clients,omitempty"`   // how many it was given so far; 0 = one
+	Successor      *Successor        `json:"successor,omitempty"` // the client that waits beside it; nil = none
 	Disabled       bool              `json:"disabled"`
 	Connectors     int64             `json:"-"` // how many connectors use it; kept by the transactions that make and remove them
 	CreatedBy      string            `json:"created_by"`
@@ -104,6 +109,35 @@ type Material struct {
 	NotBefore   time.Time `json:"not_before,omitzero"`
 	NotAfter    time.Time `json:"not_after,omitzero"`
 	Warnings    []string  `json:"warnings,omitempty"` // what is odd and may be right
+}
+
+// Successor is an OAuth client that was brought to take the place of the entry's own, and waits beside it.
+type Successor struct {
+	Number   int64             `json:"number"`
+	Settings map[string]string `json:"settings"` // the client's fields that are no secrets
+	Secrets  SecretGroups      `json:"secrets"`
+	Material *Material         `json:"material,omitempty"`
+	Reads    []Permission      `json:"reads,omitempty"`   // what a try showed
+	TriedAt  time.Time         `json:"tried_at,omitzero"` // zero: the provider could not answer yet
+	AddedBy  string            `json:"added_by"`
+	AddedAt  time.Time         `json:"added_at"`
+}
+
+// ClientNumber is the number of the client in force; the first is 1.
+func (e *Entry) ClientNumber() int64 { return max(1, e.Client) }
+
+// Succeeded is the entry as it is once its successor is in force. There must be one.
+func (e *Entry) Succeeded() Entry {
+	next, after := e.Successor, *e
+	after.Settings, after.Secrets = maps.Clone(e.Settings), maps.Clone(next.Secrets)
+	maps.Copy(after.Settings, next.Settings)
+	for name, value := range after.Settings {
+		if value == "" { // the client before had it, this one has not
+			delete(after.Settings, name)
+		}
+	}
+	after.Client, after.Material, after.Successor = next.Number, next.Material, nil
+	return after
 }
 
 // Status says whether an entry can be used.
@@ -223,6 +257,7 @@ type Credential struct {
 	Notices              []Notice // events that are still to be published, in their order
 	Commit               string   // id of the write that stored this generation
 	Client               string   // fingerprint of the OAuth client that the authorization was given to; "" = not noted
+	ClientNumber         int64    // Entry.ClientNumber of the client that got the token set; 0 = not noted
 	DueAt                time.Time
 }
 
@@ -311,8 +346,13 @@ type Connector struct {
 // Role is what a key may do.
 type Role string
 
-// Owner may do everything.
-const Owner Role = "owner"
+// The roles, the mightiest first. What each may do is shared/access's to say.
+const (
+	Owner    Role = "owner"
+	Admin    Role = "admin"
+	Operator Role = "operator"
+	Reader   Role = "reader"
+)
 
 // APIKey is a key of ours, kept as a fingerprint.
 type APIKey struct {
@@ -321,6 +361,9 @@ type APIKey struct {
 	Role         Role   `json:"role"`
 	PersonalData bool   `json:"personal_data"` // may ask for personal data
 	Label        string `json:"label"`
+	// Connectors are the ids of the only ones that it may read; empty = all. Readers alone have any.
+	Connectors []string `json:"connectors,omitempty"`
+	CreatedBy  string   `json:"created_by,omitempty"` // the principal; "" = the operator, or the local program
 	// Subject is who holds the key, where one holder has several: what one of them began, another may finish. "" = the key
 	// speaks for itself alone.
 	Subject   string    `json:"subject,omitempty"`
@@ -328,12 +371,24 @@ type APIKey struct {
 	CreatedAt time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires_at,omitzero"`
 	Revoked   bool      `json:"revoked"`
+	LastUsed  time.Time `json:"-"` // to some minutes; zero = never, or not looked up
+}
+
+// Living reports whether the key opens anything at a moment.
+func (k *APIKey) Living(now time.Time) bool {
+	return !k.Revoked && (k.Expires.IsZero() || now.Before(k.Expires))
 }
 
 // Principal is who is asking, as the authorizer found out.
 type Principal struct {
 	Tenant       string
-	ID           string // of the key, or its subject
+	ID           string // of the key, or its subject; of a token of an issuer, what stands for its subject
 	Role         Role
 	PersonalData bool
+	Connectors   []string // ids of the only ones that may be read; empty = all
+}
+
+// MayRead reports whether a connector is one of those that the principal may read.
+func (p *Principal) MayRead(connector string) bool {
+	return len(p.Connectors) == 0 || slices.Contains(p.Connectors, connector)
 }

@@ -42,7 +42,7 @@ func (s *Service) ownClient(ctx context.Context, entry record.Entry, d *provider
 	if !has {
 		return provider.AppCredentials{}, nil
 	}
-	secrets, found, err := s.secrets.Read(ctx, vault.EntrySecret(entry.Tenant, entry.ID), stored.Version, again)
+	secrets, found, err := s.secrets.Read(ctx, vault.EntrySecret(entry.Tenant, entry.ID, stored.Version), stored.Version, again)
 	if err == nil && found && d.OwnGrant { // its certificate goes to the token endpoint too
 		more, err := s.secrets.OfReads(ctx, s.Vault, entry, false)
 		if err != nil {
@@ -56,8 +56,7 @@ func (s *Service) ownClient(ctx context.Context, entry record.Entry, d *provider
 		return provider.AppCredentials{Secrets: all}, nil
 	}
 	if err == nil && !found {
-		err = fault.New(fault.Misconfigured, "client_misconfigured", "The vault entry's own secret is missing from the secret store.").
-			Do(fmt.Sprintf("Give it again: PATCH /v1/vault-entries/%s with the secret that %s shows.", entry.ID, d.Title))
+		err = vault.SecretMissing(entry.ID)
 	}
 	return provider.AppCredentials{Secrets: secrets.Fields}, err
 }

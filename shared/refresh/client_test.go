@@ -166,8 +166,8 @@ func TestAChangedSecretIsUsedAtTheNextRefreshAlthoughTheOldOneIsRemembered(t *te
 	r.wantPosts(&since, "client-7 "+bundletest.OwnSecret, "client-7 canary-second")
 }
 
-// The record of a change was not stored, so nothing says that the secret is another one by now, until the provider does.
-func TestARefusedClientsSecretIsReadAgain(t *testing.T) {
+// The secret was stored and its record was not: the one before is in force, until the change is repeated.
+func TestASecretWithoutItsRecordIsNotOffered(t *testing.T) {
 	asleep(t, bundletest.Options{}, func(r *rack) {
 		e := r.own("own")
 		since := 0
@@ -175,18 +175,21 @@ func TestARefusedClientsSecretIsReadAgain(t *testing.T) {
 		r.Store.Fail(func(op string, table store.Table) bool { return op == "apply" && table == store.Records })
 		r.Fault(r.update(e, bundletest.FieldSecret, "canary-second"), fault.Unavailable, "store_unavailable")
 		r.Store.Fail(nil)
-		r.Upstream.TakeSecret("client-7", "canary-second")
 		r.posts(&since)
 		r.wants(e, tokens.Success)
-		r.wantPosts(&since, "client-7 "+bundletest.OwnSecret, "client-7 canary-second")
+		r.wantPosts(&since, "client-7 "+bundletest.OwnSecret)
 
-		// Where it is no other, the token is not offered twice.
-		r.Upstream.TakeSecret("client-7", "canary-third")
+		// Refused, the token is not offered twice: what lies under the record's name is what it always was.
+		r.Upstream.TakeSecret("client-7", "canary-second")
 		r.wants(e, tokens.Misconfigured)
-		r.wantPosts(&since, "client-7 canary-second")
+		r.wantPosts(&since, "client-7 "+bundletest.OwnSecret)
 		if c := r.credential(e); c.Status != record.Active || c.Generation != 3 || c.Intent != nil {
 			r.Errorf("the credential is %s", shown(c))
 		}
+		time.Sleep(time.Second)
+		r.OK(r.update(e, bundletest.FieldSecret, "canary-second"))
+		r.wants(e, tokens.Success)
+		r.wantPosts(&since, "client-7 canary-second")
 	})
 }
 
@@ -255,7 +258,7 @@ func TestASecretThatIsMissingAsksForItselfAndSpendsNothing(t *testing.T) {
 	asleep(t, bundletest.Options{}, func(r *rack) {
 		e := r.own("own")
 		before := r.credential(e)
-		r.OK(r.Secrets.DeleteSecret(r.Context(), vault.EntrySecret(e.Tenant, e.ID)))
+		r.OK(r.Secrets.DeleteSecret(r.Context(), vault.EntrySecret(e.Tenant, e.ID, e.Secrets[record.ClientSecrets].Version)))
 		_, err := r.refresh(e)
 		f := r.Fault(err, fault.Misconfigured, "client_misconfigured")
 		if !strings.Contains(f.Action, "PATCH /v1/vault-entries/"+e.ID) {

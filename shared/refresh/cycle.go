@@ -119,7 +119,13 @@ func (s *Service) ownGrant(entry record.Entry) bool {
 func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Credential) (tokens.Answer, error) {
 	as, err := s.clientOf(ctx, entry)
 	if err != nil {
+		if again, _ := s.Vault.Entry(ctx, entry.Tenant, entry.ID); again.Revision > entry.Revision {
+			err = vault.ErrHeld // its secrets were changed under our hands; both are read again
+		}
 		return tokens.Answer{}, err
+	}
+	if clientMoved(as.adapter.Descriptor(), entry, c) {
+		return tokens.Answer{}, vault.ErrHeld // both are read again
 	}
 	if c.Client != "" && c.Client != as.fingerprint() {
 		// Another client would be refused, and the refusal would read as if the authorization were gone.
@@ -133,7 +139,7 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 	post := func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) { return c.Refresh(ctx, set.Refresh) }
 	switch {
 	case d.OwnGrant:
-		post = ownToken
+		post = clientCredentials
 	case set.Refresh.IsZero():
 		return tokens.Answer{}, notRefreshable(entry.ID)
 	}
@@ -227,6 +233,9 @@ func (s *Service) spend(ctx context.Context, until time.Time, as client, post fu
 	deadline, _ := measure.Deadline()
 	ctx, cancel := wakefully(ctx, limit)
 	defer cancel()
+	if as.adapter.Descriptor().OwnGrant {
+		post = ofTheClient(post)
+	}
 	issued, err := post(ctx, as.source.TokenClient(as.entry, as.app))
 	if !rejectedClient(err) || time.Until(deadline) < s.PostTimeout/2 {
 		return issued, err

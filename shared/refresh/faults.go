@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -21,6 +22,9 @@ func outcomeOf(cause record.Cause) tokens.Outcome {
 func failureFault(f record.Failure, wait time.Duration) *fault.Error {
 	said := fault.Provider{Status: f.Status, Code: f.Code, RequestID: f.RequestID}
 	wait = max(wait, time.Second)
+	if f.Status == 0 && f.Code != "" {
+		return unheard(f, wait)
+	}
 	switch tokens.Outcome(f.Outcome) {
 	case tokens.Misconfigured:
 		return fault.New(fault.Misconfigured, "client_misconfigured", "The provider refuses the application's own credentials.").
@@ -32,6 +36,43 @@ func failureFault(f record.Failure, wait time.Duration) *fault.Error {
 	default:
 		return fault.New(fault.Unavailable, "provider_unavailable", "The provider's token endpoint does not answer as it should.").
 			Do(hope(f)).Said(said).After(wait)
+	}
+}
+
+// unheard tells of a token endpoint that nobody has spoken with, because our side and the host's did not come
+// together first; the code says over what.
+func unheard(f record.Failure, wait time.Duration) *fault.Error {
+	kind := fault.Unavailable
+	if f.Outcome == string(tokens.Misconfigured) {
+		kind = fault.Misconfigured
+	}
+	return fault.New(kind, f.Code, "No token was had: our side and the provider's token endpoint did not come together, and the code says over what.").
+		Do("Do what belongs to the code, then try again; what the entry may read is not lost.").After(wait)
+}
+
+// broken is what the transport itself knows of why there was no answer, where a provider's does (provider.Dialer); nil where
+// there was one.
+func broken(cause error) *fault.Error {
+	var failure *oauth.Failure
+	var known *fault.Error
+	if !errors.As(cause, &failure) || failure.Status != 0 || !errors.As(failure.Unwrap(), &known) {
+		return nil
+	}
+	return known
+}
+
+// ofTheClient is a POST of a client that is itself the grant. What a server says against the grant is said against the
+// client: nobody could authorize it again, and an owner can bring another.
+func ofTheClient(post func(context.Context, oauth.Client) (oauth.Tokens, error)) func(context.Context, oauth.Client) (oauth.Tokens, error) {
+	return func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
+		issued, err := post(ctx, c)
+		var failure *oauth.Failure
+		if errors.As(err, &failure) && failure.Outcome == oauth.Revoked {
+			refused := *failure
+			refused.Outcome = oauth.Misconfigured
+			err = &refused
+		}
+		return issued, err
 	}
 }
 
@@ -108,6 +149,9 @@ func adoptFault(cause error) *fault.Error {
 	var f *oauth.Failure
 	if !errors.As(cause, &f) {
 		return unavailable(cause)
+	}
+	if known := broken(cause); known != nil {
+		return known
 	}
 	said := fault.Provider{Status: f.Status, Code: f.Code, RequestID: f.RequestID}
 	if f.Outcome == oauth.Revoked {

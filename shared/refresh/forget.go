@@ -36,7 +36,10 @@ func (s *Service) forget(ctx context.Context, call tokens.Call) (tokens.Answer, 
 		err = s.Vault.DeleteEntry(ctx, entry, c.Generation)
 		if err == nil {
 			revoke(ctx)
-			s.forgetSecrets(ctx, entry)
+			s.forgetSecrets(ctx, entry.Tenant, entry.ID, entry.Secrets)
+			if entry.Successor != nil {
+				s.forgetSecrets(ctx, entry.Tenant, entry.ID, entry.Successor.Secrets)
+			}
 		}
 		if fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
 			return tokens.Answer{Outcome: tokens.Success}, err
@@ -163,12 +166,12 @@ func (s *Service) giveBack(ctx context.Context, entry record.Entry, refresh secr
 	s.revoke(ctx, as, refresh)
 }
 
-// forgetSecrets removes what an entry had in the secret store. What stays behind is found by the search for orphans.
-func (s *Service) forgetSecrets(ctx context.Context, entry record.Entry) {
-	for group := range entry.Secrets {
-		err := s.Secrets.DeleteSecret(ctx, vault.GroupSecret(vault.EntrySecret(entry.Tenant, entry.ID), group))
-		if err != nil {
-			s.Logger.WarnContext(ctx, "a secret of a deleted entry was not removed and will be", "tenant", entry.Tenant, "entry", entry.ID, "error", err.Error())
+// forgetSecrets removes what an entry has no use for in the secret store. What stays behind is found by the search for
+// orphans.
+func (s *Service) forgetSecrets(ctx context.Context, tenant, entry string, secrets record.SecretGroups) {
+	for group, stored := range secrets {
+		if err := s.Secrets.DeleteSecret(ctx, vault.GroupSecret(vault.EntrySecret(tenant, entry, stored.Version), group)); err != nil {
+			s.Logger.WarnContext(ctx, "a secret that nobody uses any more was not removed and will be", "tenant", tenant, "entry", entry, "error", err.Error())
 		}
 	}
 }

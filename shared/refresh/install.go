@@ -37,8 +37,14 @@ func (s *Service) install(ctx context.Context, entry record.Entry, adapter provi
 			return tokens.Answer{}, err
 		}
 		c := record.Credential{Tenant: entry.Tenant, Entry: entry.ID, Provider: entry.Provider, Client: givenTo}
+		if adapter.Descriptor().OwnGrant {
+			c.ClientNumber = entry.ClientNumber()
+		}
 		prior := (*record.Credential)(nil)
 		if found {
+			if clientMoved(adapter.Descriptor(), entry, before) {
+				return in(before, tokens.LostRace), nil
+			}
 			if mismatch := pinned(before.Account, account); mismatch != nil {
 				return tokens.Answer{}, mismatch
 			}

@@ -21,7 +21,7 @@ import (
 func (r *rack) lost(n int) (names []string) {
 	r.Helper()
 	for i := range n {
-		name := vault.EntrySecret(bundletest.Tenant, fmt.Sprintf("ve_%016d", i))
+		name := vault.EntrySecret(bundletest.Tenant, fmt.Sprintf("ve_%016d", i), "v_1")
 		if i%2 == 1 {
 			name = vault.GroupSecret(name, record.ReadSecrets)
 		}
@@ -124,7 +124,7 @@ func TestWhatIsNotNamedLikeOursIsNotTouched(t *testing.T) {
 	for _, name := range names {
 		r.lose(name, "v_1")
 	}
-	nonsense := vault.EntrySecret(bundletest.Other, "ve_0000000000000000") // named like ours, and holds what nobody can read
+	nonsense := vault.EntrySecret(bundletest.Other, "ve_0000000000000000", "v_1") // named like ours, and holds what nobody can read
 	r.OK(r.Secrets.Secrets.PutSecret(r.Context(), nonsense, secret.New("canary")))
 	read := len(r.Secrets.Read())
 	r.sweeps(r.Tokens, 0)

@@ -212,7 +212,8 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 			return in(now, tokens.LostRace), nil
 		}
 	}
-	note := s.note(leased, refusal)
+	known := broken(cause)
+	note := s.note(leased, refusal, known)
 	// What a dead owner left open stays open until an answer is about the token: a provider that is busy, or refuses
 	// our application, has said nothing of it.
 	open := prior != nil && prior.Generation == leased.Generation
@@ -234,6 +235,10 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 	s.logFailure(ctx, leased, note, cause)
 	answer := tokens.Answer{Outcome: tokens.Outcome(note.Outcome), Generation: leased.Generation, Expires: leased.Expires,
 		Fault: failureFault(note, note.RetryAt.Sub(s.Now()))}
+	if known != nil {
+		said := *known
+		answer.Fault = said.After(note.RetryAt.Sub(s.Now()))
+	}
 	if status == record.Reauth {
 		leased.Status, leased.Cause = status, why
 		answer.Fault = vault.Reauthorize(leased)
@@ -246,15 +251,23 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 
 func ended(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }
 
-// note says when to try again: as the provider asked, or after a pause that grows with the failures in a row.
-func (s *Service) note(c record.Credential, refusal *oauth.Failure) record.Failure {
-	note := record.Failure{Outcome: string(refusal.Outcome), Code: refusal.Code, Status: refusal.Status,
+// note says what happened, and when to try again: as the provider asked, or after a pause that grows with the failures in a
+// row. known is what the transport knows of an answer that did not come, and may be nil.
+func (s *Service) note(c record.Credential, refusal *oauth.Failure, known *fault.Error) record.Failure {
+	outcome, code := refusal.Outcome, refusal.Code
+	if known != nil {
+		code = known.Code
+		if known.Kind == fault.Misconfigured {
+			outcome = oauth.Misconfigured
+		}
+	}
+	note := record.Failure{Outcome: string(outcome), Code: code, Status: refusal.Status,
 		RequestID: refusal.RequestID, At: s.Now().UTC(), Count: 1}
 	if c.Failure != nil {
 		note.Count = c.Failure.Count + 1
 	}
 	wait := min(time.Second<<min(note.Count-1, 6), time.Minute)
-	switch refusal.Outcome {
+	switch outcome {
 	case oauth.Transient, oauth.Revoked:
 	case oauth.Misconfigured:
 		wait = max(wait, 10*time.Second)

@@ -76,7 +76,7 @@ func New(cfg Config) *Service {
 // ctx's deadline still bounds what is begun. Equal calls that run at once are one.
 func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
 	// Everything that tells two calls apart is in the key: of two rescued answers for one entry, one may be the living token.
-	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%t|%v|%s|%x", call.Op, call.Tenant, call.Entry, call.Request, call.Scope, call.FailedGeneration, call.Force, call.Claims,
+	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%d|%t|%v|%s|%x", call.Op, call.Tenant, call.Entry, call.Request, call.Scope, call.FailedGeneration, call.Client, call.Force, call.Claims,
 		call.Code.Fingerprint()+call.RefreshToken.Fingerprint(), sha256.Sum256(call.Rescued))
 	s.running.begin() // before the work is handed over, so that a Drain never comes between
 	flight := s.flight.DoChan(key, func() (any, error) {
@@ -127,6 +127,10 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 		return s.attempted(ctx, call, ownClient, s.acquireOwn)
 	case tokens.Deny:
 		return s.deny(ctx, call)
+	case tokens.Try:
+		return s.try(ctx, call)
+	case tokens.Promote:
+		return s.promote(ctx, call)
 	case tokens.Forget:
 		return s.forget(ctx, call)
 	case tokens.Due:

@@ -14,6 +14,7 @@ import (
 
 	"connectorvault/shared/audit"
 	"connectorvault/shared/fault"
+	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
 )
 
@@ -26,6 +27,8 @@ const (
 	Complete Op = "complete" // exchange a code for an authorization request, and put its tokens in force
 	Adopt    Op = "adopt"    // put a refresh token in force that an owner brings
 	Acquire  Op = "acquire"  // get the first token of an entry whose own client is the account
+	Try      Op = "try"      // see whether the client that waits beside an entry's own works
+	Promote  Op = "promote"  // put that client in force, with a token of its own
 	Forget   Op = "forget"   // remove an entry and its tokens
 	Due      Op = "due"      // do what the schedule noted for an entry
 	Grant    Op = "grant"    // make sure that a token of the application's own is kept
@@ -55,6 +58,8 @@ type Call struct {
 
 	By audit.Actor // on whose behalf; the zero Actor = nobody's
 
+	Client int64 // Try, Promote: the number of the client that is meant
+
 	Rescued json.RawMessage // Rescue: the sealed answer
 
 	NotBefore time.Time // through a queue: when it is to be delivered; the zero time = at once
@@ -62,11 +67,12 @@ type Call struct {
 
 // Answer is the token service's answer to a call that it carried out.
 type Answer struct {
-	Outcome    Outcome       `json:"outcome"`
-	Generation int64         `json:"generation,omitempty"`
-	Expires    time.Time     `json:"expires_at,omitzero"` // of the access token in force
-	Fault      *fault.Error  `json:"fault,omitempty"`     // why not, when the outcome is none of the good ones
-	Took       time.Duration `json:"took,omitempty"`      // the provider's part
+	Outcome    Outcome             `json:"outcome"`
+	Generation int64               `json:"generation,omitempty"`
+	Expires    time.Time           `json:"expires_at,omitzero"` // of the access token in force
+	Fault      *fault.Error        `json:"fault,omitempty"`     // why not, when the outcome is none of the good ones
+	Reads      []record.Permission `json:"reads,omitempty"`     // Try: what the client may read
+	Took       time.Duration       `json:"took,omitempty"`      // the provider's part
 }
 
 // Outcome is how a refresh ended. The set is closed.
@@ -130,6 +136,7 @@ type wire struct {
 	RefreshToken     string            `json:"refresh_token,omitempty"`
 	Principal        string            `json:"principal,omitempty"`
 	Scope            string            `json:"scope,omitempty"`
+	Client           int64             `json:"client,omitempty"`
 	Rescued          json.RawMessage   `json:"rescued,omitempty"`
 	NotBefore        time.Time         `json:"not_before,omitzero"`
 	Reason           string            `json:"reason,omitempty"`
@@ -140,7 +147,7 @@ type wire struct {
 func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
-		Principal: c.Principal, Scope: c.Scope, Rescued: c.Rescued, NotBefore: c.NotBefore,
+		Principal: c.Principal, Scope: c.Scope, Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore,
 		Reason: c.Reason, By: c.By})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
@@ -156,7 +163,7 @@ func Decode(b []byte) (Call, error) {
 	}
 	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
 		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
-		Principal: w.Principal, Scope: w.Scope, Rescued: w.Rescued, NotBefore: w.NotBefore,
+		Principal: w.Principal, Scope: w.Scope, Client: w.Client, Rescued: w.Rescued, NotBefore: w.NotBefore,
 		Reason: w.Reason, By: w.By}, nil
 }
 

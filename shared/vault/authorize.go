@@ -16,29 +16,10 @@ var ErrEntryGone = errors.New("the vault entry is gone")
 // (ErrOvertaken), and the request that led here, if any, is done in the same transaction. It notes that the entry was
 // authorized, and, where it was of no use before, that it has recovered.
 func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c record.Credential, r *record.Request) error {
-	account, err := encode(c.Account)
+	put, err := v.authorization(before, c)
 	if err != nil {
 		return err
 	}
-	set := setAttrs(c)
-	set[attrTenant], set[attrEntry], set[attrProvider], set[attrAccount] = c.Tenant, c.Entry, c.Provider, account
-	set[attrAuthorized], set[attrConsentEnds] = milli(c.Authorized), milli(c.AuthorizationExpires)
-	if c.Client != "" {
-		set[attrClient] = c.Client
-	}
-	put := store.Op{Verb: store.Update, Table: store.Credentials, Key: credentialKey(c.Tenant, c.Entry), If: store.Absent(), Set: set,
-		Remove: []string{attrCause, attrLeaseOwner, attrLeaseUntil, attrIntent, attrFailure}}
-	notices := []record.Notice{{Kind: record.EventAuthorized, Generation: c.Generation}}
-	if before == nil {
-		set[attrFence] = int64(0)
-	} else {
-		put.If = store.Equal(attrGeneration, before.Generation)
-		notices = append(notices, recovery(*before, v.Now())...)
-	}
-	if err := notify(&put, &c, notices...); err != nil {
-		return err
-	}
-	withDue(&put, c)
 	ops := []store.Op{{Verb: store.Verify, Table: store.Records, Key: entryKey(c.Tenant, c.Entry), If: store.Exists()}, put}
 	if r != nil {
 		ops = append(ops, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
@@ -59,4 +40,62 @@ func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c reco
 	default:
 		return ErrClaimed // somebody else finished it
 	}
+}
+
+// Promote puts another client of an entry in force together with its first token, so that nobody ever sees the one with the
+// other's: entry is what was read and after what it becomes, before the credential that was read (nil when there was none)
+// and c its successor. ErrOvertaken when either was changed meanwhile, ErrEntryGone when the entry was deleted.
+func (v *Vault) Promote(ctx context.Context, entry, after record.Entry, before *record.Credential, c record.Credential) error {
+	doc, err := encode(after)
+	if err != nil {
+		return err
+	}
+	put, err := v.authorization(before, c)
+	if err != nil {
+		return err
+	}
+	events := append(entryUpdated(entry, after), authorizationCompleted(before, c, nil)...)
+	err = v.applyAudited(ctx, entry.Tenant, entrySubject(entry.ID), events, store.Op{Verb: store.Update, Table: store.Records, Key: entryKey(entry.Tenant, entry.ID),
+		If:  store.Equal(attrRevision, entry.Revision),
+		Set: store.Attrs{attrDoc: doc, attrRevision: entry.Revision + 1}}, put)
+	var failed *store.ConditionFailed
+	switch {
+	case !errors.As(err, &failed):
+		return err
+	case failed.Index == 0 && failed.Old == nil:
+		return ErrEntryGone
+	default:
+		return ErrOvertaken
+	}
+}
+
+// authorization is the write that makes c an entry's credential.
+func (v *Vault) authorization(before *record.Credential, c record.Credential) (store.Op, error) {
+	account, err := encode(c.Account)
+	if err != nil {
+		return store.Op{}, err
+	}
+	set := setAttrs(c)
+	set[attrTenant], set[attrEntry], set[attrProvider], set[attrAccount] = c.Tenant, c.Entry, c.Provider, account
+	set[attrAuthorized], set[attrConsentEnds] = milli(c.Authorized), milli(c.AuthorizationExpires)
+	if c.Client != "" {
+		set[attrClient] = c.Client
+	}
+	if c.ClientNumber != 0 {
+		set[attrClientNumber] = c.ClientNumber
+	}
+	put := store.Op{Verb: store.Update, Table: store.Credentials, Key: credentialKey(c.Tenant, c.Entry), If: store.Absent(), Set: set,
+		Remove: []string{attrCause, attrLeaseOwner, attrLeaseUntil, attrIntent, attrFailure}}
+	notices := []record.Notice{{Kind: record.EventAuthorized, Generation: c.Generation}}
+	if before == nil {
+		set[attrFence] = int64(0)
+	} else {
+		put.If = store.Equal(attrGeneration, before.Generation)
+		notices = append(notices, recovery(*before, v.Now())...)
+	}
+	if err := notify(&put, &c, notices...); err != nil {
+		return put, err
+	}
+	withDue(&put, c)
+	return put, nil
 }

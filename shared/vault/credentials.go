@@ -34,6 +34,7 @@ const (
 	attrFailure      = "failure"
 	attrCommit       = "commit"
 	attrClient       = "client"
+	attrClientNumber = "client_number"
 )
 
 // revival is how long storing a set may take that finds its entry given up: whoever brings it may have come at the very end
@@ -110,7 +111,7 @@ func credentialOf(tenant, entry string, a store.Attrs) (record.Credential, error
 		Lifetime: time.Duration(a.Int(attrLifetime)) * time.Millisecond, Expires: fromMilli(a.Int(attrExpiresMilli)),
 		Refreshed: fromMilli(a.Int(attrRefreshed)), Authorized: fromMilli(a.Int(attrAuthorized)),
 		AuthorizationExpires: fromMilli(a.Int(attrConsentEnds)), RefreshExpires: fromMilli(a.Int(attrRefreshEnds)),
-		Fence: a.Int(attrFence), Commit: a.String(attrCommit), Client: a.String(attrClient),
+		Fence: a.Int(attrFence), Commit: a.String(attrCommit), Client: a.String(attrClient), ClientNumber: a.Int(attrClientNumber),
 	}
 	if due := a.Int(store.AttrDueAt); due != 0 {
 		c.DueAt = time.Unix(due, 0).UTC()

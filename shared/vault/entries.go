@@ -94,6 +94,12 @@ func (v *Vault) Entries(ctx context.Context, tenant, after string, limit int, ke
 
 // UpdateEntry stores a changed entry if nobody changed it since before was read, and moves its alias with it.
 func (v *Vault) UpdateEntry(ctx context.Context, before, after record.Entry) (record.Entry, error) {
+	return v.UpdateEntryOnce(ctx, before, after, nil, "")
+}
+
+// UpdateEntryOnce is UpdateEntry for a change that makes something: the note that makes the request repeatable is stored with
+// it. A repeat that comes at the same time hears changed_meanwhile.
+func (v *Vault) UpdateEntryOnce(ctx context.Context, before, after record.Entry, once *Once, made string) (record.Entry, error) {
 	doc, err := encode(after)
 	if err != nil {
 		return after, err
@@ -106,35 +112,23 @@ func (v *Vault) UpdateEntry(ctx context.Context, before, after record.Entry) (re
 			store.Op{Verb: store.Put, Table: store.Records, Key: aliasKey(after), If: store.Absent(), Set: store.Attrs{"entry": after.ID}},
 			store.Op{Verb: store.Delete, Table: store.Records, Key: aliasKey(before)})
 	}
+	if once != nil {
+		ops = append(ops, once.op(v.Now(), after.Tenant, made))
+	}
 	err = v.applyAudited(ctx, after.Tenant, entrySubject(after.ID), entryUpdated(before, after), ops...)
 	var failed *store.ConditionFailed
 	switch {
 	case !errors.As(err, &failed):
 		after.Revision = before.Revision + 1
 		return after, err
-	case failed.Index == 1:
+	case failed.Index == 1 && aliasKey(before) != aliasKey(after):
 		return after, aliasTaken(after)
+	case failed.Index > 0:
+		return after, changedMeanwhile() // by an earlier try of the same request
 	case failed.Old == nil:
 		return after, NotFound("vault entry", after.ID)
 	default:
 		return after, changedMeanwhile()
-	}
-}
-
-// AliasFree returns alias_taken when a change of an entry wants an alias that another one has. Whoever has something to do
-// before the change that is not taken back asks first; the change asks again.
-func (v *Vault) AliasFree(ctx context.Context, before, after record.Entry) error {
-	if aliasKey(before) == aliasKey(after) {
-		return nil
-	}
-	_, err := v.get(ctx, store.Records, aliasKey(after))
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	case err != nil:
-		return err
-	default:
-		return aliasTaken(after)
 	}
 }
 

@@ -87,12 +87,12 @@ func (v *Vault) Orphaned(ctx context.Context, name string) (bool, error) {
 	switch {
 	case !ident.Valid(tenant, ident.Tenant):
 		return false, nil
-	case len(parts) == 2 && parts[0] == "entry" && ident.Valid(parts[1], ident.Entry):
+	case len(parts) == 3 && parts[0] == "entry" && ident.Valid(parts[1], ident.Entry) && strings.HasPrefix(parts[2], "v_"):
 		e, err := v.Entry(ctx, tenant, parts[1])
 		if fault.KindOf(err) == fault.NotFound {
 			return true, nil
 		}
-		_, named := e.Secrets[group]
+		named := e.Secrets[group].Version == parts[2] || e.Successor != nil && e.Successor.Secrets[group].Version == parts[2]
 		return err == nil && !named, err
 	case len(parts) == 3 && parts[0] == "app":
 		app, found, err := v.App(ctx, tenant, parts[1], record.APIEnvironment(parts[2]))

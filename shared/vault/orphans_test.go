@@ -15,17 +15,22 @@ func TestASecretIsOrphanedWhenItsRecordDoesNotNameIt(t *testing.T) {
 	each(t, func(r *rig) {
 		e := r.newEntry("shop")
 		e.Secrets = record.SecretGroups{record.ClientSecrets: {Version: "v_1", Fields: []string{"client_secret"}}}
+		e.Successor = &record.Successor{Number: 2, Secrets: record.SecretGroups{record.ClientSecrets: {Version: "v_2", Fields: []string{"client_secret"}}}}
 		_, err := r.CreateEntry(r.Context(), e, nil)
 		r.ok(err)
 		r.ok(r.PutApp(r.Context(), "", record.App{Tenant: tenant, Provider: "plain", APIEnvironment: record.Production, Version: "v_1"}))
 		r.ok(r.PutApp(r.Context(), "", record.App{Tenant: tenant, Provider: "signing", APIEnvironment: record.Production, Version: "v_1", ReadSecrets: []string{"signature"}}))
 		gone := r.id(ident.Entry)
 		for name, want := range map[string]bool{
+			tenant + "/entry/" + e.ID + "/v_1":            false,
+			tenant + "/entry/" + e.ID + "/v_0":            true,  // a version that its record does not name, or not any more
+			tenant + "/entry/" + e.ID + "/v_2":            false, // the successor's
+			tenant + "/read/entry/" + e.ID + "/v_2":       true,
+			tenant + "/read/entry/" + e.ID + "/v_1":       true, // its record has no such group, or not any more
+			tenant + "/entry/" + gone + "/v_1":            true,
+			tenant + "/read/entry/" + gone + "/v_1":       true,
+			other + "/entry/" + e.ID + "/v_1":             true, // nobody's: that tenant has no such entry
 			tenant + "/entry/" + e.ID:                     false,
-			tenant + "/read/entry/" + e.ID:                true, // its record has no such group, or not any more
-			tenant + "/entry/" + gone:                     true,
-			tenant + "/read/entry/" + gone:                true,
-			other + "/entry/" + e.ID:                      true, // nobody's: that tenant has no such entry
 			tenant + "/app/plain/production":              false,
 			tenant + "/read/app/plain/production":         true,
 			tenant + "/app/signing/production":            false,

@@ -19,8 +19,11 @@ func AppSecret(tenant, provider string, env record.APIEnvironment) string {
 	return tenant + "/app/" + provider + "/" + string(env)
 }
 
-// EntrySecret is where the secrets of an entry of its own lie.
-func EntrySecret(tenant, entry string) string { return tenant + "/entry/" + entry }
+// EntrySecret is where a version of the secrets of an entry of its own lies. Nothing is ever written there twice: a changed
+// secret has another name, so that whichever version a record names, it is that one which is read, whoever writes meanwhile.
+func EntrySecret(tenant, entry, version string) string {
+	return tenant + "/entry/" + entry + "/" + version
+}
 
 // GroupSecret is where a group of such secrets lies. What reads need has a name apart, so that a function which reads can
 // be given that and nothing else.
@@ -135,7 +138,8 @@ func (r *SecretReader) Read(ctx context.Context, name, version string, again boo
 // OfReads returns the secrets that reads of an entry need: the entry's own, or those of the application that it uses. nil
 // when it has none.
 func (r *SecretReader) OfReads(ctx context.Context, v *Vault, entry record.Entry, usesApp bool) (map[string]secret.Text, error) {
-	name, version := EntrySecret(entry.Tenant, entry.ID), entry.Secrets[record.ReadSecrets].Version
+	version := entry.Secrets[record.ReadSecrets].Version
+	name := EntrySecret(entry.Tenant, entry.ID, version)
 	if usesApp {
 		app, found, err := v.App(ctx, entry.Tenant, entry.Provider, entry.APIEnvironment)
 		if err != nil || !found || len(app.ReadSecrets) == 0 {
@@ -146,8 +150,18 @@ func (r *SecretReader) OfReads(ctx context.Context, v *Vault, entry record.Entry
 	if version == "" {
 		return nil, nil
 	}
-	got, _, err := r.Read(ctx, GroupSecret(name, record.ReadSecrets), version, false)
+	got, found, err := r.Read(ctx, GroupSecret(name, record.ReadSecrets), version, false)
+	if err == nil && !found {
+		err = SecretMissing(entry.ID)
+	}
 	return got.Fields, err
+}
+
+// SecretMissing says that a record names secrets which are not there: somebody changed it just now, and it is worth
+// reading again, or they are lost.
+func SecretMissing(entry string) *fault.Error {
+	return fault.New(fault.Misconfigured, "client_misconfigured", "The secrets of this vault entry are missing from the secret store.").
+		Do("Give them again: PATCH /v1/vault-entries/" + entry + ", or POST …/credentials where the provider gives out clients.")
 }
 
 func (r *SecretReader) remembered(name string) (Secrets, bool) {

@@ -84,12 +84,12 @@ var missing = reading{err: store.ErrNotFound}
 // What reads may open lies under a name that a role can be given, and nothing else does.
 func TestASecretsNameSaysWhoMayOpenIt(t *testing.T) {
 	t.Parallel()
-	entry, app := vault.EntrySecret(tenant, "ve_0000000000000009"), vault.AppSecret(tenant, "acme", record.Sandbox)
+	entry, app := vault.EntrySecret(tenant, "ve_0000000000000009", "v_1"), vault.AppSecret(tenant, "acme", record.Sandbox)
 	for name, want := range map[string]string{
-		entry: tenant + "/entry/ve_0000000000000009",
+		entry: tenant + "/entry/ve_0000000000000009/v_1",
 		app:   tenant + "/app/acme/sandbox",
-		vault.GroupSecret(entry, record.ClientSecrets): tenant + "/entry/ve_0000000000000009",
-		vault.GroupSecret(entry, record.ReadSecrets):   tenant + "/read/entry/ve_0000000000000009",
+		vault.GroupSecret(entry, record.ClientSecrets): tenant + "/entry/ve_0000000000000009/v_1",
+		vault.GroupSecret(entry, record.ReadSecrets):   tenant + "/read/entry/ve_0000000000000009/v_1",
 		vault.GroupSecret(app, record.ClientSecrets):   tenant + "/app/acme/sandbox",
 		vault.GroupSecret(app, record.ReadSecrets):     tenant + "/read/app/acme/sandbox",
 	} {
@@ -99,7 +99,7 @@ func TestASecretsNameSaysWhoMayOpenIt(t *testing.T) {
 	}
 	names := map[string]bool{}
 	for _, of := range []string{tenant, other} {
-		for _, base := range []string{vault.EntrySecret(of, "ve_0000000000000009"), vault.AppSecret(of, "acme", record.Sandbox), vault.AppSecret(of, "acme", record.Production)} {
+		for _, base := range []string{vault.EntrySecret(of, "ve_0000000000000009", "v_1"), vault.AppSecret(of, "acme", record.Sandbox), vault.AppSecret(of, "acme", record.Production)} {
 			for _, group := range []record.SecretGroup{record.ClientSecrets, record.ReadSecrets} {
 				name := vault.GroupSecret(base, group)
 				if names[name] || !strings.HasPrefix(name, of+"/") || strings.HasPrefix(name, of+"/read/") != (group == record.ReadSecrets) {
@@ -290,11 +290,11 @@ func TestReadsGetTheSecretsOfTheirEntryOrOfItsApplication(t *testing.T) {
 		bare := r.newEntry("bare")
 		own := r.newEntry("own")
 		own.Secrets = record.SecretGroups{record.ClientSecrets: {Version: "v_c", Fields: []string{"client_secret"}}, record.ReadSecrets: {Version: "v_r", Fields: []string{"signature"}}}
-		put(vault.EntrySecret(tenant, own.ID), record.ClientSecrets, "v_c", "client_secret", hidden)
-		put(vault.EntrySecret(tenant, own.ID), record.ReadSecrets, "v_r", "signature", "the entry's")
+		put(vault.EntrySecret(tenant, own.ID, "v_c"), record.ClientSecrets, "v_c", "client_secret", hidden)
+		put(vault.EntrySecret(tenant, own.ID, "v_r"), record.ReadSecrets, "v_r", "signature", "the entry's")
 		clientOnly := r.newEntry("client only")
 		clientOnly.Secrets = record.SecretGroups{record.ClientSecrets: {Version: "v_c", Fields: []string{"client_secret"}}}
-		put(vault.EntrySecret(tenant, clientOnly.ID), record.ClientSecrets, "v_c", "client_secret", hidden)
+		put(vault.EntrySecret(tenant, clientOnly.ID, "v_c"), record.ClientSecrets, "v_c", "client_secret", hidden)
 
 		r.same(of(bare, false), map[string]string(nil))
 		r.same(of(own, false), map[string]string{"signature": "the entry's"})
@@ -383,21 +383,5 @@ func TestSecretsOfARecordAreNamedAndNotKept(t *testing.T) {
 		if !got.HasSecret("signature") || got.HasSecret("client_secret") || slices.Contains(got.Flags, "signature") {
 			r.Errorf("it is %+v", got)
 		}
-	})
-}
-
-func TestAnAliasIsFreeUntilAnotherEntryHasIt(t *testing.T) {
-	each(t, func(r *rig) {
-		e := r.entry("shop")
-		r.entry("depot")
-		as := func(change func(*record.Entry)) error {
-			after := e
-			change(&after)
-			return r.AliasFree(r.Context(), e, after)
-		}
-		r.ok(as(func(*record.Entry) {}))
-		r.ok(as(func(after *record.Entry) { after.Alias = "other" }))
-		r.ok(as(func(after *record.Entry) { after.Alias, after.Environment = "depot", "test" }))
-		r.fault(as(func(after *record.Entry) { after.Alias = "depot" }), fault.Conflict, "alias_taken")
 	})
 }

@@ -169,3 +169,7 @@ func fromMilli(n int64) time.Time {
 	}
 	return time.UnixMilli(n).UTC()
 }
+
+// ReadMemory is how long a read uses what it has looked up of a connector, its entry and its token without looking again. It
+// is how long after a change a read may still go by what was there before.
+const ReadMemory = 5 * time.Second

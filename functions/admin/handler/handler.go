@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/admin"
 	"connectorvault/shared/api"
 	"connectorvault/shared/authorize"
@@ -41,24 +42,33 @@ type Handler struct {
 func New(cfg Config) *Handler {
 	h := &Handler{Config: cfg}
 	h.mux = &lambdahttp.Mux{Logger: cfg.Logger, Now: cfg.Now, Routes: map[string]lambdahttp.Handler{
-		"GET /v1/providers":                     h.listProviders,
-		"GET /v1/providers/{provider}":          h.getProvider,
-		"GET /v1/provider-apps":                 h.listApps,
-		"PUT /v1/provider-apps/{provider}":      h.putApp,
-		"POST /v1/vault-entries":                h.createEntry,
-		"GET /v1/vault-entries":                 h.listEntries,
-		"GET /v1/vault-entries/{id}":            h.getEntry,
-		"PATCH /v1/vault-entries/{id}":          h.updateEntry,
-		"DELETE /v1/vault-entries/{id}":         h.deleteEntry,
-		"POST /v1/vault-entries/{id}/authorize": h.authorize,
-		"POST /v1/vault-entries/{id}/refresh":   h.refresh,
-		"POST /v1/connectors":                   h.createConnector,
-		"GET /v1/connectors":                    h.listConnectors,
-		"GET /v1/connectors/{id}":               h.getConnector,
-		"PATCH /v1/connectors/{id}":             h.updateConnector,
-		"DELETE /v1/connectors/{id}":            h.deleteConnector,
-		"GET /v1/events":                        h.listEvents,
-		"GET /v1/audit-events":                  h.listAuditEvents,
+		"GET /v1/providers":                                        h.listProviders,
+		"GET /v1/providers/{provider}":                             h.getProvider,
+		"GET /v1/provider-apps":                                    h.listApps,
+		"PUT /v1/provider-apps/{provider}":                         h.putApp,
+		"POST /v1/vault-entries":                                   h.createEntry,
+		"GET /v1/vault-entries":                                    h.listEntries,
+		"GET /v1/vault-entries/{id}":                               h.getEntry,
+		"PATCH /v1/vault-entries/{id}":                             h.updateEntry,
+		"DELETE /v1/vault-entries/{id}":                            h.deleteEntry,
+		"POST /v1/vault-entries/{id}/authorize":                    h.authorize,
+		"POST /v1/vault-entries/{id}/refresh":                      h.refresh,
+		"GET /v1/vault-entries/{id}/credentials":                   h.listCredentials,
+		"POST /v1/vault-entries/{id}/credentials":                  h.addCredential,
+		"DELETE /v1/vault-entries/{id}/credentials/{number}":       h.removeCredential,
+		"POST /v1/vault-entries/{id}/credentials/{number}/promote": h.promoteCredential,
+		"POST /v1/connectors":                                      h.createConnector,
+		"GET /v1/connectors":                                       h.listConnectors,
+		"GET /v1/connectors/{id}":                                  h.getConnector,
+		"PATCH /v1/connectors/{id}":                                h.updateConnector,
+		"DELETE /v1/connectors/{id}":                               h.deleteConnector,
+		"POST /v1/keys":                                            h.createKey,
+		"GET /v1/keys":                                             h.listKeys,
+		"GET /v1/keys/{id}":                                        h.getKey,
+		"DELETE /v1/keys/{id}":                                     h.revokeKey,
+		"POST /v1/preflight":                                       h.preflight,
+		"GET /v1/events":                                           h.listEvents,
+		"GET /v1/audit-events":                                     h.listAuditEvents,
 	}}
 	return h
 }
@@ -89,7 +99,9 @@ func (h *Handler) showProvider(adapter provider.Adapter) api.Provider {
 	if _, ok := adapter.(provider.Storefront); ok {
 		login = authorize.LoginURI(h.PublicURL, d.Name)
 	}
-	return api.ProviderOf(d, authorize.RedirectURI(h.PublicURL, d.Name), login)
+	out := api.ProviderOf(d, authorize.RedirectURI(h.PublicURL, d.Name), login)
+	out.Enabled = h.Admin.Enabled == nil || h.Admin.Enabled(d.Name)
+	return out
 }
 
 func (h *Handler) listApps(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
@@ -217,6 +229,9 @@ func (h *Handler) listConnectors(ctx context.Context, r *lambdahttp.Request) (la
 func (h *Handler) getConnector(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
 	id, err := connectorID(r)
 	if err != nil {
+		return lambdahttp.Response{}, err
+	}
+	if err := access.NeedConnector(r.Principal, id); err != nil {
 		return lambdahttp.Response{}, err
 	}
 	connector, err := h.Vault.Connector(ctx, r.Principal.Tenant, id)

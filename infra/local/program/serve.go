@@ -35,6 +35,7 @@ import (
 	"connectorvault/infra/local/worker"
 	"connectorvault/shared/audit"
 	"connectorvault/shared/bundle"
+	"connectorvault/shared/issuer"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
@@ -91,7 +92,11 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	}
 
 	p := &program{options: o, controls: sims.controls, logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
-	if err := p.assemble(ctx, endpoints); err != nil {
+	issuers, err := readIssuers(o.OIDC, steps.Now)
+	if err != nil {
+		return err
+	}
+	if err := p.assemble(ctx, endpoints, issuers); err != nil {
 		return err
 	}
 	owner, err := owners.Mint(ctx, p.bundle.Vault, Tenant, filepath.Join(o.Data, "processes"))
@@ -123,8 +128,12 @@ type program struct {
 }
 
 // assemble makes every function and connects them the way AWS would.
-func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error {
-	p.bundle = bundle.New(p.parts(endpoints))
+func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issuers *issuer.Verifier) error {
+	parts, err := p.parts(endpoints)
+	if err != nil {
+		return err
+	}
+	p.bundle = bundle.New(parts)
 	b := p.bundle
 	if err := b.Keyring.Create(ctx, Tenant); err != nil { // before the record: what is told of it takes a key
 		return err
@@ -142,22 +151,26 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error
 			route.Validate: gateway.JSON(validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: p.logger, Now: p.clock.Now}).Handle),
 			route.Read:     gateway.JSON(read.New(read.Config{Read: b.Read(), Logger: p.logger, Now: p.clock.Now}).Handle),
 		},
-		Authorizer: gateway.JSON(authorizer.New(b.Vault, p.logger).Handle),
+		Authorizer: gateway.JSON(authorizer.New(b.Vault, p.logger, authorizer.OfIssuers(b.Vault, issuers)).Handle),
 		Now:        p.clock.Now, Random: rand.Reader, Logger: p.logger,
 	})
 	return nil
 }
 
 // parts are what the bundle stands on here, with the hooks around them.
-func (p *program) parts(endpoints catalog.Options) bundle.Parts {
+func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	o := p.options
 	client := bundle.Client()
 	if o.Hooks.Transport != nil {
 		client.Transport = o.Hooks.Transport(client.Transport)
 	}
 	endpoints.HTTP = client
+	providers := catalog.New(endpoints)
+	if err := providers.Only(o.Providers); err != nil {
+		return bundle.Parts{}, err
+	}
 	parts := bundle.Parts{
-		Items: p.store, Due: p.store, Secrets: p.store, Catalog: catalog.New(endpoints), HTTP: client, Now: p.clock.Now, Random: rand.Reader,
+		Items: p.store, Due: p.store, Secrets: p.store, Catalog: providers, HTTP: client, Now: p.clock.Now, Random: rand.Reader,
 		Logger: p.logger, PublicURL: p.url, Invoke: p.invoke, Nudge: p.nudge,
 		Rescue: func(ctx context.Context, call tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Rescue, p.clock.Now(), call)
@@ -177,7 +190,7 @@ func (p *program) parts(endpoints catalog.Options) bundle.Parts {
 	if o.Hooks.Rescue != nil {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
-	return parts
+	return parts, nil
 }
 
 // invoke calls the token service and waits, as a Lambda invocation would: over bytes, and running on when the caller
@@ -311,7 +324,11 @@ func (p *program) stepClock(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(v)
 	}
-	if _, status := p.gateway.Identify(r.Context(), r.Header); status != http.StatusOK {
+	identity, status := p.gateway.Identify(r.Context(), r.Header)
+	if status == http.StatusOK && identity["role"] != string(record.Owner) { // it changes the time of everybody
+		status = http.StatusForbidden
+	}
+	if status != http.StatusOK {
 		answer(status, map[string]string{"message": http.StatusText(status)})
 		return
 	}
@@ -384,6 +401,30 @@ func writeReady(path string, r Ready) error {
 		return fmt.Errorf("the ready file cannot be written: %w", err)
 	}
 	return nil
+}
+
+// readIssuers reads the file that says whose tokens let in; nil when there is none. They are of this program's one tenant
+// unless it says otherwise.
+func readIssuers(path string, now func() time.Time) (*issuer.Verifier, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // no issuer, nobody to verify
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file cannot be read: %w", err)
+	}
+	config, err := issuer.ParseConfig(body)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file %s: %w", path, err)
+	}
+	if config.Tenant == "" && config.TenantClaim == "" {
+		config.Tenant = Tenant
+	}
+	verifier, err := issuer.New(config, bundle.Client(), now)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file %s: %w", path, err)
+	}
+	return verifier, nil
 }
 
 // readEndpoints reads the file that replaces providers' addresses. What it returns lays them over others: an address that

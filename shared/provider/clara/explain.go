@@ -12,9 +12,9 @@ import (
 	"connectorvault/shared/fault"
 )
 
-// Explain implements provider.Dialer. Codes: server_certificate_untrusted, server_certificate_expired,
-// server_certificate_not_yet_valid, server_certificate_unsuitable, server_name_mismatch, server_without_tls, tls_version,
-// tls_handshake_failed, client_certificate_missing_or_rejected, client_certificate_not_asked.
+// Explain implements provider.Dialer. Codes: server_certificate_untrusted, server_certificate_self_signed,
+// server_certificate_expired, server_certificate_not_yet_valid, server_certificate_unsuitable, server_name_mismatch, server_without_tls,
+// tls_version, tls_downgraded, tls_handshake_failed, client_certificate_missing_or_rejected, client_certificate_not_asked.
 func (a *Adapter) Explain(err error) *fault.Error { return explain(err) }
 
 // explain reads a transport's error. What the transport has explained already is found again. Nothing of the error's text
@@ -53,11 +53,19 @@ func untrusted(err error) *fault.Error {
 			Do("Check with the operator that the address is Clara's; if it is, somebody else answers there.")
 	case errors.As(err, &invalid):
 		return invalidCertificate(invalid)
+	case errors.As(err, &other) && vouchesForItself(other.UnverifiedCertificates):
+		return fault.New(fault.Unavailable, "server_certificate_self_signed", "The host vouches for its certificate itself and nobody else does, so nothing was said to it.").
+			Do("Check with the operator that the address is Clara's; Clara's own hosts have an authority, so somebody else answers there.")
 	case errors.As(err, &other):
 		return untrustedChain()
 	default:
 		return nil
 	}
+}
+
+// vouchesForItself reports whether a host's certificate is signed with its own key.
+func vouchesForItself(shown []*x509.Certificate) bool {
+	return len(shown) > 0 && shown[0].CheckSignature(shown[0].SignatureAlgorithm, shown[0].RawTBSCertificate, shown[0].Signature) == nil
 }
 
 func invalidCertificate(err x509.CertificateInvalidError) *fault.Error {
@@ -136,7 +144,7 @@ func certificateRejected(detail string) *fault.Error {
 }
 
 func oldTLS() *fault.Error {
-	return fault.New(fault.Unavailable, "tls_version", "The host offers no version of TLS that is safe, or somebody between took the safe ones away; nothing was said to it.").
+	return fault.New(fault.Unavailable, "tls_version", "The host offers no version of TLS that is safe; nothing was said to it.").
 		Do("Check with the operator that the address is Clara's, and that nothing stands between.")
 }
 
@@ -151,7 +159,10 @@ func ofText(err error) *fault.Error {
 		text, ours := strings.CutPrefix(err.Error(), "tls: ")
 		switch {
 		case !ours:
-		case strings.Contains(text, "protocol version"), strings.Contains(text, "downgrade"):
+		case strings.Contains(text, "downgrade"):
+			return fault.New(fault.Unavailable, "tls_downgraded", "Somebody between took the safe versions of TLS away, as the host itself shows; nothing was said.").
+				Do("Find out what stands between this machine and Clara; until then do not go round it.")
+		case strings.Contains(text, "protocol version"):
 			return oldTLS()
 		default:
 			return handshakeFailed()

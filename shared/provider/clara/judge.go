@@ -64,14 +64,20 @@ func (a *Adapter) Judge(status int, header http.Header, body []byte) provider.Ve
 	return verdict
 }
 
+// certificateStatuses are those by which a refusal of the certificate comes: the last three with words.
+func certificateStatuses() []int {
+	return []int{http.StatusNetworkAuthenticationRequired, statusCertificateError, statusCertificateRequired,
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}
+}
+
 // aboutCertificate reports whether a refusal is about the certificate. Clara says 511, or 401 with words; servers that stand
 // before others say it with a page of their own.
 func aboutCertificate(status int, body []byte) bool {
+	if !slices.Contains(certificateStatuses(), status) {
+		return false
+	}
 	if slices.Contains([]int{http.StatusNetworkAuthenticationRequired, statusCertificateError, statusCertificateRequired}, status) {
 		return true
-	}
-	if !slices.Contains([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}, status) {
-		return false
 	}
 	text := strings.ToLower(string(body[:min(len(body), 4096)]))
 	return slices.ContainsFunc([]string{"client certificate", "ssl certificate", "certificate required", "certificate is required", "certificate missing",

@@ -17,6 +17,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,29 @@ type peer struct {
 	mu    sync.Mutex
 	heard bytes.Buffer // guarded by mu
 	conns int          // guarded by mu
+	// opened is what was said to it behind TLS.
+	opened bytes.Buffer // guarded by mu
+}
+
+func (p *peer) open(b []byte) {
+	p.note(b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opened.Write(b)
+}
+
+// openedBytes counts what was said to it behind TLS. HTTP/2 begins with a greeting that is the same for everybody; whatever
+// follows it counts.
+func (p *peer) openedBytes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	const greeting, head, settings, window = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 9, 4, 8
+	all, ok := bytes.CutPrefix(p.opened.Bytes(), []byte(greeting))
+	for ok && len(all) >= head && (all[3] == settings || all[3] == window) {
+		all = all[min(len(all), head+int(binary.BigEndian.Uint32(all)>>8)):]
+		all, _ = bytes.CutPrefix(all, []byte(greeting)) // another connection's
+	}
+	return len(all)
 }
 
 func (p *peer) note(b []byte) {
@@ -105,7 +129,7 @@ func behind(config *tls.Config, answer string) func(*peer, net.Conn) {
 		buffer := make([]byte, 16<<10)
 		for {
 			n, err := over.Read(buffer)
-			p.note(buffer[:n])
+			p.open(buffer[:n])
 			if err != nil {
 				return
 			}
@@ -229,7 +253,8 @@ func TestHostilePeers(t *testing.T) {
 		{what: "an authority that nobody knows", serve: proves(stranger.server(t)), code: "server_certificate_untrusted"},
 		{what: "the authority of our own certificate", serve: proves(clients.server(t)), code: "server_certificate_untrusted"},
 		{what: "an authority of the same name", serve: proves(newIssuer(t, "root").server(t)), code: "server_certificate_untrusted"},
-		{what: "signed by itself", serve: proves(issuer{}.server(t)), code: "server_certificate_untrusted"},
+		{what: "signed by itself", serve: proves(issuer{}.server(t)), code: "server_certificate_self_signed"},
+		{what: "signed by somebody of its own name", serve: proves(newIssuer(t, "server").server(t)), code: "server_certificate_untrusted"},
 		{what: "our own certificate", serve: proves(good), code: "server_name_mismatch"},
 		{what: "the one between is missing", serve: proves(middle.server(t)), code: "server_certificate_untrusted"},
 		{what: "the one between is another", serve: proves(middle.server(t), stranger.certificate), code: "server_certificate_untrusted"},
@@ -248,8 +273,8 @@ func TestHostilePeers(t *testing.T) {
 		{what: "TLS 1.1 at most", serve: with(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }), code: "tls_version"},
 		{what: "TLS 1.0 at most", serve: with(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10 }), code: "tls_version"},
 		{what: "an old version is chosen", serve: raw(hello(tls.VersionTLS11, "")), code: "tls_version"},
-		{what: "downgraded on the way to TLS 1.2", serve: raw(hello(tls.VersionTLS12, "DOWNGRD\x01")), code: "tls_version"},
-		{what: "downgraded on the way further", serve: raw(hello(tls.VersionTLS12, "DOWNGRD\x00")), code: "tls_version"},
+		{what: "downgraded on the way to TLS 1.2", serve: raw(hello(tls.VersionTLS12, "DOWNGRD\x01")), code: "tls_downgraded"},
+		{what: "downgraded on the way further", serve: raw(hello(tls.VersionTLS12, "DOWNGRD\x00")), code: "tls_downgraded"},
 		{what: "too little security", serve: raw(alert(71)), code: "tls_version"},
 		{what: "another name, it says", serve: raw(alert(112)), code: "server_name_mismatch"},
 		{what: "an error of its own", serve: raw(alert(80)), code: "tls_handshake_failed"},
@@ -273,13 +298,13 @@ func TestHostilePeers(t *testing.T) {
 		{what: "ours is refused by an alert", serve: raw(alert(42)), code: "client_certificate_missing_or_rejected"},
 		{what: "ours was revoked, it says", serve: raw(alert(44)), code: "client_certificate_missing_or_rejected"},
 		{what: "a failure, as old servers say it", serve: raw(alert(40)), code: "client_certificate_missing_or_rejected"},
-		{what: "ours is missing, by status", serve: says(status("511 Network Authentication Required", "")), code: "client_certificate_missing_or_rejected", tokenCode: "internal_error", genuine: true},
-		{what: "ours is missing, by 401", serve: says(status("401 Unauthorized", `{"code":"UNAUTHORIZED","message":"Client certificate is required"}`)), code: "client_certificate_missing_or_rejected", tokenCode: "internal_error", genuine: true},
-		{what: "ours is missing, by a page", serve: says(status("400 Bad Request", "<html><center>No required SSL certificate was sent</center></html>")), code: "client_certificate_missing_or_rejected", tokenCode: "internal_error", genuine: true},
+		{what: "ours is missing, by status", serve: says(status("511 Network Authentication Required", "")), code: "client_certificate_missing_or_rejected", genuine: true},
+		{what: "ours is missing, by 401", serve: says(status("401 Unauthorized", `{"code":"UNAUTHORIZED","message":"Client certificate is required"}`)), code: "client_certificate_missing_or_rejected", genuine: true},
+		{what: "ours is missing, by a page", serve: says(status("400 Bad Request", "<html><center>No required SSL certificate was sent</center></html>")), code: "client_certificate_missing_or_rejected", genuine: true},
 		// What it answers. It has proved who it is, and hears what is meant for it; nobody else does.
-		{what: "sends us to another host", serve: says("HTTP/1.1 307 T\r\nConnection: close\r\nLocation: " + target.url + "/\r\nContent-Length: 0\r\n\r\n"), code: "provider_refused", tokenCode: "internal_error", genuine: true},
-		{what: "sends us to a place without TLS", serve: says("HTTP/1.1 302 T\r\nConnection: close\r\nLocation: " + strings.Replace(open.url, "https", "http", 1) + "/\r\nContent-Length: 0\r\n\r\n"), code: "provider_refused", tokenCode: "internal_error", genuine: true},
-		{what: "sends us round in a circle", serve: says("HTTP/1.1 308 T\r\nConnection: close\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"), code: "provider_refused", tokenCode: "internal_error", genuine: true},
+		{what: "sends us to another host", serve: says("HTTP/1.1 307 T\r\nConnection: close\r\nLocation: " + target.url + "/\r\nContent-Length: 0\r\n\r\n"), code: "provider_redirected", genuine: true},
+		{what: "sends us to a place without TLS", serve: says("HTTP/1.1 302 T\r\nConnection: close\r\nLocation: " + strings.Replace(open.url, "https", "http", 1) + "/\r\nContent-Length: 0\r\n\r\n"), code: "provider_redirected", genuine: true},
+		{what: "sends us round in a circle", serve: says("HTTP/1.1 308 T\r\nConnection: close\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"), code: "provider_redirected", genuine: true},
 		{what: "garbage", serve: says("HTTP/1.0 what\x00\x01\x02\r\n\r\n"), code: "provider_unavailable", tokenCode: "internal_error", genuine: true},
 		{what: "a header without end", serve: says("HTTP/1.1 200 Fine\r\nX-A: " + strings.Repeat("a", 300<<10) + "\r\n\r\n"), code: "provider_unavailable", tokenCode: "internal_error", genuine: true},
 		{what: "cut after the handshake", serve: says(""), code: "provider_unavailable", tokenCode: "internal_error", genuine: true},
@@ -344,6 +369,61 @@ func meets(t *testing.T, row hostile, p *peer, root issuer, client issued) {
 		if !row.genuine || strings.Contains(what, "private key") {
 			t.Errorf("the host heard %s", what)
 		}
+	}
+	if n := p.openedBytes(); n != 0 && !row.genuine {
+		t.Errorf("%d bytes were said to the host", n)
+	}
+}
+
+// A host that was right, and turns into another one under load, hears nothing from then on.
+func TestTheHostIsSwappedUnderLoad(t *testing.T) {
+	t.Parallel()
+	root, stranger, clients := newIssuer(t, "root"), newIssuer(t, "stranger"), newIssuer(t, "clients")
+	client := clients.client(t)
+	elsewhere := serverTemplate(long)
+	elsewhere.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 2)}
+	for code, impostor := range map[string]issued{"server_certificate_untrusted": stranger.server(t), "server_name_mismatch": root.make(t, elsewhere, newKey(t))} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			once := status("200 OK", "[]") // each read comes by a connection of its own
+			right := behind(mutual(root.server(t), clients), once)
+			wrong := behind(mutual(impostor, clients), once)
+			var swapped atomic.Bool
+			other := &peer{}
+			p := listen(t, func(p *peer, conn net.Conn) {
+				if swapped.Load() {
+					wrong(other, overheard{conn, other})
+				} else {
+					right(p, conn)
+				}
+			})
+			a, secrets := adapterFor(p.url, root), secretsOf(t, client)
+			var readers sync.WaitGroup
+			var read, refused atomic.Int32
+			for range 20 {
+				readers.Go(func() {
+					for refused.Load() < 100 {
+						_, _, err := provider.Client{Reader: a}.Do(t.Context(), session(entry(), secrets), reading(a))
+						switch {
+						case err == nil:
+							if read.Add(1) == 60 {
+								swapped.Store(true)
+							}
+						case fault.CodeOf(err) == code:
+							refused.Add(1)
+						default:
+							t.Error(err)
+							refused.Add(1)
+						}
+					}
+				})
+			}
+			readers.Wait()
+			heard, _ := other.everything()
+			if n := other.openedBytes(); n != 0 || len(told(heard, client, t)) != 0 || read.Load() < 60 || p.openedBytes() == 0 {
+				t.Errorf("after %d reads the other host heard %d bytes", read.Load(), n)
+			}
+		})
 	}
 }
 

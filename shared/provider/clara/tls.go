@@ -53,6 +53,7 @@ func (a *Adapter) TokenClient(entry record.Entry, app provider.AppCredentials) o
 	if problem != nil {
 		client = &http.Client{Transport: refusing{problem}, Timeout: timeout}
 	}
+	client = &http.Client{Transport: heeding{client.Transport}, Timeout: client.Timeout, CheckRedirect: client.CheckRedirect}
 	return oauth.Client{HTTP: client, TokenURL: a.endpoints.token(entry), Style: oauth.InHeader,
 		ID: entry.Settings[fieldTokenKey], Secret: app.Secrets[fieldSecretKey]}
 }
