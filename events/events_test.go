@@ -77,6 +77,7 @@ var samples = map[string]want{
 	"admin/get-vault-entry-of-another-token.json":       {404, "code", "not_found"},
 	"admin/delete-vault-entry-with-token.json":          {204, "", ""},
 	"admin/list-events.json":                            {200, "items.0.kind", "expiring"},
+	"admin/list-audit-events.json":                      {200, "items.0.action", "vault_entry.created"},
 	"admin/preflight.json":                              {200, "ready", "false"}, // nobody answers at the example's host
 	"admin/create-clara-vault-entry.json":               {201, "status", "active"},
 	"admin/create-clara-vault-entry-from-download.json": {201, "account.reads.#(resource==\"transactions\").allowed", "true"},
@@ -84,6 +85,14 @@ var samples = map[string]want{
 	"admin/add-credential.json":                         {201, "tried_at", "*"},
 	"admin/promote-credential.json":                     {200, "token_key", "EXAMPLE-next-token-key"},
 	"admin/delete-credential.json":                      {204, "", ""},
+	"admin/create-webhook.json":                         {201, "secret", "*"},
+	"admin/create-webhook-at-an-address.json":           {400, "code", "webhook_url_refused"},
+	"admin/list-webhooks.json":                          {200, "items.#", "2"},
+	"admin/get-webhook.json":                            {200, "id", hook},
+	"admin/update-webhook.json":                         {200, "disabled", "true"},
+	"admin/delete-webhook.json":                         {204, "", ""},
+	"admin/rotate-webhook-secret.json":                  {200, "secret", "*"},
+	"admin/test-webhook.json":                           {202, "event", "*"},
 
 	"validate/validate.json":                    {200, "status", "active"},
 	"validate/validate-foreign-result-url.json": {400, "code", "result_url_foreign"},
@@ -130,10 +139,44 @@ var samples = map[string]want{
 	"refresh/call-promote.json":                {0, "answer.outcome", "success"},
 	"refresh/call-due.json":                    {0, "answer.outcome", "success"},
 	"refresh/call-rescue.json":                 {0, "answer.generation", "2"},
+
+	"tenant/create.json":                                  {0, "owner_key", "*"},
+	"tenant/create-once.json":                             {0, "tenant", "t_405wkp13drtpqmyt"},
+	"tenant/create-misspelt.json":                         {0, "error.field", "nam"},
+	"tenant/mint-key.json":                                {0, "owner_key", "*"},
+	"tenant/revoke-key.json":                              {0, "revoked", keyID},
+	"tenant/rotate-keyring.json":                          {0, "seals_from", "2026-11-21T12:20:00Z"},
+	"tenant/list.json":                                    {0, "items.0.name", "Example Trading"},
+	"tenant/verify.json":                                  {0, "events", "*"},
+	"tenant/delete.json":                                  {0, "state", "closing"},
+	"tenant/delete-at-once.json":                          {0, "destroyed_at", "2026-11-21T12:00:00Z"},
+	"tenant/schedule.json":                                {0, "items.#", "0"},
+	"notify/webhook-batch.json":                           {0, "batchItemFailures.0.itemIdentifier", ""},
+	"notify/webhook-batch-to-an-endpoint-that-fails.json": {0, "batchItemFailures.#", "1"},
 }
 
 // effects are what samples leave behind, where the answer does not say it.
 var effects = map[string]func(*testing.T, *world){
+	"admin/test-webhook.json": func(t *testing.T, w *world) {
+		if len(w.announced) != 1 || w.announced[0].Webhook != hook {
+			t.Errorf("%d messages went out", len(w.announced))
+		}
+	},
+	"refresh/call-complete.json": func(t *testing.T, w *world) {
+		if len(w.announced) != 2 || w.announced[0].Event.Kind != record.EventAuthorized {
+			t.Errorf("%d messages went out", len(w.announced))
+		}
+	},
+	"notify/webhook-batch.json": func(t *testing.T, w *world) {
+		if got, err := w.vault.Webhook(t.Context(), tenant, hook); err != nil || got.Last == nil || !got.Last.Delivered || w.postponed != 0 {
+			t.Errorf("noted is %+v: %v", got.Last, err)
+		}
+	},
+	"notify/webhook-batch-to-an-endpoint-that-fails.json": func(t *testing.T, w *world) {
+		if got, err := w.vault.Webhook(t.Context(), tenant, brokenHook); err != nil || got.Last == nil || got.Last.Status != 500 || w.postponed == 0 {
+			t.Errorf("noted is %+v: %v", got.Last, err)
+		}
+	},
 	"admin/delete-vault-entry.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, waiting); err == nil {
 			t.Error("the vault entry is still there")
@@ -175,6 +218,18 @@ var effects = map[string]func(*testing.T, *world){
 			t.Error("the provider was not told that the token is not needed any more")
 		}
 	},
+	"tenant/delete.json": func(t *testing.T, w *world) {
+		if w.provider.revoked.Load() != 2 {
+			t.Errorf("%d providers were told", w.provider.revoked.Load())
+		}
+		isEmpty(t, w)
+	},
+	"tenant/delete-at-once.json": isEmpty,
+	"tenant/revoke-key.json": func(t *testing.T, w *world) {
+		if key, err := w.vault.Key(t.Context(), tenant, keyID); err != nil || !key.Revoked {
+			t.Errorf("the key is %+v: %v", key, err)
+		}
+	},
 	"admin/promote-credential.json":   func(t *testing.T, w *world) { inForce(t, w, replaced, 2, 2) },
 	"admin/delete-credential.json":    func(t *testing.T, w *world) { inForce(t, w, replaced, 1, 1) },
 	"admin/add-credential.json":       func(t *testing.T, w *world) { inForce(t, w, cards, 1, 1) },
@@ -196,6 +251,18 @@ var effects = map[string]func(*testing.T, *world){
 			t.Errorf("the request is %s: %v", r.Stage, err)
 		}
 	},
+}
+
+// isEmpty looks for what a deletion should have removed.
+func isEmpty(t *testing.T, w *world) {
+	t.Helper()
+	if n, err := w.vault.Left(t.Context(), tenant, 100); err != nil || n != 0 {
+		t.Errorf("%d items are left: %v", n, err)
+	}
+	if names, _, err := w.secrets.ListSecrets(t.Context(), tenant, ""); err != nil || len(names) != 0 {
+		t.Errorf("left are the secrets %v: %v", names, err)
+	}
+	isAuthorized(t, w, connected, false)
 }
 
 func isAuthorized(t *testing.T, w *world, entry string, want bool) {

@@ -24,13 +24,16 @@ import (
 	admin "connectorvault/functions/admin/handler"
 	authorizer "connectorvault/functions/authorizer/handler"
 	callback "connectorvault/functions/callback/handler"
+	notifying "connectorvault/functions/notify/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
+	tenancy "connectorvault/functions/tenant/handler"
 	validate "connectorvault/functions/validate/handler"
 	"connectorvault/infra/stack"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/lambdahttp"
+	"connectorvault/shared/notify"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/provider/sage"
@@ -40,6 +43,7 @@ import (
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // What the samples name.
@@ -60,6 +64,9 @@ const (
 	interrupted = "ve_1000000000000006" // its code is being exchanged
 	ledger      = "ve_1000000000000007" // a Sage account with a client of its own, authorized
 	closed      = "ve_1000000000000008" // another, which no connector uses
+
+	hook       = "wh_1000000000000001"
+	brokenHook = "wh_1000000000000002" // its endpoint fails
 
 	books    = "con_1000000000000007"
 	business = "0000000000000000000000000000000a"
@@ -97,6 +104,8 @@ type world struct {
 	log       *syncBuffer
 	rescued   []tokens.Call
 	enqueued  []tokens.Call
+	announced []webhook.Message
+	postponed time.Duration
 	queues    sync.Mutex
 }
 
@@ -139,6 +148,15 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 		p.Enqueue = func(_ context.Context, calls []tokens.Call) error {
 			return w.send(g, "DueQueue", &w.enqueued, calls...)
 		}
+		p.Announce = func(_ context.Context, messages []webhook.Message) error {
+			if err := g.may("sqs:SendMessage", "WebhookQueue.Arn"); err != nil {
+				return err
+			}
+			w.queues.Lock()
+			defer w.queues.Unlock()
+			w.announced = append(w.announced, messages...)
+			return nil
+		}
 		return p
 	}
 	w.assemble(parts, logger, now)
@@ -175,9 +193,34 @@ func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Lo
 
 	w.functions["refresh"] = lambda.NewHandler(token.New(bundle.New(parts("refresh")).Refresh(), logger).Handle)
 
+	w.functions["tenant"] = lambda.NewHandler(tenancy.New(bundle.New(parts("tenant")).Tenants(), logger).Handle)
+	// What delivers webhooks has a vault, and calls endpoints that fail or do not.
+	p := parts("notify")
+	g := p.Items.(*guard)
+	w.functions["notify"] = lambda.NewHandler(notifying.New(notifying.Config{Logger: logger,
+		Notify: notify.New(notify.Config{Vault: bundle.New(p).Vault, HTTP: &http.Client{Transport: endpoints{}}, Now: now, Logger: logger}),
+		Postpone: func(_ context.Context, _ string, d time.Duration) error {
+			err := g.may("sqs:ChangeMessageVisibility", "WebhookQueue.Arn")
+			if err == nil {
+				w.postponed = d
+			}
+			return err
+		}}).Handle)
+
 	// The authorizer is given a vault and nothing else.
-	p := parts("authorizer")
+	p = parts("authorizer")
 	w.functions["authorizer"] = lambda.NewHandler(authorizer.New(vault.New(vault.Config{Items: p.Items, Now: now, Random: p.Random}), logger).Handle)
+}
+
+// endpoints stand in for the tenant's: those that fail, and the others.
+type endpoints struct{}
+
+func (endpoints) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := httptest.NewRecorder()
+	if strings.HasPrefix(r.URL.Path, "/broken") {
+		answer.WriteHeader(http.StatusInternalServerError)
+	}
+	return answer.Result(), nil
 }
 
 // invoke calls the token service over bytes, if the caller's role lets it.
@@ -217,8 +260,8 @@ func seed(t *testing.T, b *bundle.Bundle) {
 		}
 	}
 	v := b.Vault
-	must(v.CreateTenant(ctx, record.Tenant{ID: tenant, Name: "Example Trading", CreatedAt: noon}))
 	must(b.Keyring.Create(ctx, tenant))
+	must(v.CreateTenant(ctx, record.Tenant{ID: tenant, Name: "Example Trading", CreatedAt: noon}))
 	seedKey(t, b)
 	seedConnectorToken(t, b)
 
@@ -241,6 +284,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 	seedClara(t, b)
 	seedOrphan(t, b)
 	seedRequests(t, v)
+	seedWebhooks(t, v)
 	if _, err := v.CreateConnector(ctx, record.Connector{Tenant: tenant, ID: connector, Name: "Orders for the warehouse", Entry: connected,
 		Provider: amazon.Name, Settings: map[string][]string{}, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon, Revision: 1}, nil); err != nil {
 		t.Fatal(err)
@@ -285,6 +329,22 @@ func seedSage(t *testing.T, b *bundle.Bundle) {
 	_, err := v.CreateConnector(ctx, record.Connector{Tenant: tenant, ID: books, Name: "Books", Entry: ledger, Provider: sage.Name,
 		Settings: map[string][]string{"business": {business}}, Singles: []string{"business"}, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon, Revision: 1}, nil)
 	must(err)
+}
+
+// seedWebhooks makes one whose endpoint works, and one whose endpoint does not.
+func seedWebhooks(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	for id, path := range map[string]string{hook: "/vault", brokenHook: "/broken"} {
+		w := record.Webhook{Tenant: tenant, ID: id, URL: "https://hooks.example.com" + path, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon}
+		sealed, err := v.SealWebhookSecret(t.Context(), w, 1, secret.New("whsec_Q0FOQVJZLXdlYmhvb2stc2VjcmV0LWZvci10ZXN0cw=="))
+		w.Secrets = []record.WebhookSecret{sealed}
+		if err == nil {
+			_, err = v.CreateWebhook(t.Context(), w, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // orphan is a secret of an application that no record names, and was seen so a day ago.

@@ -51,16 +51,22 @@ func TestClarasDatesAreToldAndNamed(t *testing.T) {
 	passed := time.Duration(0)
 	until := func(at time.Time) {
 		t.Helper()
-		v.advance(at.Sub(began) - passed)
-		passed = at.Sub(began)
+		if left := at.Sub(began) - passed; left > 0 {
+			v.advance(left)
+			passed += left
+		}
 	}
 	var want []string
 	mark := func(name string, end time.Time, days int) {
 		t.Helper()
 		until(end.Add(-time.Duration(days) * day).Add(62 * time.Minute)) // an entry is looked at within the hour after its mark
 		want = append(want, fmt.Sprint(name, " in ", days))
-		for deadline := time.Now().Add(time.Minute); len(v.marks(e)) < len(want) && time.Now().Before(deadline); {
+		for tries := 1; len(v.marks(e)) < len(want) && tries < 3000; tries++ {
 			time.Sleep(20 * time.Millisecond)
+			if tries%150 == 0 { // what was under way while the clock was set has put the next look off
+				v.advance(time.Hour)
+				passed += time.Hour
+			}
 		}
 		if got := v.marks(e); !slices.Equal(got, want) {
 			t.Fatalf("told is %v, want %v", got, want)

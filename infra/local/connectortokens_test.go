@@ -36,7 +36,7 @@ func (v *vault) usesLeft(id string) float64 {
 // mustAs is as, for what has to succeed.
 func (v *vault) mustAs(key string, want int, method, path string, body any) answer {
 	v.t.Helper()
-	a := v.as(key, method, path, body)
+	a := v.as(key).do(method, path, body)
 	if a.status != want {
 		v.t.Fatalf("%s %s: %d, want %d: %.600s", method, path, a.status, want, a.body)
 	}
@@ -93,11 +93,11 @@ func TestAnAccountIsConnectedByATokenAlone(t *testing.T) {
 			t.Fatalf("it is %s", got.body)
 		}
 		connector := v.mustAs(token, 201, "POST", "/v1/connectors", object{"name": mode, "vault_entry": made.text(t, "id")}).text(t, "id")
-		if a := v.as(token, "GET", "/v1/connectors/"+connector+"/orders?limit=1", nil); a.status != 403 {
+		if a := v.as(token).do("GET", "/v1/connectors/"+connector+"/orders?limit=1", nil); a.status != 403 {
 			t.Errorf("the holder reads: %d %s", a.status, a.body)
 		}
 		v.must(200, "GET", "/v1/connectors/"+connector+"/orders?limit=1", nil)
-		if a := v.as(token, "DELETE", entry, nil); a.status != 409 { // in use, and authorized
+		if a := v.as(token).do("DELETE", entry, nil); a.status != 409 { // in use, and authorized
 			t.Errorf("the holder removes what is connected: %d %s", a.status, a.body)
 		}
 	}
@@ -121,7 +121,7 @@ func TestClaraIsConnectedByATokenOfAnOwner(t *testing.T) {
 	v := start(t, t.TempDir())
 	admin := v.must(201, "POST", "/v1/keys", object{"role": "admin", "label": "an admin"}).text(t, "key")
 	in := object{"providers": []string{"clara"}, "environment": "test", "uses": 1, "expires_in_hours": 1}
-	if a := v.as(admin, "POST", "/v1/connector-tokens", in); a.status != 403 || a.text(t, "code") != "forbidden" {
+	if a := v.as(admin).do("POST", "/v1/connector-tokens", in); a.status != 403 || a.text(t, "code") != "forbidden" {
 		t.Errorf("an admin gives one: %d %s", a.status, a.body)
 	}
 	id, token := v.token(in)
@@ -138,7 +138,7 @@ func TestClaraIsConnectedByATokenOfAnOwner(t *testing.T) {
 		wrong[n] = x
 	}
 	wrong["clientSecret"] = "canary-wrong-secret"
-	if a := v.as(token, "POST", "/v1/vault-entries", claraEntry("cards", object{"download": object{"credentials": wrong}})); a.status < 400 {
+	if a := v.as(token).do("POST", "/v1/vault-entries", claraEntry("cards", object{"download": object{"credentials": wrong}})); a.status < 400 {
 		t.Errorf("a wrong secret: %d %s", a.status, a.body)
 	}
 	if left := v.usesLeft(id); left != 1 {
@@ -149,7 +149,7 @@ func TestClaraIsConnectedByATokenOfAnOwner(t *testing.T) {
 		t.Errorf("it is %s", made.body)
 	}
 	v.mustAs(token, 201, "POST", "/v1/connectors", object{"name": "cards", "vault_entry": made.text(t, "id")})
-	if a := v.as(token, "POST", "/v1/vault-entries", claraEntry("more", object{"download": project})); a.status != 409 || a.text(t, "code") != "connector_token_used_up" {
+	if a := v.as(token).do("POST", "/v1/vault-entries", claraEntry("more", object{"download": project})); a.status != 409 || a.text(t, "code") != "connector_token_used_up" {
 		t.Errorf("a second: %d %s", a.status, a.body)
 	}
 }
@@ -212,7 +212,7 @@ func TestATokenBeyondItsPowers(t *testing.T) {
 			if body == nil && r.Method != http.MethodGet && r.Method != http.MethodDelete {
 				body = object{}
 			}
-			a := v.as(token, r.Method, ids.Replace(r.Path), body)
+			a := v.as(token).do(r.Method, ids.Replace(r.Path), body)
 			if code := a.text(t, "code"); a.status != want || want == 403 && code != "forbidden" && code != "connector_token_scope" {
 				t.Errorf("%s of %s: %d %s; want %d", r.Key(), target, a.status, a.body, want)
 			}
@@ -222,9 +222,9 @@ func TestATokenBeyondItsPowers(t *testing.T) {
 	if refused < 70 {
 		t.Errorf("only %d were asked", refused)
 	}
-	unknown := v.as(token, "GET", "/v1/vault-entries/ve_0000000000000000", nil)
+	unknown := v.as(token).do("GET", "/v1/vault-entries/ve_0000000000000000", nil)
 	for _, id := range []string{entry, pending} {
-		known := v.as(token, "GET", "/v1/vault-entries/"+id, nil).json(t)
+		known := v.as(token).do("GET", "/v1/vault-entries/"+id, nil).json(t)
 		was := unknown.json(t)
 		delete(known, "request_id")
 		delete(was, "request_id")
@@ -232,7 +232,7 @@ func TestATokenBeyondItsPowers(t *testing.T) {
 			t.Errorf("%v tells that there is one: %v", known, was)
 		}
 	}
-	if a := v.as(token, "POST", "/v1/vault-entries/"+own+"/authorize", object{"mode": "refresh_token", "refresh_token": "x", "selling_partner_id": "y"}); a.status != 403 {
+	if a := v.as(token).do("POST", "/v1/vault-entries/"+own+"/authorize", object{"mode": "refresh_token", "refresh_token": "x", "selling_partner_id": "y"}); a.status != 403 {
 		t.Errorf("a refresh token is brought: %d %s", a.status, a.body)
 	}
 	if a := v.with(map[string]string{"Authorization": "Bearer " + token}, "POST", "/local/clock", object{"advance": "1s"}); a.status != 403 {
@@ -243,7 +243,7 @@ func TestATokenBeyondItsPowers(t *testing.T) {
 	v.mustAs(other, 200, "GET", "/v1/vault-entries/"+pending, nil)
 	v.mustAs(token, 200, "GET", "/v1/vault-entries/"+own, nil)
 	operator := v.must(201, "POST", "/v1/keys", object{"role": "operator", "label": "x"}).text(t, "key")
-	if a := v.as(operator, "POST", "/v1/connectors", object{"name": "x", "vault_entry": entry}); a.status != 403 || !strings.Contains(a.text(t, "action"), "connector token") {
+	if a := v.as(operator).do("POST", "/v1/connectors", object{"name": "x", "vault_entry": entry}); a.status != 403 || !strings.Contains(a.text(t, "action"), "connector token") {
 		t.Errorf("an operator makes a connector without: %d %s", a.status, a.body)
 	}
 }
@@ -263,7 +263,7 @@ func TestATokenEnds(t *testing.T) {
 	v.advance(2 * time.Hour)
 	for _, token := range []string{first, second} {
 		await(t, func() bool {
-			a := v.as(token, "GET", "/v1/providers", nil)
+			a := v.as(token).do("GET", "/v1/providers", nil)
 			return a.status == http.StatusForbidden && !strings.Contains(string(a.body), "code")
 		})
 	}

@@ -2,7 +2,9 @@
 // the queues, with embedded storage and simulated providers.
 //
 //	go run ./infra/local          serves it, until Ctrl-C
+//	go run ./infra/local tenant   makes and deletes tenants of a data folder
 //	go run ./infra/local demo     walks through the main job, prints what happens, and exits
+//	go run ./infra/local audit verify    checks that the audit trail is as it was written
 package main
 
 import (
@@ -19,6 +21,7 @@ import (
 
 	"connectorvault/infra/local/demo"
 	"connectorvault/infra/local/program"
+	"connectorvault/infra/local/trail"
 )
 
 func main() {
@@ -35,6 +38,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "demo" {
 		return runDemo(ctx, args[1:], stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == "tenant" {
+		return runTenant(ctx, args[1:], stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == "audit" {
+		return runAudit(ctx, args[1:], stdout, stderr)
+	}
 	options, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -43,6 +52,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, err)
 	}
 	if err := program.Run(ctx, options, stdout, stderr); err != nil {
+		return fail(stderr, err)
+	}
+	return 0
+}
+
+func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("audit verify", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	data := flags.String("data", ".connectorvault", "`folder` that keeps everything")
+	against := flags.String("against", "", "`file` with what an earlier run printed: no chain may have gone back since")
+	if len(args) == 0 || args[0] != "verify" {
+		return fail(stderr, errors.New("audit has one command: audit verify"))
+	}
+	if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 1
+	}
+	if err := trail.Verify(ctx, *data, *against, stdout); err != nil {
 		return fail(stderr, err)
 	}
 	return 0
@@ -70,16 +98,17 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 	flags.StringVar(&o.AmazonModels, "amazon-models", "", "`folder` of Amazon's OpenAPI files: the simulator then answers as Amazon's static sandbox")
 	flags.BoolVar(&o.Clock, "clock", false, "take POST /local/clock {\"advance\": \"3600s\"}, which steps the time of everything")
 	flags.StringVar(&o.ReadyFile, "ready-file", "", "`file` to write url, owner key and simulators to, once serving (default: ready.json in the data folder)")
+	flags.BoolVar(&o.LoopbackWebhooks, "allow-loopback-webhooks", false, "let webhooks lead to http and https addresses of 127.0.0.1 and [::1]")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n\nFlags:")
+		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n       local tenant ...     make and delete tenants; local tenant --help says more\n       local audit verify   check that the audit trail is as it was written\n\nFlags:")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("there is no command %q; use demo, or flags alone to serve", flags.Arg(0))
+		return o, fmt.Errorf("there is no command %q; use demo, tenant or audit, or flags alone to serve", flags.Arg(0))
 	}
 	return o, nil
 }

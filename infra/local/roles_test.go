@@ -17,8 +17,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// as sends with another key or token than the owner's.
-func (v *vault) as(key, method, path string, body any) answer {
+// keyed sends with another key or token than the owner's.
+func (v *vault) keyed(key, method, path string, body any) answer {
 	v.t.Helper()
 	return v.with(map[string]string{"Authorization": "Bearer " + key}, method, path, body)
 }
@@ -55,19 +55,21 @@ func TestKeysOfEveryRole(t *testing.T) {
 		{"owner", "POST", "/v1/vault-entries", object{"provider": "clara", "alias": "c", "environment": "production"}, 400},
 		{"owner", "GET", "/v1/keys/" + ids["reader"], nil, 200},
 	} {
-		if got := v.as(keys[c.role], c.method, c.path, c.body); got.status != c.want {
+		if got := v.keyed(keys[c.role], c.method, c.path, c.body); got.status != c.want {
 			t.Errorf("%s: %s %s: %d %s; want %d", c.role, c.method, c.path, got.status, got.body, c.want)
 		}
 	}
 	var listed struct{ Items []object }
-	if err := json.Unmarshal(v.as(keys["reader"], "GET", "/v1/connectors", nil).body, &listed); err != nil || len(listed.Items) != 1 || listed.Items[0]["id"] != mine {
+	if err := json.Unmarshal(v.keyed(keys["reader"], "GET", "/v1/connectors", nil).body, &listed); err != nil || len(listed.Items) != 1 || listed.Items[0]["id"] != mine {
 		t.Errorf("a reader sees %v: %v", listed, err)
 	}
 	if used := v.must(200, "GET", "/v1/keys/"+ids["reader"], nil).text(t, "last_used_at"); used == "" {
 		t.Error("the use of a key was not noted")
 	}
 	v.must(204, "DELETE", "/v1/keys/"+ids["reader"], nil)
-	await(t, func() bool { return v.as(keys["reader"], "GET", "/v1/connectors", nil).status == http.StatusForbidden })
+	await(t, func() bool {
+		return v.keyed(keys["reader"], "GET", "/v1/connectors", nil).status == http.StatusForbidden
+	})
 	for role, key := range keys {
 		if strings.Contains(v.log.String(), key) {
 			t.Errorf("the log has the %s's key", role)
@@ -144,7 +146,7 @@ func TestTokensOfAnIssuer(t *testing.T) {
 		"another audience": {token(object{"aud": "other"}), "GET", "/v1/connectors", 403},
 		"no role":          {token(object{"roles": "nobody"}), "GET", "/v1/connectors", 403},
 	} {
-		got := v.as(c.token, c.method, c.path, nil)
+		got := v.keyed(c.token, c.method, c.path, nil)
 		if got.status != c.want {
 			t.Errorf("%s: %d %s; want %d", name, got.status, got.body, c.want)
 		}
@@ -152,7 +154,7 @@ func TestTokensOfAnIssuer(t *testing.T) {
 			t.Errorf("%s: the gateway and the function say no in their own ways: %s", name, got.body)
 		}
 	}
-	made := v.as(boss, "POST", "/v1/keys", object{"role": "reader", "label": "x", "personal_data": true})
+	made := v.keyed(boss, "POST", "/v1/keys", object{"role": "reader", "label": "x", "personal_data": true})
 	if made.status != http.StatusCreated || !strings.HasPrefix(made.text(t, "created_by"), "oidc_") {
 		t.Errorf("a key made with a token: %d %s", made.status, made.body)
 	}

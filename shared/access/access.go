@@ -39,10 +39,13 @@ const (
 	ReadData         Right = "data.read"
 	AskForData       Right = "data.create" // a report, which the provider makes because it was asked
 	SeeEvents        Right = "events.read"
+	SeeAudit         Right = "audit-events.read"
 	SeeKeys          Right = "keys.read"
 	ManageKeys       Right = "keys.write"
 	SeeTokens        Right = "connector-tokens.read"
 	ManageTokens     Right = "connector-tokens.write"
+	SeeWebhooks      Right = "webhooks.read"
+	ManageWebhooks   Right = "webhooks.write"
 )
 
 // The rights that depend on what a request says.
@@ -54,7 +57,7 @@ const (
 // roles is who may do what. Each role may do what the ones below it may.
 var roles = map[record.Role][]Right{
 	record.Owner:    {RegisterApps, SeeKeys, ManageKeys, GuardedEntries, AdoptTokens},
-	record.Admin:    {SeeApps, CreateEntries, ChangeEntries, DeleteEntries, CreateConnectors, ChangeConnectors, SeeTokens, ManageTokens},
+	record.Admin:    {SeeApps, SeeAudit, CreateEntries, ChangeEntries, DeleteEntries, CreateConnectors, ChangeConnectors, SeeWebhooks, ManageWebhooks, SeeTokens, ManageTokens},
 	record.Operator: {SeeEntries, SeeEntry, Authorize, Validate, Refresh, Check, Preflight, AskForData, SeeEvents},
 	record.Reader:   {SeeProviders, SeeConnectors, ReadData},
 }

@@ -4,10 +4,12 @@ package archtest_test
 // never see each other: no provider knows another, no use case another, no driver another. A new package is added here,
 // as low as what it imports allows.
 var layers = map[string]int{
-	"secret":  0,
-	"fault":   0,
-	"version": 0,
+	"secret":   0,
+	"fault":    0,
+	"outbound": 0,
+	"version":  0,
 
+	"audit":            1,
 	"ident":            1,
 	"record":           1,
 	"oauth":            1,
@@ -21,6 +23,7 @@ var layers = map[string]int{
 	"provider":        2,
 	"vault":           2,
 	"tokens":          2,
+	"webhook":         2,
 
 	"api":                   3,
 	"issuer":                3,
@@ -43,8 +46,10 @@ var layers = map[string]int{
 
 	"admin":     5,
 	"authorize": 5,
+	"notify":    5,
 	"read":      5,
 	"refresh":   5,
+	"tenants":   5,
 
 	"bundle":            6,
 	"bundle/bundletest": 6,

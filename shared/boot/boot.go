@@ -112,11 +112,14 @@ func exitOn(err error) {
 	}
 }
 
+// recovery is how far back point-in-time recovery of a DynamoDB table reaches.
+const recovery = 35 * 24 * time.Hour
+
 // Load makes the bundle from an environment. Its error names every variable that is missing.
 func Load(env Environment, needs ...Need) (*bundle.Bundle, error) {
 	v := &variables{env: env}
 	client := bundle.Client()
-	parts := bundle.Parts{Catalog: providers(v, client), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger(v)}
+	parts := bundle.Parts{Catalog: providers(v, client), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger(v), Recovery: recovery}
 	config := awsConfig(v)
 	items := tables(v, config)
 	parts.Items, parts.Due = items, items

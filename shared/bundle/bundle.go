@@ -1,6 +1,6 @@
 // Package bundle puts the use cases together from their parts.
 //
-// The argument: the same code runs as six Lambdas and as one program, which differ in what lies below (storage, clock,
+// The argument: the same code runs as seven Lambdas and as one program, which differ in what lies below (storage, clock,
 // how the token service is reached) and in nothing above. So what is above is wired here once, each part lazily, and
 // what is below is brought along by whoever runs it.
 package bundle
@@ -17,14 +17,17 @@ import (
 	"connectorvault/shared/admin"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/read"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store"
+	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // Parts is what lies below the use cases. Items, Secrets, Catalog, Now, Random and Logger are always needed.
@@ -38,11 +41,16 @@ type Parts struct {
 	Random  io.Reader
 	Logger  *slog.Logger
 
+	Webhooks outbound.Rules // what endpoints of webhooks may be; admin
+
 	PublicURL string        // where browsers reach us; admin, validate, callback
 	Invoke    tokens.Invoke // the token service; all but itself
 	Nudge     tokens.Nudge  // likewise, without waiting; read
 	Rescue    func(context.Context, tokens.Call) error
 	Enqueue   func(context.Context, []tokens.Call) error
+	Announce  func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
+
+	Recovery time.Duration // how far back the tables can be restored; 0 = not at all
 
 	// The token service's budgets; 0 = its own.
 	PostTimeout    time.Duration
@@ -62,6 +70,7 @@ func New(p Parts) *Bundle {
 	if p.HTTP == nil {
 		p.HTTP = Client()
 	}
+	p.Invoke, p.Nudge = tokens.OnBehalf(p.Invoke), tokens.NudgeOnBehalf(p.Nudge)
 	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
 	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog)})
 	return &Bundle{Parts: p, Vault: v, Keyring: ring}
@@ -101,7 +110,7 @@ func Client() *http.Client {
 func (b *Bundle) Admin() *admin.Service {
 	return admin.New(admin.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Providers: b.adapters, Enabled: b.Catalog.Enabled,
 		RedirectURI: func(provider string) string { return authorize.RedirectURI(b.PublicURL, provider) }, Reach: b.Authorize().Reach,
-		Tokens: b.Invoke, Now: b.Now, Random: b.Random})
+		Tokens: b.Invoke, Announce: b.Announce, Webhooks: b.Webhooks, Now: b.Now, Random: b.Random})
 }
 
 func (b *Bundle) adapters() []provider.Adapter {
@@ -128,6 +137,12 @@ func (b *Bundle) Read() *read.Service {
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue,
+		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
+}
+
+// Tenants makes the use case of tenants: made and deleted by whoever runs the bundle.
+func (b *Bundle) Tenants() *tenants.Service {
+	return tenants.New(tenants.Config{Vault: b.Vault, Keyring: b.Keyring, Secrets: b.Secrets, Tokens: b.Invoke, Now: b.Now, Random: b.Random,
+		Logger: b.Logger, Recovery: b.Recovery})
 }

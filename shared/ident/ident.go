@@ -37,6 +37,8 @@ const (
 	Handle    = "h_"
 	Token     = "ct_"   // a connector token
 	Subject   = "oidc_" // who comes with a token of an issuer; no record
+	Webhook   = "wh_"
+	Event     = "ev_"
 )
 
 // Outside is the space of what belongs to no tenant: visits that no tenant has claimed yet, and the limits of an

@@ -27,7 +27,18 @@ type Tenant struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
 	CreatedAt time.Time `json:"created_at"`
+	Request   string    `json:"request,omitempty"`   // fingerprint of the request that made it
+	FirstKey  string    `json:"first_key,omitempty"` // id of the key that the request was answered with
+	Revision  int64     `json:"-"`
+	// How far its deletion has come; zero = not so far.
+	ClosedAt    time.Time `json:"closed_at,omitzero"`    // from then on nobody is let in
+	RevokeUntil time.Time `json:"revoke_until,omitzero"` // so long providers are still told; then its keyring goes in any case
+	DestroyedAt time.Time `json:"destroyed_at,omitzero"` // its keyring is destroyed: nothing of it opens any more
+	DeletedAt   time.Time `json:"deleted_at,omitzero"`   // nothing is left but this record
 }
+
+// Closed reports whether the tenant is being deleted, or was.
+func (t *Tenant) Closed() bool { return !t.ClosedAt.IsZero() }
 
 // App is the OAuth application that the operator registered with a provider, for one side of it. Its secrets lie in
 // the secret store under a name made of the record's key; Version names the value that belongs to this record.

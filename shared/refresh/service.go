@@ -19,12 +19,14 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // Config is what the token service needs. Every duration has a default.
@@ -42,6 +44,9 @@ type Config struct {
 
 	// Enqueue takes the calls that a sweep found due, each to be delivered at its NotBefore.
 	Enqueue func(ctx context.Context, calls []tokens.Call) error
+
+	// Announce takes what webhooks are to be told, all of it or an error. nil: there are no webhooks.
+	Announce func(ctx context.Context, messages []webhook.Message) error
 
 	PostTimeout    time.Duration // one POST to a token endpoint; 25 s
 	StoreBudget    time.Duration // making the answer durable; 8 s
@@ -114,15 +119,21 @@ func (s *Service) Drain(ctx context.Context) error {
 }
 
 func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	ctx = audit.WithActor(ctx, actorOf(call))
+	if answer, ended, err := s.ended(ctx, call); ended {
+		return answer, err
+	}
 	switch call.Op {
 	case tokens.Refresh:
 		return s.refresh(ctx, call)
 	case tokens.Complete:
 		return s.complete(ctx, call)
 	case tokens.Adopt:
-		return s.adopt(ctx, call)
+		return s.attempted(ctx, call, record.RefreshToken, s.adopt)
 	case tokens.Acquire:
-		return s.acquireOwn(ctx, call)
+		return s.attempted(ctx, call, ownClient, s.acquireOwn)
+	case tokens.Deny:
+		return s.deny(ctx, call)
 	case tokens.Try:
 		return s.try(ctx, call)
 	case tokens.Promote:

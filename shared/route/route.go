@@ -74,6 +74,15 @@ func Table() []Route {
 		{Method: "POST", Path: "/v1/preflight", Function: Admin, Right: access.Preflight},
 
 		{Method: "GET", Path: "/v1/events", Function: Admin, Right: access.SeeEvents},
+		{Method: "GET", Path: "/v1/audit-events", Function: Admin, Right: access.SeeAudit},
+
+		{Method: "POST", Path: "/v1/webhooks", Function: Admin, Right: access.ManageWebhooks},
+		{Method: "GET", Path: "/v1/webhooks", Function: Admin, Right: access.SeeWebhooks},
+		{Method: "GET", Path: "/v1/webhooks/{id}", Function: Admin, Right: access.SeeWebhooks},
+		{Method: "PATCH", Path: "/v1/webhooks/{id}", Function: Admin, Right: access.ManageWebhooks},
+		{Method: "DELETE", Path: "/v1/webhooks/{id}", Function: Admin, Right: access.ManageWebhooks},
+		{Method: "POST", Path: "/v1/webhooks/{id}/rotate-secret", Function: Admin, Right: access.ManageWebhooks},
+		{Method: "POST", Path: "/v1/webhooks/{id}/test", Function: Admin, Right: access.ManageWebhooks},
 
 		{Method: "GET", Path: "/v1/connectors/{id}/{resource}", Function: Read, Right: access.ReadData},
 		{Method: "POST", Path: "/v1/connectors/{id}/{resource}", Function: Read, Right: access.AskForData},

@@ -25,7 +25,7 @@ func (v *Vault) PutApp(ctx context.Context, before string, app record.App) error
 	if before != "" {
 		unchanged = store.Equal(attrVersion, before)
 	}
-	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Records, Key: appKey(app.Tenant, app.Provider, app.APIEnvironment),
+	err = v.applyAudited(ctx, app.Tenant, appSubject(app), appStored(before, app), store.Op{Verb: store.Put, Table: store.Records, Key: appKey(app.Tenant, app.Provider, app.APIEnvironment),
 		If: unchanged, Set: store.Attrs{attrDoc: doc, attrTenant: app.Tenant, attrVersion: app.Version}})
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {

@@ -40,7 +40,7 @@ func (v *Vault) CreateEntry(ctx context.Context, e record.Entry, once *Once) (re
 		return e, err
 	}
 	ops = append(ops, use...)
-	err = v.apply(ctx, ops...)
+	err = v.applyAudited(ctx, e.Tenant, entrySubject(e.ID), entryCreated(e), ops...)
 	var failed *store.ConditionFailed
 	if !errors.As(err, &failed) {
 		return e, err
@@ -123,7 +123,7 @@ func (v *Vault) UpdateEntryOnce(ctx context.Context, before, after record.Entry,
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), after.Tenant, made))
 	}
-	err = v.apply(ctx, ops...)
+	err = v.applyAudited(ctx, after.Tenant, entrySubject(after.ID), entryUpdated(before, after), ops...)
 	var failed *store.ConditionFailed
 	switch {
 	case !errors.As(err, &failed):
@@ -163,7 +163,7 @@ func (v *Vault) DeleteEntry(ctx context.Context, e record.Entry, generation int6
 	if generation == 0 { // it was never authorized, and the transaction sees to it that it is not now
 		ops = append(ops, returnedUse(e)...)
 	}
-	err := v.apply(ctx, ops...)
+	err := v.applyAudited(ctx, e.Tenant, entrySubject(e.ID), entryDeleted(e), ops...)
 	var failed *store.ConditionFailed
 	switch {
 	case !errors.As(err, &failed):

@@ -54,7 +54,7 @@ func (v *Vault) CreateKeyOnce(ctx context.Context, key record.APIKey, once *Once
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), key.Tenant, id))
 	}
-	if err := v.apply(ctx, ops...); err != nil {
+	if err := v.applyAudited(ctx, key.Tenant, keySubject(id), keyCreated(key), ops...); err != nil {
 		return key, secret.Text{}, v.keyNotMade(ctx, key.Tenant, once, err)
 	}
 	body := KeyMark + ticket.Text().Reveal()
@@ -116,6 +116,9 @@ func (v *Vault) AuthenticateKey(ctx context.Context, text secret.Text) (key reco
 	if !secret.New(key.Hash).Equal(secret.New(ticket.Secret.Fingerprint())) || !key.Living(v.Now()) {
 		return record.APIKey{}, false, nil
 	}
+	if closed, err := v.Closed(ctx, key.Tenant); err != nil || closed {
+		return record.APIKey{}, false, err
+	}
 	return key, true, nil
 }
 
@@ -153,11 +156,14 @@ func (v *Vault) RevokeKey(ctx context.Context, tenant, id string) error {
 	if err != nil {
 		return err
 	}
+	if key.Revoked {
+		return nil
+	}
 	op, err := revocation(key)
 	if err != nil {
 		return err
 	}
-	err = v.apply(ctx, op)
+	err = v.applyAudited(ctx, tenant, keySubject(id), keyRevoked(key), op)
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {
 		return nil // it is gone
@@ -196,7 +202,7 @@ func (v *Vault) RevokeKeyBut(ctx context.Context, key record.APIKey) error {
 			ops = append(ops, store.Op{Verb: store.Verify, Table: store.Records, Key: apiKeyKey(other.Tenant, other.ID),
 				If: store.All(store.Exists(), store.Lacks(attrRevoked))})
 		}
-		err = v.apply(ctx, ops...)
+		err = v.applyAudited(ctx, key.Tenant, keySubject(key.ID), keyRevoked(key), ops...)
 		var failed *store.ConditionFailed
 		if !errors.As(err, &failed) {
 			return err
@@ -299,29 +305,4 @@ func (v *Vault) Keys(ctx context.Context, tenant, after string, limit int) (Page
 		doc.APIKey.Tenant = tenant
 		return doc.APIKey, true, err
 	})
-}
-
-// CreateTenant stores a tenant's record. It is no error when there is one already.
-func (v *Vault) CreateTenant(ctx context.Context, tenant record.Tenant) error {
-	doc, err := encode(tenant)
-	if err != nil {
-		return err
-	}
-	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Records, If: store.Absent(),
-		Key: store.Key{Partition: tenant.ID, Sort: "tenant"}, Set: store.Attrs{attrDoc: doc, attrTenant: tenant.ID}})
-	var failed *store.ConditionFailed
-	if errors.As(err, &failed) {
-		return nil
-	}
-	return err
-}
-
-// Tenant reads a tenant's record; store.ErrNotFound when there is none.
-func (v *Vault) Tenant(ctx context.Context, id string) (record.Tenant, error) {
-	attrs, err := v.get(ctx, store.Records, store.Key{Partition: id, Sort: "tenant"})
-	if err != nil {
-		return record.Tenant{}, err
-	}
-	var tenant record.Tenant
-	return tenant, decode(attrs, &tenant)
 }

@@ -72,6 +72,14 @@ func New(cfg Config) *Handler {
 		"DELETE /v1/connector-tokens/{id}":                         h.revokeConnectorToken,
 		"POST /v1/preflight":                                       h.preflight,
 		"GET /v1/events":                                           h.listEvents,
+		"POST /v1/webhooks":                                        h.createWebhook,
+		"GET /v1/webhooks":                                         h.listWebhooks,
+		"GET /v1/webhooks/{id}":                                    h.getWebhook,
+		"PATCH /v1/webhooks/{id}":                                  h.updateWebhook,
+		"DELETE /v1/webhooks/{id}":                                 h.deleteWebhook,
+		"POST /v1/webhooks/{id}/rotate-secret":                     h.rotateWebhookSecret,
+		"POST /v1/webhooks/{id}/test":                              h.testWebhook,
+		"GET /v1/audit-events":                                     h.listAuditEvents,
 	}}
 	return h
 }

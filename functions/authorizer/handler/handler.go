@@ -52,11 +52,11 @@ func OfIssuers(v *vault.Vault, verifier *issuer.Verifier) Authenticator {
 		if err != nil || !ok {
 			return record.Principal{}, false, err
 		}
-		_, err = v.Tenant(ctx, p.Tenant)
+		tenant, err := v.Tenant(ctx, p.Tenant)
 		if errors.Is(err, store.ErrNotFound) {
 			return record.Principal{}, false, nil
 		}
-		return p, err == nil, err
+		return p, err == nil && !tenant.Closed(), err
 	}}
 }
 

@@ -9,7 +9,7 @@ import (
 	"connectorvault/shared/tokens"
 )
 
-// Tenant is the one tenant of this program.
+// Tenant is this program's own tenant, which its owner's key is for. Others can be made beside it.
 const Tenant = "t_1000000000000000"
 
 // Options say how the program runs. The first part are its flags; the zero value of the rest is the program that people
@@ -25,6 +25,8 @@ type Options struct {
 	Clock        bool     // take POST /local/clock
 	ReadyFile    string   // "": ready.json in Data
 	Verbose      bool
+
+	LoopbackWebhooks bool // webhooks may lead to this machine's loopback addresses
 
 	DynamoDB *DynamoDB // where the items lie instead of in Data; secrets and queues stay there
 	Hooks    Hooks

@@ -26,6 +26,7 @@ import (
 	admin "connectorvault/functions/admin/handler"
 	authorizer "connectorvault/functions/authorizer/handler"
 	callback "connectorvault/functions/callback/handler"
+	notifying "connectorvault/functions/notify/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
 	validate "connectorvault/functions/validate/handler"
@@ -33,20 +34,25 @@ import (
 	"connectorvault/infra/local/gateway"
 	"connectorvault/infra/local/owners"
 	"connectorvault/infra/local/worker"
+	"connectorvault/shared/audit"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/issuer"
+	"connectorvault/shared/notify"
+	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store/sqlitestore"
+	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/webhook"
 )
 
 // tokenTime is how long one call of the token service may take, as its Lambda's timeout.
 const tokenTime = 60 * time.Second
 
-// Housekeeping: how often other processes' locks are looked at, and how often what has ended is removed.
+// Housekeeping: how often other processes' locks and deletions that were begun are looked at, and how often what has ended is removed.
 const (
 	watchEvery = 2 * time.Second
 	purgeEvery = 10 * time.Minute
@@ -55,6 +61,7 @@ const (
 // Run runs everything until ctx ends, and returns when what had begun is finished.
 func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	began := time.Now()
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Operator}) // who starts it; requests have their own
 	logger := newLogger(stderr, o.Verbose)
 	replace, err := readEndpoints(o.Endpoints)
 	if err != nil {
@@ -120,7 +127,9 @@ type program struct {
 	url      string
 	bundle   *bundle.Bundle
 	tokens   *refresh.Service
+	tenants  *tenants.Service
 	service  gateway.Function // the token service's function
+	notify   gateway.Function // what delivers webhooks
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
 }
@@ -133,14 +142,15 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issue
 	}
 	p.bundle = bundle.New(parts)
 	b := p.bundle
+	if err := b.Keyring.Create(ctx, Tenant); err != nil { // before the record: what is told of it takes a key
+		return err
+	}
 	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: Tenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
 		return err
 	}
-	if err := b.Keyring.Create(ctx, Tenant); err != nil {
-		return err
-	}
-	p.tokens = b.Refresh()
+	p.tokens, p.tenants = b.Refresh(), b.Tenants()
 	p.service = gateway.JSON(token.New(p.tokens, p.logger).Handle)
+	p.notify = gateway.JSON(p.notifying().Handle)
 	p.gateway = gateway.New(gateway.Config{
 		Functions: map[route.Function]gateway.Function{
 			route.Admin: gateway.JSON(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.url,
@@ -176,6 +186,10 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Due, p.clock.Now(), calls...)
 		},
+		Announce: func(ctx context.Context, messages []webhook.Message) error {
+			return worker.SendWebhooks(ctx, p.queue, messages...)
+		},
+		Webhooks:    outbound.Rules{Loopback: o.LoopbackWebhooks},
 		PostTimeout: o.PostTimeout, StoreBudget: o.StoreBudget, RescueInterval: o.RescueInterval,
 	}
 	if o.DynamoDB != nil {
@@ -189,6 +203,16 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
 	return parts, nil
+}
+
+// notifying is what delivers webhooks. It calls nothing but the public internet, and this machine if its user said so.
+func (p *program) notifying() *notifying.Handler {
+	service := notify.New(notify.Config{Vault: p.bundle.Vault, Jitter: notify.Jitter(rand.Reader), Now: p.clock.Now, Logger: p.logger,
+		HTTP: outbound.Client(outbound.Config{Rules: outbound.Rules{Loopback: p.options.LoopbackWebhooks}})})
+	return notifying.New(notifying.Config{Notify: service, Logger: p.logger,
+		Postpone: func(ctx context.Context, receipt string, d time.Duration) error {
+			return p.queue.Postpone(ctx, worker.Webhook, receipt, d)
+		}})
 }
 
 // invoke calls the token service and waits, as a Lambda invocation would: over bytes, and running on when the caller
@@ -246,7 +270,7 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick}).Run(background)
+		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Notify: p.notify, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick}).Run(background)
 	})
 	working.Go(func() { p.housekeep(background, owner) })
 
@@ -283,7 +307,7 @@ func (p *program) finish(ctx context.Context, server *http.Server, working *sync
 	return errors.Join(err, p.tokens.Drain(ctx))
 }
 
-// housekeep revokes the keys of processes that are gone, and removes what has ended.
+// housekeep revokes the keys of processes that are gone, ends the deletion of tenants, and removes what has ended.
 func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 	watch, purge := time.NewTicker(watchEvery), time.NewTicker(purgeEvery)
 	defer watch.Stop()
@@ -294,7 +318,8 @@ func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 		case <-ctx.Done():
 			return
 		case <-watch.C:
-			err = owner.Sweep(ctx)
+			_, err = p.tenants.Finish(ctx)
+			err = errors.Join(owner.Sweep(ctx), err)
 		case <-purge.C:
 			_, err = p.store.Purge(ctx)
 		}

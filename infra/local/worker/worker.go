@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,12 +15,15 @@ import (
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/webhook"
 )
 
 // The queues' names.
 const (
 	Due    = "due"    // what a sweep found
 	Rescue = "rescue" // sealed answers that the table refused
+	// Webhook is what webhooks are to be told.
+	Webhook = "webhook"
 )
 
 const tick = 250 * time.Millisecond
@@ -40,6 +44,7 @@ func lanes() []lane {
 	return []lane{
 		{queue: Rescue, batch: 1, parallel: 8, time: 10 * time.Second, visibility: 12 * time.Second},
 		{queue: Due, batch: 2, parallel: 4, time: 2 * time.Minute, visibility: 3 * time.Minute},
+		{queue: Webhook, batch: 1, parallel: 8, time: 29 * time.Second, visibility: time.Minute},
 	}
 }
 
@@ -47,6 +52,7 @@ func lanes() []lane {
 type Config struct {
 	Queue  *sqlitestore.Queue
 	Invoke func(ctx context.Context, payload []byte) ([]byte, error) // the token service
+	Notify func(ctx context.Context, payload []byte) ([]byte, error) // what delivers webhooks; nil: nobody
 	Now    func() time.Time                                          // the schedule follows it
 	Logger *slog.Logger
 	Tick   time.Duration // how often it looks, of the machine's time; 0 = 250 ms
@@ -82,6 +88,19 @@ func Send(ctx context.Context, q *sqlitestore.Queue, name string, now time.Time,
 	return q.Send(ctx, name, 0, messages...)
 }
 
+// SendWebhooks queues what webhooks are to be told.
+func SendWebhooks(ctx context.Context, q *sqlitestore.Queue, told ...webhook.Message) error {
+	messages := make([]sqlitestore.Outgoing, len(told))
+	for i, m := range told {
+		body, err := m.Encode()
+		if err != nil {
+			return err
+		}
+		messages[i] = sqlitestore.Outgoing{Body: body}
+	}
+	return q.Send(ctx, Webhook, 0, messages...)
+}
+
 // Run works until ctx ends; a batch that has begun is finished.
 func (w *Worker) Run(ctx context.Context) {
 	ticker := time.NewTicker(w.Tick)
@@ -90,6 +109,9 @@ func (w *Worker) Run(ctx context.Context) {
 	defer working.Wait()
 	working.Go(func() { w.keepSweeping(ctx) })
 	all := lanes()
+	if w.Notify == nil {
+		all = slices.DeleteFunc(all, func(l lane) bool { return l.queue == Webhook })
+	}
 	free := make([]chan struct{}, len(all))
 	for i, l := range all {
 		free[i] = make(chan struct{}, l.parallel)
@@ -177,7 +199,11 @@ func (w *Worker) receive(ctx context.Context, l lane) []sqlitestore.Message {
 func (w *Worker) carryOut(ctx context.Context, l lane, messages []sqlitestore.Message) {
 	invocation, cancel := context.WithTimeout(ctx, l.time)
 	defer cancel()
-	failed, err := w.deliver(invocation, messages)
+	function := w.Invoke
+	if l.queue == Webhook {
+		function = w.Notify
+	}
+	failed, err := deliver(invocation, function, messages)
 	if err != nil {
 		w.Logger.Warn("a batch was not carried out", "queue", l.queue, "error", err.Error())
 		return
@@ -192,7 +218,7 @@ func (w *Worker) carryOut(ctx context.Context, l lane, messages []sqlitestore.Me
 	}
 }
 
-func (w *Worker) deliver(ctx context.Context, messages []sqlitestore.Message) (failed map[string]bool, err error) {
+func deliver(ctx context.Context, function func(context.Context, []byte) ([]byte, error), messages []sqlitestore.Message) (failed map[string]bool, err error) {
 	var event events.SQSEvent
 	for _, m := range messages {
 		event.Records = append(event.Records, events.SQSMessage{MessageId: m.ID, ReceiptHandle: m.Receipt, Body: string(m.Body),
@@ -202,7 +228,7 @@ func (w *Worker) deliver(ctx context.Context, messages []sqlitestore.Message) (f
 	if err != nil {
 		return nil, err
 	}
-	reply, err := w.Invoke(ctx, payload)
+	reply, err := function(ctx, payload)
 	if err != nil {
 		return nil, err
 	}
