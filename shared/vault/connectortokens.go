@@ -24,11 +24,11 @@ const MostTokenConnectors = 100
 const attrTaken = "taken"
 
 func connectorTokenKey(tenant, id string) store.Key {
-	return store.Key{Partition: tenant, Sort: "ctoken#" + id}
+	return store.Key{Partition: tenant, Sort: "token#" + id}
 }
 
 // ConnectorTokenPrefix is what begins the sort keys of connector tokens.
-const ConnectorTokenPrefix = "ctoken#"
+const ConnectorTokenPrefix = "token#"
 
 // connectorTokenDoc is a ConnectorToken with the fingerprint that its JSON form leaves out.
 type connectorTokenDoc struct {

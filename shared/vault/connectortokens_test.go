@@ -127,7 +127,7 @@ func TestAnEntryOutlivesItsToken(t *testing.T) {
 		r.ok(err)
 		e, err = r.Entry(r.Context(), tenant, e.ID)
 		r.ok(err)
-		r.ok(r.engine.Apply(r.Context(), store.Op{Verb: store.Delete, Table: store.Records, Key: store.Key{Partition: tenant, Sort: "ctoken#" + token.ID}}))
+		r.ok(r.engine.Apply(r.Context(), store.Op{Verb: store.Delete, Table: store.Records, Key: store.Key{Partition: tenant, Sort: "token#" + token.ID}}))
 		r.ok(r.DeleteEntry(r.Context(), e, 0))
 		_, err = r.Entry(r.Context(), tenant, e.ID)
 		r.fault(err, fault.NotFound, "not_found")
