@@ -57,7 +57,7 @@ func (v *Vault) CreateConnectorToken(ctx context.Context, t record.ConnectorToke
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), t.Tenant, id))
 	}
-	if err := v.apply(ctx, ops...); err != nil {
+	if err := v.applyAudited(ctx, t.Tenant, tokenSubject(id), tokenCreated(t), ops...); err != nil {
 		return t, secret.Text{}, v.connectorTokenNotMade(ctx, t.Tenant, once, err)
 	}
 	body := TokenMark + ticket.Text().Reveal()
@@ -146,7 +146,7 @@ func (v *Vault) RevokeConnectorToken(ctx context.Context, t record.ConnectorToke
 	if err != nil {
 		return err
 	}
-	err = v.apply(ctx, store.Op{Verb: store.Update, Table: store.Records, Key: connectorTokenKey(t.Tenant, t.ID), If: store.Exists(),
+	err = v.applyAudited(ctx, t.Tenant, tokenSubject(t.ID), tokenRevoked(t), store.Op{Verb: store.Update, Table: store.Records, Key: connectorTokenKey(t.Tenant, t.ID), If: store.Exists(),
 		Set: store.Attrs{attrDoc: doc, attrRevoked: true}})
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {

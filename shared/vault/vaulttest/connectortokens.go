@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
@@ -232,6 +233,9 @@ func useReturned(r *rig) {
 	r.refused(err, "connector_token_ended")
 	r.remove(r.entry()) // one without a token
 	r.left(t, 1)
+	r.same(r.actions(audit.Subject{Kind: audit.ConnectorToken, ID: t.ID}), []audit.Action{"connector_token.created", "connector_token.revoked"})
+	r.same(r.chain(entrySubject(again))[0].Detail["connector_token"], t.ID)
+	r.whole()
 }
 
 // Of a deletion and an authorization at once one is carried out, and the use goes with it.
