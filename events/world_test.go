@@ -213,7 +213,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 			"client_id": "amzn1.application-oa2-client.00000000000000000000000000000000"}}
 	text, err := vault.Secrets{Version: app.Version, Fields: map[string]secret.Text{"client_secret": secret.New(canaryClient)}}.Encode()
 	must(err)
-	must(b.Secrets.PutSecret(ctx, vault.AppSecret(tenant, amazon.Name, record.Production), text))
+	must(b.Secrets.PutSecret(ctx, vault.AppSecret(tenant, amazon.Name, record.Production, app.Version), text))
 	must(v.PutApp(ctx, "", app))
 
 	for id, alias := range map[string]string{connected: "US store", waiting: "second", invited: "third", travelling: "fourth", pasting: "fifth", interrupted: "sixth"} {
@@ -274,7 +274,7 @@ func seedSage(t *testing.T, b *bundle.Bundle) {
 }
 
 // orphan is a secret of an application that no record names, and was seen so a day ago.
-var orphan = vault.AppSecret(tenant, amazon.Name, record.Sandbox)
+var orphan = vault.AppSecret(tenant, amazon.Name, record.Sandbox, "v_1000000000000009")
 
 func seedOrphan(t *testing.T, b *bundle.Bundle) {
 	t.Helper()

@@ -146,7 +146,7 @@ func TestAnEntryIsShownAsItStands(t *testing.T) {
 
 func TestAnApplicationIsShownWithoutItsVersion(t *testing.T) {
 	t.Parallel()
-	out := decoded(t, api.AppOf(record.App{Tenant: "t_canary", Version: "v_canary", Fields: map[string]string{"client_id": "c"}}))
+	out := decoded(t, api.AppOf(record.App{Tenant: "t_canary", Version: "v_canary", Fields: map[string]string{"client_id": "c"}}, time.Time{}))
 	if body, _ := json.Marshal(out); strings.Contains(string(body), "canary") || out["client_secret_expires_at"] != nil {
 		t.Errorf("the application is %s", body)
 	}

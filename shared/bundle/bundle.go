@@ -43,6 +43,7 @@ type Parts struct {
 	Nudge     tokens.Nudge  // likewise, without waiting; read
 	Rescue    func(context.Context, tokens.Call) error
 	Enqueue   func(context.Context, []tokens.Call) error
+	Notices   map[string]string // queues that providers write to about client secrets: ARN → provider; token service
 
 	// The token service's budgets; 0 = its own.
 	PostTimeout    time.Duration
@@ -127,6 +128,6 @@ func (b *Bundle) Read() *read.Service {
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue,
+		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Notices: b.Notices,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
 }

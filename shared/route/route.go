@@ -35,6 +35,7 @@ func Table() []Route {
 		{Method: "GET", Path: "/v1/providers/{provider}", Function: Admin},
 		{Method: "GET", Path: "/v1/provider-apps", Function: Admin},
 		{Method: "PUT", Path: "/v1/provider-apps/{provider}", Function: Admin},
+		{Method: "POST", Path: "/v1/provider-apps/{provider}/rotate-secret", Function: Admin},
 
 		{Method: "POST", Path: "/v1/vault-entries", Function: Admin},
 		{Method: "GET", Path: "/v1/vault-entries", Function: Admin},

@@ -33,6 +33,7 @@ const (
 	Grant    Op = "grant"    // make sure that a token of the application's own is kept
 	Rescue   Op = "rescue"   // store a sealed answer that the table had refused
 	Revoke   Op = "revoke"   // tell a provider that a sealed refresh token is not needed any more
+	Rotate   Op = "rotate"   // ask a provider for a new client secret of an application
 )
 
 // Call is one request to the token service.
@@ -51,6 +52,9 @@ type Call struct {
 	Principal    string            // Adopt: who brings it
 
 	Scope string // Grant
+
+	Provider       string                // Rotate: whose application
+	APIEnvironment record.APIEnvironment // Rotate: of which side
 
 	Client int64 // Try, Promote: the number of the client that is meant
 
@@ -105,6 +109,8 @@ type wire struct {
 	RefreshToken     string            `json:"refresh_token,omitempty"`
 	Principal        string            `json:"principal,omitempty"`
 	Scope            string            `json:"scope,omitempty"`
+	Provider         string            `json:"provider,omitempty"`
+	APIEnvironment   string            `json:"api_environment,omitempty"`
 	Client           int64             `json:"client,omitempty"`
 	Rescued          json.RawMessage   `json:"rescued,omitempty"`
 	NotBefore        time.Time         `json:"not_before,omitzero"`
@@ -114,7 +120,7 @@ type wire struct {
 func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
-		Principal: c.Principal, Scope: c.Scope, Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore})
+		Principal: c.Principal, Scope: c.Scope, Provider: c.Provider, APIEnvironment: string(c.APIEnvironment), Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
 	}
@@ -129,7 +135,7 @@ func Decode(b []byte) (Call, error) {
 	}
 	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
 		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
-		Principal: w.Principal, Scope: w.Scope, Client: w.Client, Rescued: w.Rescued, NotBefore: w.NotBefore}, nil
+		Principal: w.Principal, Scope: w.Scope, Provider: w.Provider, APIEnvironment: record.APIEnvironment(w.APIEnvironment), Client: w.Client, Rescued: w.Rescued, NotBefore: w.NotBefore}, nil
 }
 
 // Err returns the answer's fault as an error; nil when there is none. (A nil *fault.Error in an error is not nil.)

@@ -34,10 +34,14 @@ import (
 	"connectorvault/infra/local/owners"
 	"connectorvault/infra/local/worker"
 	"connectorvault/shared/bundle"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/route"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
 )
@@ -78,7 +82,7 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	}
 	defer func() { _ = vaultStore.Close(); _ = queue.Close() }()
 
-	sims, err := startSimulators(o, steps.Now, logger)
+	sims, err := startSimulators(o, steps.Now, sendNotice(vaultStore, queue), logger)
 	if err != nil {
 		return err
 	}
@@ -163,6 +167,7 @@ func (p *program) parts(endpoints catalog.Options) bundle.Parts {
 		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Due, p.clock.Now(), calls...)
 		},
+		Notices:     map[string]string{worker.ARN(worker.Secrets): amazon.Name},
 		PostTimeout: o.PostTimeout, StoreBudget: o.StoreBudget, RescueInterval: o.RescueInterval,
 	}
 	if o.DynamoDB != nil {
@@ -176,6 +181,20 @@ func (p *program) parts(endpoints catalog.Options) bundle.Parts {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
 	return parts
+}
+
+// sendNotice takes what Amazon says of client secrets. The message goes where secrets lie, and its name into the queue.
+func sendNotice(secrets store.Secrets, queue *sqlitestore.Queue) func(context.Context, []byte) error {
+	return func(ctx context.Context, message []byte) error {
+		name, err := ident.New(rand.Reader, "notice/")
+		if err != nil {
+			return err
+		}
+		if err := secrets.PutSecret(ctx, name, secret.New(string(message))); err != nil {
+			return err
+		}
+		return queue.Send(ctx, worker.Secrets, 0, sqlitestore.Outgoing{Body: []byte(name)})
+	}
 }
 
 // invoke calls the token service and waits, as a Lambda invocation would: over bytes, and running on when the caller
@@ -233,7 +252,8 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick}).Run(background)
+		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick,
+			Open: p.store.GetSecret, Done: p.store.DeleteSecret}).Run(background)
 	})
 	working.Go(func() { p.housekeep(background, owner) })
 
