@@ -227,7 +227,9 @@ func TestMessagesAboutClientSecretsAreNotTrustedTooFar(t *testing.T) {
 	v.newSecret("amzn1.application-oa2-client.ffffffffffffffffffffffffffffffff", s.plant("another's", "amzn1.oa2-cs.v1.canary-foreign-3f9c1e77a5d2"), good, until)
 	v.sim("POST", "/_sim/messages", object{"notificationType": "SOMETHING", "payload": s.plant("in a strange message", "canary-strange-3f9c1e77a5d2")})
 	v.sim("POST", "/_sim/messages", `{"op":"forget","tenant":"`+program.Tenant+`","entry":"`+entry+`","code":"`+s.plant("in a call", "canary-call-3f9c1e77a5d2")+`"}`)
-	v.until("the last message", func() bool { return strings.Count(v.log.String(), "a message about a client secret is not carried out") >= 3 })
+	v.until("the last message", func() bool {
+		return strings.Count(v.log.String(), "a message about a client secret is not carried out") >= 3
+	})
 	if app := v.providerApp(); !ends(t, app, "client_secret_expires_at").Equal(good) || strings.Join(v.appSecrets(), " ") != strings.Join(names, " ") {
 		t.Errorf("the application is %v, its secrets %v", app, v.appSecrets())
 	}

@@ -156,6 +156,22 @@ func TestAnApplicationIsShownWithoutItsVersion(t *testing.T) {
 	}
 }
 
+func TestTheSecretBeforeIsShownWhileItWorks(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC)
+	app := record.App{Secret: "canary", Client: "c", Previous: &record.PreviousSecret{Version: "v_canary", Until: now}}
+	out := decoded(t, api.AppOf(app, now.Add(-time.Second)))
+	if body, _ := json.Marshal(out); out["previous_secret_until"] != "2027-01-02T00:00:00Z" || strings.Contains(string(body), "canary") {
+		t.Errorf("the application is %s", body)
+	}
+	if out := decoded(t, api.AppOf(app, now)); out["previous_secret_until"] != nil {
+		t.Errorf("the application is %v", out)
+	}
+	if out := decoded(t, api.RotationOf(app, now)); out["status"] != "requested" || out["next"] == "" || out["provider_app"] == nil {
+		t.Errorf("the rotation is %v", out)
+	}
+}
+
 func TestAProviderIsListedWithEverythingAListCanBe(t *testing.T) {
 	t.Parallel()
 	out := decoded(t, api.ProviderOf(&provider.Descriptor{Name: "bare"}, "https://x/cb", ""))
