@@ -66,13 +66,26 @@ var samples = map[string]want{
 	"admin/get-connector.json":                          {200, "id", connector},
 	"admin/update-connector.json":                       {200, "name", "Orders for the new warehouse"},
 	"admin/delete-connector.json":                       {204, "", ""},
+	"admin/create-key.json":                             {201, "key", "*"},
+	"admin/list-keys.json":                              {200, "items.0.prefix", vault.KeyPrefix(tenant, keyID)},
+	"admin/get-key.json":                                {200, "role", "owner"},
+	"admin/revoke-key.json":                             {204, "", ""},
 	"admin/list-events.json":                            {200, "items.0.kind", "expiring"},
+	"admin/preflight.json":                              {200, "ready", "false"}, // nobody answers at the example's host
 	"admin/create-clara-vault-entry.json":               {201, "status", "active"},
 	"admin/create-clara-vault-entry-from-download.json": {201, "account.reads.#(resource==\"transactions\").allowed", "true"},
 	"admin/list-credentials.json":                       {200, "items.#", "2"},
 	"admin/add-credential.json":                         {201, "tried_at", "*"},
 	"admin/promote-credential.json":                     {200, "token_key", "EXAMPLE-next-token-key"},
 	"admin/delete-credential.json":                      {204, "", ""},
+	"admin/create-webhook.json":                         {201, "secret", "*"},
+	"admin/create-webhook-at-an-address.json":           {400, "code", "webhook_url_refused"},
+	"admin/list-webhooks.json":                          {200, "items.#", "2"},
+	"admin/get-webhook.json":                            {200, "id", hook},
+	"admin/update-webhook.json":                         {200, "disabled", "true"},
+	"admin/delete-webhook.json":                         {204, "", ""},
+	"admin/rotate-webhook-secret.json":                  {200, "secret", "*"},
+	"admin/test-webhook.json":                           {202, "event", "*"},
 
 	"validate/validate.json":                    {200, "status", "active"},
 	"validate/validate-foreign-result-url.json": {400, "code", "result_url_foreign"},
@@ -121,13 +134,57 @@ var samples = map[string]want{
 	"refresh/secret-expiry-batch.json":         {0, "batchItemFailures.0.itemIdentifier", ""},
 	"refresh/new-secret-batch.json":            {0, "batchItemFailures.0.itemIdentifier", ""},
 	"refresh/new-secret-of-a-stranger.json":    {0, "batchItemFailures.#", "1"},
+
+	"tenant/create.json":                                  {0, "owner_key", "*"},
+	"tenant/create-once.json":                             {0, "tenant", "t_405wkp13drtpqmyt"},
+	"tenant/create-misspelt.json":                         {0, "error.field", "nam"},
+	"tenant/mint-key.json":                                {0, "owner_key", "*"},
+	"tenant/revoke-key.json":                              {0, "revoked", keyID},
+	"tenant/rotate-keyring.json":                          {0, "seals_from", "2026-11-21T12:20:00Z"},
+	"tenant/list.json":                                    {0, "items.0.name", "Example Trading"},
+	"tenant/delete.json":                                  {0, "state", "closing"},
+	"tenant/delete-at-once.json":                          {0, "destroyed_at", "2026-11-21T12:00:00Z"},
+	"tenant/schedule.json":                                {0, "items.#", "0"},
+	"notify/webhook-batch.json":                           {0, "batchItemFailures.0.itemIdentifier", ""},
+	"notify/webhook-batch-to-an-endpoint-that-fails.json": {0, "batchItemFailures.#", "1"},
 }
 
 // effects are what samples leave behind, where the answer does not say it.
 var effects = map[string]func(*testing.T, *world){
+	"admin/test-webhook.json": func(t *testing.T, w *world) {
+		if len(w.announced) != 1 || w.announced[0].Webhook != hook {
+			t.Errorf("%d messages went out", len(w.announced))
+		}
+	},
+	"refresh/call-complete.json": func(t *testing.T, w *world) {
+		if len(w.announced) != 2 || w.announced[0].Event.Kind != record.EventAuthorized {
+			t.Errorf("%d messages went out", len(w.announced))
+		}
+	},
+	"notify/webhook-batch.json": func(t *testing.T, w *world) {
+		if got, err := w.vault.Webhook(t.Context(), tenant, hook); err != nil || got.Last == nil || !got.Last.Delivered || w.postponed != 0 {
+			t.Errorf("noted is %+v: %v", got.Last, err)
+		}
+	},
+	"notify/webhook-batch-to-an-endpoint-that-fails.json": func(t *testing.T, w *world) {
+		if got, err := w.vault.Webhook(t.Context(), tenant, brokenHook); err != nil || got.Last == nil || got.Last.Status != 500 || w.postponed == 0 {
+			t.Errorf("noted is %+v: %v", got.Last, err)
+		}
+	},
 	"admin/delete-vault-entry.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, waiting); err == nil {
 			t.Error("the vault entry is still there")
+		}
+	},
+	"admin/revoke-key.json": func(t *testing.T, w *world) {
+		if key, err := w.vault.Key(t.Context(), tenant, spareKey); err != nil || !key.Revoked {
+			t.Errorf("the key is still good: %v", err)
+		}
+	},
+	"authorizer/known-key.json": func(t *testing.T, w *world) {
+		used := []record.APIKey{{ID: keyID}}
+		if err := w.vault.WithLastUse(t.Context(), tenant, used); err != nil || !used[0].LastUsed.Equal(noon) {
+			t.Errorf("the key's last use is %s: %v", used[0].LastUsed, err)
 		}
 	},
 	"callback/oauth-callback.json":                    func(t *testing.T, w *world) { isAuthorized(t, w, travelling, true) },
@@ -147,13 +204,6 @@ var effects = map[string]func(*testing.T, *world){
 			t.Error("the provider was not told that the token is not needed any more")
 		}
 	},
-	"admin/promote-credential.json":         func(t *testing.T, w *world) { inForce(t, w, replaced, 2, 2) },
-	"admin/delete-credential.json":          func(t *testing.T, w *world) { inForce(t, w, replaced, 1, 1) },
-	"admin/add-credential.json":             func(t *testing.T, w *world) { inForce(t, w, cards, 1, 1) },
-	"refresh/call-promote.json":             func(t *testing.T, w *world) { inForce(t, w, replaced, 2, 2) },
-	"refresh/call-try.json":                 func(t *testing.T, w *world) { inForce(t, w, replaced, 1, 1) },
-	"refresh/call-due-clara.json":           func(t *testing.T, w *world) { inForce(t, w, cards, 1, 2) },
-	"refresh/call-refresh-clara.json":       func(t *testing.T, w *world) { inForce(t, w, cards, 1, 2) },
 	"admin/rotate-provider-app-secret.json": wasRotated,
 	"refresh/call-rotate.json":              wasRotated,
 	"refresh/secret-expiry-batch.json":      wasRotated,
@@ -168,8 +218,27 @@ var effects = map[string]func(*testing.T, *world){
 			t.Errorf("the new secret is not there: %v", err)
 		}
 	},
-	"refresh/due-batch.json":    func(t *testing.T, w *world) { hasGeneration(t, w, 2) },
-	"refresh/rescue-batch.json": func(t *testing.T, w *world) { hasGeneration(t, w, 2) },
+	"tenant/delete.json": func(t *testing.T, w *world) {
+		if w.provider.revoked.Load() != 2 {
+			t.Errorf("%d providers were told", w.provider.revoked.Load())
+		}
+		isEmpty(t, w)
+	},
+	"tenant/delete-at-once.json": isEmpty,
+	"tenant/revoke-key.json": func(t *testing.T, w *world) {
+		if key, err := w.vault.Key(t.Context(), tenant, keyID); err != nil || !key.Revoked {
+			t.Errorf("the key is %+v: %v", key, err)
+		}
+	},
+	"admin/promote-credential.json":   func(t *testing.T, w *world) { inForce(t, w, replaced, 2, 2) },
+	"admin/delete-credential.json":    func(t *testing.T, w *world) { inForce(t, w, replaced, 1, 1) },
+	"admin/add-credential.json":       func(t *testing.T, w *world) { inForce(t, w, cards, 1, 1) },
+	"refresh/call-promote.json":       func(t *testing.T, w *world) { inForce(t, w, replaced, 2, 2) },
+	"refresh/call-try.json":           func(t *testing.T, w *world) { inForce(t, w, replaced, 1, 1) },
+	"refresh/call-due-clara.json":     func(t *testing.T, w *world) { inForce(t, w, cards, 1, 2) },
+	"refresh/call-refresh-clara.json": func(t *testing.T, w *world) { inForce(t, w, cards, 1, 2) },
+	"refresh/due-batch.json":          func(t *testing.T, w *world) { hasGeneration(t, w, 2) },
+	"refresh/rescue-batch.json":       func(t *testing.T, w *world) { hasGeneration(t, w, 2) },
 	"refresh/due-batch-with-a-stranger.json": func(t *testing.T, w *world) {
 		if _, err := w.vault.Entry(t.Context(), tenant, connected); err != nil {
 			t.Errorf("a queue removed a vault entry: %v", err)
@@ -188,6 +257,18 @@ func wasRotated(t *testing.T, w *world) {
 	if n := w.provider.rotated.Load(); n != 1 {
 		t.Errorf("the provider was asked for a new secret %d times", n)
 	}
+}
+
+// isEmpty looks for what a deletion should have removed.
+func isEmpty(t *testing.T, w *world) {
+	t.Helper()
+	if n, err := w.vault.Left(t.Context(), tenant, 100); err != nil || n != 0 {
+		t.Errorf("%d items are left: %v", n, err)
+	}
+	if names, _, err := w.secrets.ListSecrets(t.Context(), tenant, ""); err != nil || len(names) != 0 {
+		t.Errorf("left are the secrets %v: %v", names, err)
+	}
+	isAuthorized(t, w, connected, false)
 }
 
 func isAuthorized(t *testing.T, w *world, entry string, want bool) {

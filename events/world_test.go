@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,13 +24,16 @@ import (
 	admin "connectorvault/functions/admin/handler"
 	authorizer "connectorvault/functions/authorizer/handler"
 	callback "connectorvault/functions/callback/handler"
+	notifying "connectorvault/functions/notify/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
+	tenancy "connectorvault/functions/tenant/handler"
 	validate "connectorvault/functions/validate/handler"
 	"connectorvault/infra/stack"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/lambdahttp"
+	"connectorvault/shared/notify"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/provider/sage"
@@ -39,12 +43,14 @@ import (
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // What the samples name.
 const (
 	tenant    = "t_1000000000000000"
 	keyID     = "key_1000000000000001"
+	spareKey  = "key_1000000000000002" // another owner's, which may be revoked
 	connector = "con_1000000000000001"
 	seller    = "A1EXAMPLESELLER"
 	publicURL = "https://vault.example.com"
@@ -61,6 +67,9 @@ const (
 	interrupted = "ve_1000000000000006" // its code is being exchanged
 	ledger      = "ve_1000000000000007" // a Sage account with a client of its own, authorized
 	closed      = "ve_1000000000000008" // another, which no connector uses
+
+	hook       = "wh_1000000000000001"
+	brokenHook = "wh_1000000000000002" // its endpoint fails
 
 	books    = "con_1000000000000007"
 	business = "0000000000000000000000000000000a"
@@ -98,6 +107,8 @@ type world struct {
 	log       *syncBuffer
 	rescued   []tokens.Call
 	enqueued  []tokens.Call
+	announced []webhook.Message
+	postponed time.Duration
 	queues    sync.Mutex
 }
 
@@ -128,7 +139,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 
 	parts := func(folder string) bundle.Parts {
 		g := &guard{under: items, function: deployed[folder], used: used}
-		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, Now: now, Random: rand.Reader, Logger: logger}
+		p := bundle.Parts{Items: g, Due: g, Secrets: g, Catalog: providers, HTTP: &http.Client{Transport: loopback{}}, Now: now, Random: rand.Reader, Logger: logger}
 		if g.function.Environment["CV_PUBLIC_URL"] != "" {
 			p.PublicURL = publicURL
 		}
@@ -143,10 +154,30 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 		p.Enqueue = func(_ context.Context, calls []tokens.Call) error {
 			return w.send(g, "DueQueue", &w.enqueued, calls...)
 		}
+		p.Announce = func(_ context.Context, messages []webhook.Message) error {
+			if err := g.may("sqs:SendMessage", "WebhookQueue.Arn"); err != nil {
+				return err
+			}
+			w.queues.Lock()
+			defer w.queues.Unlock()
+			w.announced = append(w.announced, messages...)
+			return nil
+		}
 		return p
 	}
 	w.assemble(parts, logger, now)
 	return w
+}
+
+// loopback is a network without anybody outside this machine.
+type loopback struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (loopback) RoundTrip(r *http.Request) (*http.Response, error) {
+	if ip := net.ParseIP(r.URL.Hostname()); ip == nil || !ip.IsLoopback() {
+		return nil, errors.New("nobody answers there")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // assemble makes the functions as their mains do.
@@ -168,9 +199,34 @@ func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Lo
 
 	w.functions["refresh"] = lambda.NewHandler(token.New(bundle.New(parts("refresh")).Refresh(), logger).Handle)
 
+	w.functions["tenant"] = lambda.NewHandler(tenancy.New(bundle.New(parts("tenant")).Tenants(), logger).Handle)
+	// What delivers webhooks has a vault, and calls endpoints that fail or do not.
+	p := parts("notify")
+	g := p.Items.(*guard)
+	w.functions["notify"] = lambda.NewHandler(notifying.New(notifying.Config{Logger: logger,
+		Notify: notify.New(notify.Config{Vault: bundle.New(p).Vault, HTTP: &http.Client{Transport: endpoints{}}, Now: now, Logger: logger}),
+		Postpone: func(_ context.Context, _ string, d time.Duration) error {
+			err := g.may("sqs:ChangeMessageVisibility", "WebhookQueue.Arn")
+			if err == nil {
+				w.postponed = d
+			}
+			return err
+		}}).Handle)
+
 	// The authorizer is given a vault and nothing else.
-	p := parts("authorizer")
+	p = parts("authorizer")
 	w.functions["authorizer"] = lambda.NewHandler(authorizer.New(vault.New(vault.Config{Items: p.Items, Now: now, Random: p.Random}), logger).Handle)
+}
+
+// endpoints stand in for the tenant's: those that fail, and the others.
+type endpoints struct{}
+
+func (endpoints) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := httptest.NewRecorder()
+	if strings.HasPrefix(r.URL.Path, "/broken") {
+		answer.WriteHeader(http.StatusInternalServerError)
+	}
+	return answer.Result(), nil
 }
 
 // invoke calls the token service over bytes, if the caller's role lets it.
@@ -234,6 +290,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 	seedClara(t, b)
 	seedOrphan(t, b)
 	seedRequests(t, v)
+	seedWebhooks(t, v)
 	if _, err := v.CreateConnector(ctx, record.Connector{Tenant: tenant, ID: connector, Name: "Orders for the warehouse", Entry: connected,
 		Provider: amazon.Name, Settings: map[string][]string{}, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon, Revision: 1}, nil); err != nil {
 		t.Fatal(err)
@@ -280,6 +337,22 @@ func seedSage(t *testing.T, b *bundle.Bundle) {
 	must(err)
 }
 
+// seedWebhooks makes one whose endpoint works, and one whose endpoint does not.
+func seedWebhooks(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	for id, path := range map[string]string{hook: "/vault", brokenHook: "/broken"} {
+		w := record.Webhook{Tenant: tenant, ID: id, URL: "https://hooks.example.com" + path, CreatedBy: keyID, CreatedAt: noon, UpdatedAt: noon}
+		sealed, err := v.SealWebhookSecret(t.Context(), w, 1, secret.New("whsec_Q0FOQVJZLXdlYmhvb2stc2VjcmV0LWZvci10ZXN0cw=="))
+		w.Secrets = []record.WebhookSecret{sealed}
+		if err == nil {
+			_, err = v.CreateWebhook(t.Context(), w, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // orphan is a secret of an application that no record names, and was seen so a day ago.
 var orphan = vault.AppSecret(tenant, amazon.Name, record.Sandbox, "v_1000000000000009")
 
@@ -306,6 +379,11 @@ func seedKey(t *testing.T, b *bundle.Bundle) {
 	key, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "example"})
 	if err != nil || key.ID != keyID {
 		t.Fatalf("the key is %s: %v", key.ID, err)
+	}
+	drawing.Random = io.MultiReader(bytes.NewReader([]byte{0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x02}), rand.Reader)
+	spare, _, err := drawing.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Owner, Label: "spare"})
+	if err != nil || spare.ID != spareKey {
+		t.Fatalf("the other key is %s: %v", spare.ID, err)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	base := boot.MustLoad(boot.PublicURL, boot.TokenService)
+	base := boot.MustLoad(boot.PublicURL, boot.TokenService, boot.Webhooks)
 	lambda.Start(handler.New(handler.Config{
 		Admin: base.Admin(), Authorize: base.Authorize(), Vault: base.Vault, PublicURL: base.PublicURL, Logger: base.Logger, Now: base.Now,
 	}).Handle)

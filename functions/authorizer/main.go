@@ -9,5 +9,6 @@ import (
 )
 
 func main() {
-	lambda.Start(handler.New(boot.MustVault()).Handle)
+	v, logger, issuers := boot.MustAuthorizer()
+	lambda.Start(handler.New(v, logger, handler.OfIssuers(v, issuers)).Handle)
 }

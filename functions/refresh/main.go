@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	base := boot.MustLoad(boot.Queues)
+	base := boot.MustLoad(boot.Queues, boot.Webhooks)
 	service := base.Refresh()
 	// A shutdown gives what has begun the time that Lambda gives: a bought token is stored first.
 	lambda.StartWithOptions(handler.New(service, base.Logger).Handle, lambda.WithEnableSIGTERM(func() {

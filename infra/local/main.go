@@ -2,6 +2,7 @@
 // the queues, with embedded storage and simulated providers.
 //
 //	go run ./infra/local          serves it, until Ctrl-C
+//	go run ./infra/local tenant   makes and deletes tenants of a data folder
 //	go run ./infra/local demo     walks through the main job, prints what happens, and exits
 package main
 
@@ -35,6 +36,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "demo" {
 		return runDemo(ctx, args[1:], stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == "tenant" {
+		return runTenant(ctx, args[1:], stdout, stderr)
+	}
 	options, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -62,19 +66,25 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 	flags.StringVar(&o.Data, "data", ".connectorvault", "`folder` that keeps everything between runs; made when missing")
 	flags.BoolVar(&o.Simulators, "simulators", true, "run simulated providers and use them instead of the real ones")
 	flags.StringVar(&o.Endpoints, "endpoints", "", "`file` with addresses that replace providers' own: {\"amazon\": {\"consent\": URL, \"token\": URL, \"api\": {\"na\": URL, \"eu\": URL, \"fe\": URL}}, \"sage\": {\"authorize\", \"token\", \"revoke\", \"api\", \"legacy_token\", \"legacy_api\": URL}}")
+	flags.StringVar(&o.OIDC, "oidc", "", "`file` that says which issuer's tokens let in besides keys: {\"issuers\": [URL], \"audience\", \"role_claim\", \"roles\": {VALUE: ROLE}, \"personal_data_claim\", \"personal_data_value\", \"connectors_claim\"}")
+	flags.Func("providers", "`names` of those at which accounts may be connected, joined by commas (default: all)", func(names string) error {
+		o.Providers = strings.Split(names, ",")
+		return nil
+	})
 	flags.StringVar(&o.AmazonModels, "amazon-models", "", "`folder` of Amazon's OpenAPI files: the simulator then answers as Amazon's static sandbox")
 	flags.BoolVar(&o.Clock, "clock", false, "take POST /local/clock {\"advance\": \"3600s\"}, which steps the time of everything")
 	flags.StringVar(&o.ReadyFile, "ready-file", "", "`file` to write url, owner key and simulators to, once serving (default: ready.json in the data folder)")
+	flags.BoolVar(&o.LoopbackWebhooks, "allow-loopback-webhooks", false, "let webhooks lead to http and https addresses of 127.0.0.1 and [::1]")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n\nFlags:")
+		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n       local tenant ...     make and delete tenants; local tenant --help says more\n\nFlags:")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("there is no command %q; use demo, or flags alone to serve", flags.Arg(0))
+		return o, fmt.Errorf("there is no command %q; use demo or tenant, or flags alone to serve", flags.Arg(0))
 	}
 	return o, nil
 }

@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -189,7 +190,7 @@ func TestEveryFunctionIsBuiltAndDescribed(t *testing.T) {
 	if want := slices.Sorted(maps.Keys(all)); !slices.Equal(have, want) {
 		t.Errorf("functions/ has %v, the template %v", have, want)
 	}
-	timeouts := map[string]int{"refresh": 60, "authorizer": 5}
+	timeouts := map[string]int{"refresh": 60, "authorizer": 5, "tenant": 60}
 	roles, logs := map[string]string{}, map[string]string{}
 	template := load(t)
 	for name, f := range all {
@@ -217,16 +218,31 @@ func TestEveryFunctionIsBuiltAndDescribed(t *testing.T) {
 }
 
 // The functions of package boot by name; what a main names is what its function needs.
-var needs = map[string]boot.Need{"PublicURL": boot.PublicURL, "TokenService": boot.TokenService, "Queues": boot.Queues}
+var needs = map[string]boot.Need{"PublicURL": boot.PublicURL, "TokenService": boot.TokenService, "Queues": boot.Queues, "Webhooks": boot.Webhooks}
 
 func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 	t.Parallel()
 	for name, f := range functions(t) {
 		starts, named := bootCall(t, name)
 		asked := map[string]bool{}
-		if starts == "MustVault" {
-			asked = map[string]bool{"CV_LOG_LEVEL": true, "CV_TABLE_RECORDS": true}
-		} else {
+		switch starts {
+		case "MustAuthorizer":
+			_, _, _, err := boot.LoadAuthorizer(func(variable string) (string, bool) {
+				asked[variable] = true
+				return value(f, variable)
+			})
+			if err != nil {
+				t.Errorf("%s does not start with what the template gives it: %v", name, err)
+			}
+		case "MustNotify":
+			_, _, _, err := boot.LoadNotify(func(variable string) (string, bool) {
+				asked[variable] = true
+				return value(f, variable)
+			})
+			if err != nil {
+				t.Errorf("%s does not start with what the template gives it: %v", name, err)
+			}
+		default:
 			var list []boot.Need
 			for _, need := range named {
 				if needs[need] == nil {
@@ -314,14 +330,21 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 		only(may("secretsmanager:GetSecretValue", entry), "reads client secrets of entries", "refresh")
 		only(may("secretsmanager:GetSecretValue", calls), "reads what calls take besides a token", "refresh", "read")
 		only(may("secretsmanager:PutSecretValue", entry) && may("secretsmanager:PutSecretValue", calls), "writes an entry's secrets", "admin")
-		only(may("secretsmanager:DeleteSecret", entry) && may("secretsmanager:DeleteSecret", calls), "removes an entry's secrets", "admin", "refresh")
-		only(may("secretsmanager:DeleteSecret", ring), "removes keyrings")
-		only(may("secretsmanager:ListSecrets", "*"), "lists secrets", "refresh")
-		only(may("secretsmanager:GetSecretValue", ring), "opens tokens", "refresh", "read", "admin")
-		only(may("secretsmanager:PutSecretValue", ring), "changes keyrings")
+		only(may("secretsmanager:DeleteSecret", entry) && may("secretsmanager:DeleteSecret", calls), "removes an entry's secrets", "admin", "refresh", "tenant")
+		only(may("secretsmanager:DeleteSecret", ring), "removes keyrings", "tenant")
+		only(may("secretsmanager:ListSecrets", "*"), "lists secrets", "refresh", "tenant")
+		only(may("secretsmanager:GetSecretValue", ring), "opens tokens", "refresh", "read", "admin", "tenant", "notify") // the last two have none to open: see below
+		only(may("secretsmanager:PutSecretValue", ring), "changes keyrings", "tenant")
 		only(may("dynamodb:UpdateItem", "CredentialsTable.Arn"), "changes credentials", "refresh")
+		only(may("dynamodb:PutItem", "RecordsTable.Arn"), "makes keys", "admin", "refresh", "tenant")
+		only(may("dynamodb:GetItem", "CredentialsTable.Arn"), "reads sealed tokens", "refresh", "read", "admin", "validate")
+		only(may("dynamodb:GetItem", "RequestsTable.Arn"), "reads sealed tokens of authorizations", "refresh", "admin", "callback", "validate")
+		only(may("sqs:SendMessage", "WebhookQueue.Arn"), "sends to webhooks", "refresh", "admin")
+		only(may("sqs:ReceiveMessage", "WebhookQueue.Arn"), "delivers to webhooks", "notify")
+		only(may("sqs:ReceiveMessage", "RescueQueue.Arn"), "reads rescued answers", "refresh")
 		only(may("sqs:SendMessage", "RescueQueue.Arn"), "sends to rescue", "refresh")
-		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read")
+		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read", "tenant")
+		only(may("lambda:InvokeFunction", "TenantFunction.Arn"), "calls what makes and deletes tenants")
 		for _, g := range f.Role.Grants() {
 			action, resource, _ := strings.Cut(g, " ")
 			// Listing secrets, which shows names alone, is an action that takes no narrower resource.
@@ -339,8 +362,9 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 func TestQueuesOutlastTheFunction(t *testing.T) {
 	t.Parallel()
 	template := load(t)
-	timeout := functions(t)["refresh"].Timeout
-	for queue, dead := range map[string]string{"DueQueue": "DueDeadLetters", "RescueQueue": "RescueDeadLetters", "SecretsQueue": "SecretsDeadLetters"} {
+	consumers := map[string]string{"WebhookQueue": "notify"}
+	for queue, dead := range map[string]string{"DueQueue": "DueDeadLetters", "RescueQueue": "RescueDeadLetters", "SecretsQueue": "SecretsDeadLetters", "WebhookQueue": "WebhookDeadLetters"} {
+		timeout := functions(t)[cmp.Or(consumers[queue], "refresh")].Timeout
 		var in struct {
 			VisibilityTimeout, MessageRetentionPeriod int
 			SqsManagedSseEnabled                      bool
@@ -362,8 +386,8 @@ func TestQueuesOutlastTheFunction(t *testing.T) {
 			t.Errorf("%s drops messages before they are set aside", queue)
 		}
 	}
-	events, _ := template.Resources["RefreshFunction"].Properties["Events"].(map[string]any)
-	for _, name := range []string{"Due", "Rescue"} {
+	for name, function := range map[string]string{"Due": "RefreshFunction", "Rescue": "RefreshFunction", "Webhook": "NotifyFunction"} {
+		events, _ := template.Resources[function].Properties["Events"].(map[string]any)
 		properties, _ := events[name].(map[string]any)["Properties"].(map[string]any)
 		if !reflect.DeepEqual(properties["FunctionResponseTypes"], []any{"ReportBatchItemFailures"}) {
 			t.Errorf("%s repeats whole batches", name)
@@ -461,7 +485,7 @@ func TestEveryAlarmIsExplained(t *testing.T) {
 		if short+"Alarm" != id {
 			t.Errorf("%s calls itself %q", id, name)
 		}
-		for _, function := range []string{"Admin", "Callback", "Validate", "Read", "Refresh", "Authorizer"} {
+		for _, function := range []string{"Admin", "Callback", "Validate", "Read", "Refresh", "Authorizer", "Tenant", "Notify"} {
 			for _, kind := range []string{"Errors", "Throttles", "Slow"} {
 				if short == function+kind {
 					short = "…" + kind
@@ -530,4 +554,65 @@ func literals(t *testing.T) map[string]bool {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// Nobody but a principal of IAM makes or deletes a tenant: no route leads to the function, and no policy of its own lets
+// anybody in.
+func TestNothingOutsideReachesTheTenantFunction(t *testing.T) {
+	t.Parallel()
+	template := load(t)
+	routes, err := template.Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, r := range routes {
+		if r.Folder == "tenant" {
+			t.Errorf("%s leads to it", key)
+		}
+	}
+	for _, kind := range []string{"AWS::Lambda::Permission", "AWS::ApiGatewayV2::Integration", "AWS::Lambda::Url", "AWS::Lambda::EventSourceMapping"} {
+		for id, r := range template.Of(kind) {
+			for name, value := range r.Properties {
+				if text, ok := value.(string); ok && strings.Contains(text, "TenantFunction") {
+					t.Errorf("%s names it as %s", id, name)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"Events", "FunctionUrlConfig"} { // for these SAM makes policies
+		if template.Resources["TenantFunction"].Properties[name] != nil {
+			t.Errorf("it has %s", name)
+		}
+	}
+	// Statements of one action each: what the function may do can be read line by line.
+	policies, _ := template.Resources["TenantRole"].Properties["Policies"].([]any)
+	for _, p := range policies {
+		document, _ := p.(map[string]any)["PolicyDocument"].(map[string]any)
+		statements, _ := document["Statement"].([]any)
+		if len(statements) < 10 {
+			t.Errorf("%d statements", len(statements))
+		}
+		for _, s := range statements {
+			if _, one := s.(map[string]any)["Action"].(string); !one {
+				t.Errorf("several actions at once: %v", s)
+			}
+		}
+	}
+}
+
+// The schedule ends deletions that were begun, and can begin nothing: its input is fixed, and its role lets it invoke this
+// function alone.
+func TestTheScheduleOnlyFinishesDeletions(t *testing.T) {
+	t.Parallel()
+	template := load(t)
+	schedules := template.Of("AWS::Scheduler::Schedule")
+	target, _ := schedules["TenantSchedule"].Properties["Target"].(map[string]any)
+	if len(schedules) != 1 || target["Input"] != `{"operation": "finish"}` || target["Arn"] != "TenantFunction.Arn" || target["RoleArn"] != "TenantScheduleRole.Arn" {
+		t.Errorf("the schedule is %v of %d", target, len(schedules))
+	}
+	policies, _ := template.Resources["TenantScheduleRole"].Properties["Policies"].([]any)
+	want := []any{map[string]any{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "TenantFunction.Arn"}}
+	if len(policies) != 1 || !reflect.DeepEqual(policies[0].(map[string]any)["PolicyDocument"].(map[string]any)["Statement"], want) {
+		t.Errorf("its role may %v", policies)
+	}
 }

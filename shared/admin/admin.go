@@ -16,11 +16,13 @@ import (
 	"unicode"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // Config is what the service needs.
@@ -30,8 +32,15 @@ type Config struct {
 	Provider  func(name string) (provider.Adapter, bool)
 	Providers func() []provider.Adapter // all, in the order to show
 	Tokens    tokens.Invoke
-	Now       func() time.Time
-	Random    io.Reader
+	Announce  func(ctx context.Context, messages []webhook.Message) error // to the queue of webhooks
+	Webhooks  outbound.Rules                                              // what their endpoints may be
+	Enabled   func(name string) bool                                      // whether accounts of a provider may be connected here; nil: all may
+
+	RedirectURI func(provider string) string                     // our callback address; needed by Preflight
+	Reach       func(ctx context.Context, provider string) error // whether that leads here; likewise
+
+	Now    func() time.Time
+	Random io.Reader
 }
 
 // Service keeps records. It is safe for concurrent use.

@@ -22,6 +22,7 @@ const (
 	fieldSide    = "api_environment"
 	fieldExpires = "client_secret_expires_at"
 	fieldDraft   = "draft"
+	fieldWord    = "callback_registered"
 )
 
 // PutApp registers the operator's application, or replaces what was registered. The secret is stored before the
@@ -33,6 +34,9 @@ func (s *Service) PutApp(ctx context.Context, p record.Principal, name string, i
 		return record.App{}, err
 	}
 	d := adapter.Descriptor()
+	if err := s.licensed(d); err != nil {
+		return record.App{}, err
+	}
 	validator, ok := adapter.(provider.AppValidator)
 	if !ok || len(d.AppFields) == 0 {
 		return record.App{}, fault.New(fault.Invalid, "invalid_request", d.Title+" needs no application.").Do("Create a vault entry right away.")
@@ -122,7 +126,7 @@ func apart(secrets map[string]secret.Text, reads []string) secretValues {
 func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[string]secret.Text, error) {
 	app := record.App{Fields: map[string]string{}}
 	secrets := map[string]secret.Text{}
-	if err := in.unknown(append(names(d.AppFields), fieldSide, fieldExpires, fieldDraft)); err != nil {
+	if err := in.unknown(append(names(d.AppFields), fieldSide, fieldExpires, fieldDraft, fieldWord)); err != nil {
 		return app, nil, err
 	}
 	env, err := in.text(fieldSide)
@@ -138,6 +142,15 @@ func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[s
 	if raw, ok := in[fieldDraft]; ok {
 		if err := json.Unmarshal(raw, &app.Draft); err != nil {
 			return app, nil, invalid(fieldDraft, "draft is neither true nor false.").Do("Send true or false.")
+		}
+	}
+	if _, said := in[fieldWord]; said {
+		word, err := in.flag(fieldWord)
+		if err != nil {
+			return app, nil, err
+		}
+		if word != "" && s.RedirectURI != nil {
+			app.Registered = s.RedirectURI(d.Name)
 		}
 	}
 	if err := s.secretLife(d, in, &app); err != nil {

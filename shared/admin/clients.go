@@ -186,6 +186,9 @@ func (s *Service) clientsOwner(ctx context.Context, p record.Principal, id strin
 	if err != nil {
 		return entry, nil, err
 	}
+	if err := mayTouch(p, adapter.Descriptor()); err != nil {
+		return entry, nil, err
+	}
 	if d := adapter.Descriptor(); !d.OwnGrant {
 		return entry, nil, fault.New(fault.Conflict, "no_credentials", "A vault entry of "+d.Title+" has no client that is replaced beside another.").
 			Do("Change its fields with PATCH /v1/vault-entries/" + id + ".")

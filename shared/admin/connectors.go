@@ -211,7 +211,7 @@ func (s *Service) UpdateConnector(ctx context.Context, p record.Principal, id st
 // ListConnectors lists connectors by id, of one entry or of all.
 func (s *Service) ListConnectors(ctx context.Context, p record.Principal, entry, providerName, after string, limit int) (vault.Page[record.Connector], error) {
 	return s.Vault.Connectors(ctx, p.Tenant, after, limit, func(c record.Connector) bool {
-		return (entry == "" || c.Entry == entry) && (providerName == "" || strings.EqualFold(c.Provider, providerName))
+		return p.MayRead(c.ID) && (entry == "" || c.Entry == entry) && (providerName == "" || strings.EqualFold(c.Provider, providerName))
 	})
 }
 

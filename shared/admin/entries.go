@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/provider"
@@ -85,6 +86,15 @@ func (s *Service) acquire(ctx context.Context, e record.Entry) error {
 	return err
 }
 
+// mayTouch refuses who may not make, change or delete entries of a provider. Which one it is says the request, or the
+// entry, so the route's right does not settle it.
+func mayTouch(p record.Principal, d *provider.Descriptor) error {
+	if !d.OwnerOnly {
+		return nil
+	}
+	return access.Need(p, access.GuardedEntries)
+}
+
 func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretValues, error) {
 	name, err := in.text("provider")
 	if err != nil {
@@ -95,6 +105,12 @@ func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretV
 		return record.Entry{}, nil, err
 	}
 	d := adapter.Descriptor()
+	if err := mayTouch(p, d); err != nil {
+		return record.Entry{}, nil, err
+	}
+	if err := s.licensed(d); err != nil {
+		return record.Entry{}, nil, err
+	}
 	if in, err = imported(adapter, in); err != nil {
 		return record.Entry{}, nil, err
 	}
@@ -223,6 +239,9 @@ func (s *Service) UpdateEntry(ctx context.Context, p record.Principal, id string
 		if err != nil {
 			return before, err
 		}
+		if err := s.mayTouchEntry(p, before); err != nil {
+			return before, err
+		}
 		after, secrets, err := s.changed(ctx, before, in)
 		if err != nil {
 			return before, err
@@ -243,6 +262,14 @@ func (s *Service) UpdateEntry(ctx context.Context, p record.Principal, id string
 			return stored, err
 		}
 	}
+}
+
+func (s *Service) mayTouchEntry(p record.Principal, e record.Entry) error {
+	adapter, err := s.Adapter(e.Provider)
+	if err != nil {
+		return err
+	}
+	return mayTouch(p, adapter.Descriptor())
 }
 
 // changed is an entry as a request wants it, checked, with the secrets that are to be stored for it.
@@ -350,6 +377,9 @@ func (s *Service) ListEntries(ctx context.Context, p record.Principal, f EntryFi
 func (s *Service) DeleteEntry(ctx context.Context, p record.Principal, id string) error {
 	entry, err := s.Vault.Entry(ctx, p.Tenant, id)
 	if err != nil {
+		return err
+	}
+	if err := s.mayTouchEntry(p, entry); err != nil {
 		return err
 	}
 	if entry.Connectors > 0 { // asked again where it counts, in the transaction

@@ -17,6 +17,7 @@ type App struct {
 	SecretExpires  time.Time             `json:"client_secret_expires_at,omitzero"`
 	ExpiryAssumed  bool                  `json:"client_secret_expires_assumed"`  // nobody told us: it is the usual date
 	PreviousUntil  time.Time             `json:"previous_secret_until,omitzero"` // the secret before works too, and is kept until then
+	Registered     string                `json:"callback_registered,omitempty"`  // the callback address that the operator registered at the provider
 	CreatedAt      time.Time             `json:"created_at"`
 	UpdatedAt      time.Time             `json:"updated_at"`
 }
@@ -28,7 +29,7 @@ func AppOf(a record.App, now time.Time) App {
 		until = before.Until
 	}
 	return App{PreviousUntil: until, Provider: a.Provider, APIEnvironment: a.APIEnvironment, Fields: a.Fields, Draft: a.Draft, SecretExpires: a.SecretExpires,
-		ExpiryAssumed: a.ExpiryAssumed, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt}
+		ExpiryAssumed: a.ExpiryAssumed, Registered: a.Registered, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt}
 }
 
 // Rotation is the answer to whoever asked for a new client secret.

@@ -10,9 +10,11 @@ import (
 type Provider struct {
 	Name        string             `json:"name"`
 	Title       string             `json:"title"`
+	Enabled     bool               `json:"enabled"`             // accounts may be connected in this deployment
 	RedirectURI string             `json:"redirect_uri"`        // to be registered at the provider
 	LoginURI    string             `json:"login_uri,omitempty"` // likewise, where the provider has a store of its own
 	Modes       []record.Mode      `json:"modes"`
+	OwnerOnly   bool               `json:"owner_only"` // whether entries are made, changed and deleted by owners alone
 	AppFields   []provider.Field   `json:"app_fields"` // of PUT /v1/provider-apps/{provider}
 	Fields      []provider.Field   `json:"fields"`     // of POST /v1/vault-entries
 	Settings    []provider.Setting `json:"settings"`   // of POST /v1/connectors, beside resources
@@ -58,7 +60,7 @@ type Filter struct {
 
 // ProviderOf shows a provider; store says that its own store can begin an authorization.
 func ProviderOf(d *provider.Descriptor, redirectURI, loginURI string) Provider {
-	out := Provider{Name: d.Name, Title: d.Title, RedirectURI: redirectURI, LoginURI: loginURI, Modes: d.Modes,
+	out := Provider{Name: d.Name, Title: d.Title, RedirectURI: redirectURI, LoginURI: loginURI, Modes: d.Modes, OwnerOnly: d.OwnerOnly,
 		AppFields: orEmpty(d.AppFields), Fields: orEmpty(d.Fields), Settings: orEmpty(d.Settings), Regions: orEmpty(d.Regions), Notes: orEmpty(d.Notes),
 		Resources: make([]Resource, len(d.Resources))}
 	for i, r := range d.Resources {

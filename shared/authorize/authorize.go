@@ -14,9 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/oauth"
@@ -39,7 +41,9 @@ type Config struct {
 	Vault     *vault.Vault
 	Provider  func(name string) (provider.Adapter, bool)
 	Tokens    tokens.Invoke
-	PublicURL string // where browsers reach us: scheme and host, without a slash at the end
+	Enabled   func(name string) bool // whether accounts of a provider may be connected here; nil: all may
+	PublicURL string                 // where browsers reach us: scheme and host, without a slash at the end
+	HTTP      *http.Client           // for requests to ourselves; needed by Reach alone
 	Now       func() time.Time
 	Random    io.Reader
 }
@@ -87,9 +91,18 @@ func (s *Service) Begin(ctx context.Context, p record.Principal, entryID string,
 	if err != nil {
 		return Begun{}, err
 	}
+	if s.Enabled != nil && !s.Enabled(entry.Provider) {
+		return Begun{}, fault.New(fault.Forbidden, "not_licensed", "This deployment does not connect accounts of "+adapter.Descriptor().Title+".").
+			Do("Ask the operator to enable the provider.")
+	}
 	if !adapter.Descriptor().Mode(in.Mode) {
 		return Begun{}, fault.New(fault.Invalid, "invalid_field", fmt.Sprintf("%s cannot be authorized in the mode %q.", adapter.Descriptor().Title, clip(string(in.Mode)))).
 			On("mode").Do("Use one of: " + modes(adapter.Descriptor()) + ".")
+	}
+	if in.Mode == record.RefreshToken { // whoever has such a token has the account already; only an owner brings it here
+		if err := access.Need(p, access.AdoptTokens); err != nil {
+			return Begun{}, err
+		}
 	}
 	app, err := s.app(ctx, entry, adapter.Descriptor())
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"connectorvault/shared/bundle"
+	"connectorvault/shared/issuer"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/store"
@@ -70,13 +72,42 @@ func MustLoad(needs ...Need) *bundle.Bundle {
 	return b
 }
 
-// MustVault makes the vault alone, for a function that opens no secret and knows no provider.
-func MustVault() (*vault.Vault, *slog.Logger) {
-	v := &variables{env: os.LookupEnv}
+// MustAuthorizer makes what the authorizer needs: the vault alone, and, where one is configured, an issuer of tokens.
+func MustAuthorizer() (*vault.Vault, *slog.Logger, *issuer.Verifier) {
+	out, log, issuers, err := LoadAuthorizer(os.LookupEnv)
+	exitOn(err)
+	return out, log, issuers
+}
+
+// LoadAuthorizer does the same from an environment. The verifier is nil where no issuer is configured.
+func LoadAuthorizer(env Environment) (*vault.Vault, *slog.Logger, *issuer.Verifier, error) {
+	v := &variables{env: env}
 	log := logger(v)
 	out := vault.New(vault.Config{Items: tables(v, awsConfig(v)), Now: time.Now, Random: rand.Reader})
-	exitOn(v.err())
-	return out, log
+	issuers := tokenIssuers(v)
+	return out, log, issuers, v.err()
+}
+
+// tokenIssuers reads whose tokens are taken.
+func tokenIssuers(v *variables) *issuer.Verifier {
+	config := issuer.Config{Audience: v.get("CV_OIDC_AUDIENCE"), Tenant: v.get("CV_OIDC_TENANT"), TenantClaim: v.get("CV_OIDC_TENANT_CLAIM"),
+		RoleClaim: v.get("CV_OIDC_ROLE_CLAIM"), PersonalDataClaim: v.get("CV_OIDC_PERSONAL_DATA_CLAIM"),
+		PersonalDataValue: v.get("CV_OIDC_PERSONAL_DATA_VALUE"), ConnectorsClaim: v.get("CV_OIDC_CONNECTORS_CLAIM")}
+	names, roles := v.get("CV_OIDC_ISSUERS"), v.get("CV_OIDC_ROLES")
+	if names == "" {
+		return nil
+	}
+	config.Issuers = strings.Split(names, ",")
+	var err error
+	if config.Roles, err = issuer.ParseRoles(roles); err != nil {
+		v.wrong = append(v.wrong, "CV_OIDC_ROLES: "+err.Error())
+		return nil
+	}
+	out, err := issuer.New(config, bundle.Client(), time.Now)
+	if err != nil {
+		v.wrong = append(v.wrong, "CV_OIDC_…: "+err.Error())
+	}
+	return out
 }
 
 func exitOn(err error) {
@@ -86,11 +117,14 @@ func exitOn(err error) {
 	}
 }
 
+// recovery is how far back point-in-time recovery of a DynamoDB table reaches.
+const recovery = 35 * 24 * time.Hour
+
 // Load makes the bundle from an environment. Its error names every variable that is missing.
 func Load(env Environment, needs ...Need) (*bundle.Bundle, error) {
 	v := &variables{env: env}
 	client := bundle.Client()
-	parts := bundle.Parts{Catalog: catalog.New(catalog.Options{HTTP: client}), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger(v)}
+	parts := bundle.Parts{Catalog: providers(v, client), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger(v), Recovery: recovery}
 	config := awsConfig(v)
 	items := tables(v, config)
 	parts.Items, parts.Due = items, items
@@ -102,6 +136,17 @@ func Load(env Environment, needs ...Need) (*bundle.Bundle, error) {
 		return nil, err
 	}
 	return bundle.New(parts), nil
+}
+
+// providers are the shipped ones, of which those that are named may be connected at; all when none is named.
+func providers(v *variables, client *http.Client) *catalog.Catalog {
+	c := catalog.New(catalog.Options{HTTP: client})
+	if names := v.get("CV_PROVIDERS"); names != "" {
+		if err := c.Only(strings.Split(names, ",")); err != nil {
+			v.wrong = append(v.wrong, "CV_PROVIDERS: "+err.Error())
+		}
+	}
+	return c
 }
 
 // variables collects what is missing, so that one start tells all of it.

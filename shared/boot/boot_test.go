@@ -303,3 +303,39 @@ func TestARescuedAnswerIsQueuedSealed(t *testing.T) {
 		t.Error("an answer is lost, and nobody hears of it")
 	}
 }
+
+// oidc is an environment with an issuer.
+func oidc() map[string]string {
+	values := whole()
+	maps.Copy(values, map[string]string{"CV_TABLE_TRANSIENT": "transient", "CV_OIDC_ISSUERS": "https://a.example/realm,https://b.example", "CV_OIDC_AUDIENCE": "vault",
+		"CV_OIDC_TENANT": "t_1000000000000000", "CV_OIDC_ROLE_CLAIM": "groups", "CV_OIDC_ROLES": "all staff=reader,vault=owner"})
+	return values
+}
+
+func TestTheAuthorizerHasAnIssuerWhereOneIsConfigured(t *testing.T) {
+	t.Parallel()
+	if v, log, issuers, err := LoadAuthorizer(environment(whole())); err != nil || v == nil || log == nil || issuers != nil {
+		t.Errorf("without an issuer: %v, %v", issuers, err)
+	}
+	empty := oidc()
+	empty["CV_OIDC_ISSUERS"] = "" // as the template says that there is none
+	if _, _, issuers, err := LoadAuthorizer(environment(empty)); err != nil || issuers != nil {
+		t.Errorf("with an empty list: %v, %v", issuers, err)
+	}
+	if _, _, issuers, err := LoadAuthorizer(environment(oidc())); err != nil || issuers == nil {
+		t.Errorf("with two: %v, %v", issuers, err)
+	}
+	for name, value := range map[string]string{"CV_OIDC_ISSUERS": "https://a.example, https://b.example", "CV_OIDC_AUDIENCE": "", "CV_OIDC_TENANT": "t_1",
+		"CV_OIDC_TENANT_CLAIM": "tenant", "CV_OIDC_ROLE_CLAIM": "", "CV_OIDC_ROLES": "vault=root", "CV_TABLE_RECORDS": "", "AWS_REGION": "", "CV_OIDC_PERSONAL_DATA_VALUE": "x"} {
+		spoilt := oidc()
+		spoilt[name] = value
+		if _, _, _, err := LoadAuthorizer(environment(spoilt)); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s=%q starts: %v", name, value, err)
+		}
+	}
+	spoilt := oidc()
+	spoilt["CV_OIDC_ROLES"] = "vault"
+	if _, _, _, err := LoadAuthorizer(environment(spoilt)); err == nil || !strings.Contains(err.Error(), "CV_OIDC_ROLES") {
+		t.Errorf("roles that are none: %v", err)
+	}
+}

@@ -87,3 +87,19 @@ func (q *queue) sendBatch(ctx context.Context, calls []tokens.Call) error {
 	}
 	return nil
 }
+
+// sendBodies sends up to ten messages as one batch.
+func (q *queue) sendBodies(ctx context.Context, bodies []string) error {
+	entries := make([]types.SendMessageBatchRequestEntry, len(bodies))
+	for i, body := range bodies {
+		entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(body)}
+	}
+	out, err := q.api.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: aws.String(q.url), Entries: entries})
+	if err != nil {
+		return fmt.Errorf("sending a batch to a queue: %w", err)
+	}
+	if len(out.Failed) > 0 {
+		return fmt.Errorf("a queue did not take %d of %d messages: %s", len(out.Failed), len(bodies), aws.ToString(out.Failed[0].Code))
+	}
+	return nil
+}

@@ -1,6 +1,6 @@
 // Package bundle puts the use cases together from their parts.
 //
-// The argument: the same code runs as six Lambdas and as one program, which differ in what lies below (storage, clock,
+// The argument: the same code runs as seven Lambdas and as one program, which differ in what lies below (storage, clock,
 // how the token service is reached) and in nothing above. So what is above is wired here once, each part lazily, and
 // what is below is brought along by whoever runs it.
 package bundle
@@ -17,14 +17,17 @@ import (
 	"connectorvault/shared/admin"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/read"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store"
+	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // Parts is what lies below the use cases. Items, Secrets, Catalog, Now, Random and Logger are always needed.
@@ -38,12 +41,17 @@ type Parts struct {
 	Random  io.Reader
 	Logger  *slog.Logger
 
+	Webhooks outbound.Rules // what endpoints of webhooks may be; admin
+
 	PublicURL string        // where browsers reach us; admin, validate, callback
 	Invoke    tokens.Invoke // the token service; all but itself
 	Nudge     tokens.Nudge  // likewise, without waiting; read
 	Rescue    func(context.Context, tokens.Call) error
 	Enqueue   func(context.Context, []tokens.Call) error
-	Notices   map[string]string // queues that providers write to about client secrets: ARN → provider; token service
+	Notices   map[string]string                              // queues that providers write to about client secrets: ARN → provider; token service
+	Announce  func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
+
+	Recovery time.Duration // how far back the tables can be restored; 0 = not at all
 
 	// The token service's budgets; 0 = its own.
 	PostTimeout    time.Duration
@@ -100,8 +108,9 @@ func Client() *http.Client {
 
 // Admin makes the admin use case.
 func (b *Bundle) Admin() *admin.Service {
-	return admin.New(admin.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Providers: b.adapters,
-		Tokens: b.Invoke, Now: b.Now, Random: b.Random})
+	return admin.New(admin.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Providers: b.adapters, Enabled: b.Catalog.Enabled,
+		RedirectURI: func(provider string) string { return authorize.RedirectURI(b.PublicURL, provider) }, Reach: b.Authorize().Reach,
+		Tokens: b.Invoke, Announce: b.Announce, Webhooks: b.Webhooks, Now: b.Now, Random: b.Random})
 }
 
 func (b *Bundle) adapters() []provider.Adapter {
@@ -115,7 +124,7 @@ func (b *Bundle) adapters() []provider.Adapter {
 
 // Authorize makes the use case of connecting accounts.
 func (b *Bundle) Authorize() *authorize.Service {
-	return authorize.New(authorize.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, PublicURL: b.PublicURL,
+	return authorize.New(authorize.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, PublicURL: b.PublicURL, HTTP: b.HTTP, Enabled: b.Catalog.Enabled,
 		Now: b.Now, Random: b.Random})
 }
 
@@ -128,6 +137,12 @@ func (b *Bundle) Read() *read.Service {
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Notices: b.Notices,
+		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce, Notices: b.Notices,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
+}
+
+// Tenants makes the use case of tenants: made and deleted by whoever runs the bundle.
+func (b *Bundle) Tenants() *tenants.Service {
+	return tenants.New(tenants.Config{Vault: b.Vault, Keyring: b.Keyring, Secrets: b.Secrets, Tokens: b.Invoke, Now: b.Now, Random: b.Random,
+		Logger: b.Logger, Recovery: b.Recovery})
 }

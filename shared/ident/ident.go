@@ -35,6 +35,9 @@ const (
 	Request   = "ar_"
 	Key       = "key_"
 	Handle    = "h_"
+	Subject   = "oidc_" // who comes with a token of an issuer; no record
+	Webhook   = "wh_"
+	Event     = "ev_"
 )
 
 // Outside is the space of what belongs to no tenant: visits that no tenant has claimed yet, and the limits of an

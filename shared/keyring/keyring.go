@@ -81,6 +81,18 @@ func (s *Sealer) Rotate(ctx context.Context, tenant string) error {
 	return nil
 }
 
+// Destroy removes a tenant's ring for good: what it sealed never opens again. Other processes go on with what they have
+// in their caches, for one life, or two where they find the secret store silent. Destroying none is no error.
+func (s *Sealer) Destroy(ctx context.Context, tenant string) error {
+	if err := s.cfg.Secrets.DeleteSecret(ctx, Name(tenant)); err != nil {
+		return fmt.Errorf("destroying the keyring: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rings, tenant)
+	return nil
+}
+
 func (s *Sealer) extended(ring seal.Keyring, primaryFrom time.Time) (secret.Text, error) {
 	id, err := ident.New(s.cfg.Random, "k_")
 	if err != nil {

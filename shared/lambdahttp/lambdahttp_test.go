@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -29,12 +30,12 @@ func owner() record.Principal {
 // mux answers two routes with one handler, and logs into a buffer.
 func mux(handler lambdahttp.Handler) (*lambdahttp.Mux, *bytes.Buffer) {
 	log := &bytes.Buffer{}
-	return &lambdahttp.Mux{Routes: map[string]lambdahttp.Handler{"POST /v1/things/{id}": handler, openRoute: handler},
+	return &lambdahttp.Mux{Routes: map[string]lambdahttp.Handler{"PATCH /v1/vault-entries/{id}": handler, openRoute: handler},
 		Logger: slog.New(slog.NewJSONHandler(log, nil)), Now: func() time.Time { return time.Unix(0, 0) }}, log
 }
 
 func event(change ...func(*events.APIGatewayV2HTTPRequest)) events.APIGatewayV2HTTPRequest {
-	e := events.APIGatewayV2HTTPRequest{RouteKey: "POST /v1/things/{id}", PathParameters: map[string]string{"id": "a b"}, Headers: map[string]string{}}
+	e := events.APIGatewayV2HTTPRequest{RouteKey: "PATCH /v1/vault-entries/{id}", PathParameters: map[string]string{"id": "a b"}, Headers: map[string]string{}}
 	e.RequestContext.RequestID = "req-1"
 	e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{Lambda: lambdahttp.Context(owner())}
 	for _, c := range change {
@@ -91,7 +92,7 @@ func TestAnEventBecomesARequest(t *testing.T) {
 	if strings.Join(cookies, " ") != "a1 b2 c3 b4" {
 		t.Errorf("the cookies are %v", cookies)
 	}
-	if got.Principal != owner() || got.ID != "req-1" {
+	if !reflect.DeepEqual(got.Principal, owner()) || got.ID != "req-1" {
 		t.Errorf("the principal is %+v", got.Principal)
 	}
 }

@@ -41,7 +41,9 @@ type Descriptor struct {
 	Rotates bool
 	// OwnGrant says that an entry's client is the account: tokens are asked for with its own credentials (RFC 6749, 4.4),
 	// nobody consents to anything, and there is no refresh token.
-	OwnGrant          bool
+	OwnGrant bool
+	// OwnerOnly says that entries hold credentials that only an owner may bring, change or remove.
+	OwnerOnly         bool
 	PKCE              bool
 	CodeLife          time.Duration // of an authorization code
 	AuthorizationLife time.Duration // of a consent; 0 = it does not end by itself
@@ -53,6 +55,7 @@ type Descriptor struct {
 	Burst             int           // of that rate
 	Resources         []resource.Resource
 	Notes             []string // what a person should know before connecting, one sentence each
+	Needs             string   // the first release of the bundle that the adapter works with; "" = any
 }
 
 // Field is one thing that must be known before a provider can be used.

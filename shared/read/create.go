@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
@@ -18,6 +19,9 @@ import (
 // Create asks the provider for something to be made, such as a report, and returns the provider's answer. A repeat under
 // the same idempotency key returns the first answer and makes nothing; "" is a request that is not to be repeated.
 func (s *Service) Create(ctx context.Context, p record.Principal, key, connector, name string, body []byte) (Page, error) {
+	if err := access.NeedConnector(p, connector); err != nil {
+		return Page{}, err
+	}
 	t, err := s.target(ctx, p.Tenant, connector)
 	if err != nil {
 		return Page{}, err

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
@@ -90,6 +91,9 @@ type place struct {
 func (s *Service) Document(ctx context.Context, p record.Principal, q Query, span Span) (Part, error) {
 	if q.Personal && !p.PersonalData {
 		return Part{}, personalNotGranted()
+	}
+	if err := access.NeedConnector(p, q.Connector); err != nil {
+		return Part{}, err
 	}
 	t, err := s.target(ctx, p.Tenant, q.Connector)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
@@ -115,6 +116,9 @@ type plan struct {
 func (s *Service) plan(ctx context.Context, p record.Principal, q Query) (plan, error) {
 	if q.Personal && !p.PersonalData {
 		return plan{}, personalNotGranted()
+	}
+	if err := access.NeedConnector(p, q.Connector); err != nil {
+		return plan{}, err
 	}
 	t, err := s.target(ctx, p.Tenant, q.Connector)
 	if err != nil {

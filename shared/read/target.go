@@ -149,7 +149,7 @@ func (s *Service) lookAt(ctx context.Context, entry record.Entry) (*target, erro
 	if t.credential, t.authorized, err = s.Vault.Credential(ctx, entry.Tenant, entry.ID); err != nil {
 		return nil, err
 	}
-	if !t.authorized {
+	if !t.authorized && !t.adapter.Descriptor().OwnGrant { // nobody has to consent to such a one: its first token is asked for
 		return nil, vault.NotAuthorized(entry.ID)
 	}
 	if number := t.credential.ClientNumber; number != 0 && number != entry.ClientNumber() {

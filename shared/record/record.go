@@ -27,7 +27,18 @@ type Tenant struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
 	CreatedAt time.Time `json:"created_at"`
+	Request   string    `json:"request,omitempty"`   // fingerprint of the request that made it
+	FirstKey  string    `json:"first_key,omitempty"` // id of the key that the request was answered with
+	Revision  int64     `json:"-"`
+	// How far its deletion has come; zero = not so far.
+	ClosedAt    time.Time `json:"closed_at,omitzero"`    // from then on nobody is let in
+	RevokeUntil time.Time `json:"revoke_until,omitzero"` // so long providers are still told; then its keyring goes in any case
+	DestroyedAt time.Time `json:"destroyed_at,omitzero"` // its keyring is destroyed: nothing of it opens any more
+	DeletedAt   time.Time `json:"deleted_at,omitzero"`   // nothing is left but this record
 }
+
+// Closed reports whether the tenant is being deleted, or was.
+func (t *Tenant) Closed() bool { return !t.ClosedAt.IsZero() }
 
 // App is the OAuth application that the operator registered with a provider, for one side of it. Its secrets lie in
 // the secret store under names made of the record's key and of Version.
@@ -39,6 +50,7 @@ type App struct {
 	Draft          bool              `json:"draft"`  // not yet published: Amazon's consent page then wants version=beta
 	SecretExpires  time.Time         `json:"client_secret_expires_at,omitzero"`
 	ExpiryAssumed  bool              `json:"client_secret_expires_assumed,omitempty"` // nobody told us the date
+	Registered     string            `json:"callback_registered,omitempty"`           // the callback address that was registered at the provider, by the operator's word
 	Version        string            `json:"version"`
 	Revision       int64             `json:"revision,omitempty"`           // grows with changes under which the secrets stay what they are
 	Secret         string            `json:"secret_fingerprint,omitempty"` // tells whether a client secret is another one; "" = not noted
@@ -364,8 +376,13 @@ type Connector struct {
 // Role is what a key may do.
 type Role string
 
-// Owner may do everything.
-const Owner Role = "owner"
+// The roles, the mightiest first. What each may do is shared/access's to say.
+const (
+	Owner    Role = "owner"
+	Admin    Role = "admin"
+	Operator Role = "operator"
+	Reader   Role = "reader"
+)
 
 // APIKey is a key of ours, kept as a fingerprint.
 type APIKey struct {
@@ -374,6 +391,9 @@ type APIKey struct {
 	Role         Role   `json:"role"`
 	PersonalData bool   `json:"personal_data"` // may ask for personal data
 	Label        string `json:"label"`
+	// Connectors are the ids of the only ones that it may read; empty = all. Readers alone have any.
+	Connectors []string `json:"connectors,omitempty"`
+	CreatedBy  string   `json:"created_by,omitempty"` // the principal; "" = the operator, or the local program
 	// Subject is who holds the key, where one holder has several: what one of them began, another may finish. "" = the key
 	// speaks for itself alone.
 	Subject   string    `json:"subject,omitempty"`
@@ -381,12 +401,24 @@ type APIKey struct {
 	CreatedAt time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires_at,omitzero"`
 	Revoked   bool      `json:"revoked"`
+	LastUsed  time.Time `json:"-"` // to some minutes; zero = never, or not looked up
+}
+
+// Living reports whether the key opens anything at a moment.
+func (k *APIKey) Living(now time.Time) bool {
+	return !k.Revoked && (k.Expires.IsZero() || now.Before(k.Expires))
 }
 
 // Principal is who is asking, as the authorizer found out.
 type Principal struct {
 	Tenant       string
-	ID           string // of the key, or its subject
+	ID           string // of the key, or its subject; of a token of an issuer, what stands for its subject
 	Role         Role
 	PersonalData bool
+	Connectors   []string // ids of the only ones that may be read; empty = all
+}
+
+// MayRead reports whether a connector is one of those that the principal may read.
+func (p *Principal) MayRead(connector string) bool {
+	return len(p.Connectors) == 0 || slices.Contains(p.Connectors, connector)
 }

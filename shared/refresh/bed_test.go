@@ -505,6 +505,7 @@ const (
 	wEnd       = "end"
 	wForget    = "forget"
 	wEvent     = "event"
+	wAnnounced = "announced"
 )
 
 func writeName(ops []store.Op) string {
@@ -517,6 +518,8 @@ func writeName(ops []store.Op) string {
 		return wEvent
 	case len(ops) > 1:
 		return wAuthorize
+	case op.Table == store.Records && op.Verb == store.Put && has("event"):
+		return wAnnounced
 	case op.Table == store.Credentials && has("lease_owner"):
 		return wLease
 	case op.Table == store.Credentials && has("sealed"):

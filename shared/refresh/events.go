@@ -9,6 +9,7 @@ import (
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // tellBudget is how long publishing may keep a caller, whose answer is decided, from hearing it. What is not told by then
@@ -76,12 +77,45 @@ func about(entry record.Entry) record.Event {
 		Alias: entry.Alias, Environment: entry.Environment, Disabled: entry.Disabled}
 }
 
-// publish publishes an event, and logs those that an operator should see: once, as they are published once.
+// publish publishes an event and sees to it that webhooks are told of it. Whoever comes upon an event that was published and
+// not announced does the rest.
 func (s *Service) publish(ctx context.Context, e record.Event) error {
-	fresh, err := s.Vault.Publish(ctx, e)
-	if err != nil || !fresh {
+	published, err := s.Vault.PublishOwed(ctx, e)
+	if err != nil {
 		return err
 	}
+	if published.Fresh {
+		s.logEvent(ctx, e)
+	}
+	if !published.Owed || s.Announce == nil {
+		return nil
+	}
+	return s.announce(ctx, published.Event)
+}
+
+// announce queues a message for each webhook that is to hear of an event, and notes that this was done. Dying between the two
+// queues them again: a receiver knows an event that comes twice by its id.
+func (s *Service) announce(ctx context.Context, e record.Event) error {
+	hooks, err := s.Vault.Webhooks(ctx, e.Tenant)
+	if err != nil {
+		return err
+	}
+	var messages []webhook.Message
+	for _, w := range hooks {
+		if !w.Disabled && w.Wants(e.Kind) {
+			messages = append(messages, webhook.Message{Tenant: e.Tenant, Webhook: w.ID, Event: e, Sent: s.Now().UTC()})
+		}
+	}
+	if len(messages) > 0 {
+		if err := s.Announce(ctx, messages); err != nil {
+			return err
+		}
+	}
+	return s.Vault.Announced(ctx, e)
+}
+
+// logEvent logs what an operator should see: once, as it is published once.
+func (s *Service) logEvent(ctx context.Context, e record.Event) {
 	about := []any{"event", string(e.Kind), "tenant", e.Tenant, "provider", e.Provider, "api_environment", string(e.APIEnvironment)}
 	if e.Entry != "" {
 		about = append(about, "entry", e.Entry, "environment", e.Environment)
@@ -94,9 +128,8 @@ func (s *Service) publish(ctx context.Context, e record.Event) error {
 		s.Logger.Log(ctx, slog.LevelError, "an entry must be authorized again", append(about, "cause", string(e.Cause))...)
 	case record.EventRecovered:
 		s.Logger.Log(ctx, slog.LevelInfo, "an entry works again", about...)
-	case record.EventAuthorized: // logged where it was done
+	case record.EventAuthorized, record.EventTest: // logged where it was done; never published
 	}
-	return nil
 }
 
 // marks are the days before a date of the horizon at which a tenant hears of it.

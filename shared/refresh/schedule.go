@@ -83,6 +83,7 @@ func (s *Service) due(ctx context.Context, call tokens.Call) (tokens.Answer, err
 	if err != nil {
 		return tokens.Answer{}, err
 	}
+	next := s.nextLook(state) // before the marks are told: one that passes meanwhile brings the schedule back at once
 	if untold == nil {
 		untold = s.raise(ctx, state, entry.Disabled || c.Failure != nil)
 	}
@@ -91,7 +92,7 @@ func (s *Service) due(ctx context.Context, call tokens.Call) (tokens.Answer, err
 		return tokens.Answer{}, err
 	}
 	if !worth {
-		return in(c, tokens.AlreadyFresh), s.letSleep(ctx, c, told, untold, s.nextLook(state))
+		return in(c, tokens.AlreadyFresh), s.letSleep(ctx, c, told, untold, next)
 	}
 	answer, err := s.refresh(ctx, tokens.Call{Op: tokens.Refresh, Tenant: c.Tenant, Entry: c.Entry, FailedGeneration: c.Generation})
 	if err != nil && fault.KindOf(err) != fault.Unavailable {

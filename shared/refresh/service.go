@@ -25,6 +25,7 @@ import (
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
+	"connectorvault/shared/webhook"
 )
 
 // Config is what the token service needs. Every duration has a default.
@@ -46,6 +47,9 @@ type Config struct {
 
 	// Enqueue takes the calls that a sweep found due, each to be delivered at its NotBefore.
 	Enqueue func(ctx context.Context, calls []tokens.Call) error
+
+	// Announce takes what webhooks are to be told, all of it or an error. nil: there are no webhooks.
+	Announce func(ctx context.Context, messages []webhook.Message) error
 
 	PostTimeout    time.Duration // one POST to a token endpoint; 25 s
 	StoreBudget    time.Duration // making the answer durable; 8 s
@@ -119,6 +123,9 @@ func (s *Service) Drain(ctx context.Context) error {
 }
 
 func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	if answer, ended, err := s.ended(ctx, call); ended {
+		return answer, err
+	}
 	switch call.Op {
 	case tokens.Refresh:
 		return s.refresh(ctx, call)

@@ -1,6 +1,13 @@
 package route
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"connectorvault/shared/access"
+	"connectorvault/shared/record"
+)
 
 func TestMatch(t *testing.T) {
 	t.Parallel()
@@ -41,5 +48,114 @@ func TestTableHasNoTwins(t *testing.T) {
 			t.Errorf("%s is there twice", r.Key())
 		}
 		seen[r.Key()] = true
+	}
+}
+
+// Nobody is asked for a key here, so each of these stands here in full, and a new one is added by hand.
+var public = []string{
+	"GET /oauth/start/{handle}",
+	"POST /oauth/start/{handle}",
+	"GET /oauth/{provider}/callback",
+	"GET /oauth/{provider}/login",
+}
+
+func TestThePublicRoutes(t *testing.T) {
+	t.Parallel()
+	var open []string
+	for _, r := range Table() {
+		switch {
+		case r.Open:
+			open = append(open, r.Key())
+			if r.Right != "" {
+				t.Errorf("%s is open and takes a right", r.Key())
+			}
+		case r.Right == "":
+			t.Errorf("%s takes no right, so nobody can call it", r.Key())
+		}
+		if r.Open == strings.HasPrefix(r.Path, "/v1/") {
+			t.Errorf("%s: what is under /v1/ takes a key, and nothing else does", r.Key())
+		}
+	}
+	if !slices.Equal(open, public) {
+		t.Errorf("the public routes are %q", open)
+	}
+}
+
+// callers says who may call each route, by the first letters of owner, admin, operator (P) and reader.
+var callers = map[string]string{
+	"GET /v1/providers":                                        "OAPR",
+	"GET /v1/providers/{provider}":                             "OAPR",
+	"GET /v1/provider-apps":                                    "OA",
+	"POST /v1/webhooks":                                        "OA",
+	"GET /v1/webhooks":                                         "OA",
+	"GET /v1/webhooks/{id}":                                    "OA",
+	"PATCH /v1/webhooks/{id}":                                  "OA",
+	"DELETE /v1/webhooks/{id}":                                 "OA",
+	"POST /v1/webhooks/{id}/rotate-secret":                     "OA",
+	"POST /v1/webhooks/{id}/test":                              "OA",
+	"PUT /v1/provider-apps/{provider}":                         "O",
+	"POST /v1/vault-entries":                                   "OA",
+	"GET /v1/vault-entries":                                    "OAP",
+	"GET /v1/vault-entries/{id}":                               "OAP",
+	"PATCH /v1/vault-entries/{id}":                             "OA",
+	"DELETE /v1/vault-entries/{id}":                            "OA",
+	"POST /v1/vault-entries/{id}/authorize":                    "OAP",
+	"POST /v1/vault-entries/{id}/refresh":                      "OAP",
+	"POST /v1/vault-entries/{id}/validate":                     "OAP",
+	"POST /v1/vault-entries/{id}/check":                        "OAP",
+	"GET /v1/vault-entries/{id}/credentials":                   "OAP",
+	"POST /v1/vault-entries/{id}/credentials":                  "OA",
+	"DELETE /v1/vault-entries/{id}/credentials/{number}":       "OA",
+	"POST /v1/vault-entries/{id}/credentials/{number}/promote": "OA",
+	"POST /v1/connectors":                                      "OA",
+	"GET /v1/connectors":                                       "OAPR",
+	"GET /v1/connectors/{id}":                                  "OAPR",
+	"PATCH /v1/connectors/{id}":                                "OA",
+	"DELETE /v1/connectors/{id}":                               "OA",
+	"POST /v1/preflight":                                       "OAP",
+	"POST /v1/keys":                                            "O",
+	"GET /v1/keys":                                             "O",
+	"GET /v1/keys/{id}":                                        "O",
+	"DELETE /v1/keys/{id}":                                     "O",
+	"GET /v1/events":                                           "OAP",
+	"GET /v1/connectors/{id}/{resource}":                       "OAPR",
+	"POST /v1/connectors/{id}/{resource}":                      "OAP",
+	"GET /v1/connectors/{id}/{resource}/{item}":                "OAPR",
+	"GET /v1/connectors/{id}/{resource}/{item}/document":       "OAPR",
+}
+
+func TestWhoMayCallEachRoute(t *testing.T) {
+	t.Parallel()
+	letters := map[record.Role]string{record.Owner: "O", record.Admin: "A", record.Operator: "P", record.Reader: "R", "connector_token": "C", "": "N"}
+	seen := 0
+	for _, r := range Table() {
+		if r.Open {
+			continue
+		}
+		want, ok := callers[r.Key()]
+		if !ok {
+			t.Errorf("nobody has said who may call %s", r.Key())
+		}
+		seen++
+		for role, letter := range letters {
+			if may := access.May(role, r.Right); may != strings.Contains(want, letter) {
+				t.Errorf("%q may call %s: %t", role, r.Key(), may)
+			}
+		}
+	}
+	if seen != len(callers) {
+		t.Errorf("%d routes take a key, and of %d somebody has said who may call them", seen, len(callers))
+	}
+}
+
+func TestFindKnowsTheTable(t *testing.T) {
+	t.Parallel()
+	for _, r := range Table() {
+		if found, ok := Find(r.Key()); !ok || found != r {
+			t.Errorf("%s is found as %+v, %t", r.Key(), found, ok)
+		}
+	}
+	if r, ok := Find("GET /v1/nothing"); ok || r.Open || r.Right != "" {
+		t.Errorf("there is %+v", r)
 	}
 }

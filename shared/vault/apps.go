@@ -102,6 +102,14 @@ func clientPrefix(provider, client string) string {
 	return "client#" + provider + "#" + secret.New(client).Fingerprint() + "#"
 }
 
+// ForgetClient removes what leads from a client to an application, which is about to be removed.
+func (v *Vault) ForgetClient(ctx context.Context, app record.App) error {
+	if app.Client == "" {
+		return nil
+	}
+	return v.apply(ctx, store.Op{Verb: store.Delete, Table: store.Records, Key: clientKey(app)})
+}
+
 // AppsOf finds the applications, of whichever tenants, that a provider's messages name by a client.
 func (v *Vault) AppsOf(ctx context.Context, provider, client string) ([]record.App, error) {
 	var out []record.App

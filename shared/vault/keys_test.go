@@ -85,6 +85,119 @@ func TestForeignKeysAreRefused(t *testing.T) {
 	r.wantPrincipal(stranger, false)
 }
 
+// A repeat of the request that made a key hears which, and makes none.
+func TestAKeyIsMadeAndShownOnce(t *testing.T) {
+	each(t, func(r *rig) {
+		once, err := vault.NewOnce(record.Principal{Tenant: tenant, ID: "key_boss"}, "idem", "POST /v1/keys", "body")
+		r.ok(err)
+		answers := make([]record.APIKey, 8)
+		errs := together(len(answers), func(i int) error {
+			made, text, err := r.CreateKeyOnce(r.Context(), record.APIKey{Tenant: tenant, Role: record.Reader, Connectors: []string{"con_1"}}, once)
+			if (err == nil) == text.IsZero() {
+				r.Errorf("a text without a key, or a key without a text: %v", err)
+			}
+			answers[i] = made
+			return err
+		})
+		r.wantOne(errs, func(err error) bool { return fault.CodeOf(err) == "key_shown_once" })
+		page, err := r.Keys(r.Context(), tenant, "", 10)
+		r.ok(err)
+		if len(page.Items) != 1 {
+			r.Fatalf("%d keys were made", len(page.Items))
+		}
+		for _, err := range errs {
+			if err != nil && !strings.Contains(err.Error(), page.Items[0].ID) {
+				r.Errorf("the answer names another key: %v", err)
+			}
+		}
+		other, err := vault.NewOnce(record.Principal{Tenant: tenant, ID: "key_boss"}, "idem", "POST /v1/keys", "another body")
+		r.ok(err)
+		_, _, err = r.CreateKeyOnce(r.Context(), record.APIKey{Tenant: tenant, Role: record.Reader}, other)
+		r.fault(err, fault.Conflict, "idempotency_key_reused")
+	})
+}
+
+func TestAKeyCarriesWhatItsHolderMay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plain)
+	made, text, err := r.CreateKey(t.Context(), record.APIKey{Tenant: tenant, Role: record.Reader, Connectors: []string{"con_1", "con_2"}})
+	r.ok(err)
+	r.same(r.wantPrincipal(text, true), record.Principal{Tenant: tenant, ID: made.ID, Role: record.Reader, Connectors: []string{"con_1", "con_2"}})
+	prefix := vault.KeyPrefix(tenant, made.ID)
+	if !strings.HasPrefix(text.Reveal(), prefix) || len(prefix) != 36 || !strings.HasPrefix(prefix, "cvk_") {
+		t.Errorf("the prefix %q does not lead to the key, or shows too much of it", prefix)
+	}
+}
+
+func TestTheLastOwnersKeyStays(t *testing.T) {
+	each(t, func(r *rig) {
+		mint := func(k record.APIKey) record.APIKey {
+			k.Tenant = tenant
+			made, _, err := r.CreateKey(r.Context(), k)
+			r.ok(err)
+			return made
+		}
+		first := mint(record.APIKey{Role: record.Owner})
+		// None of these could make keys in its place.
+		mint(record.APIKey{Role: record.Admin})
+		expired := mint(record.APIKey{Role: record.Owner, Expires: r.clock.Now().Add(time.Minute)})
+		r.clock.Add(time.Hour)
+		gone := mint(record.APIKey{Role: record.Owner})
+		r.ok(r.RevokeKeyBut(r.Context(), gone))
+		_, _, err := r.CreateKey(r.Context(), record.APIKey{Tenant: other, Role: record.Owner})
+		r.ok(err)
+		r.fault(r.RevokeKeyBut(r.Context(), first), fault.Conflict, "last_owner_key")
+		r.ok(r.RevokeKeyBut(r.Context(), expired)) // it opens nothing, so nothing is lost
+
+		// Of owners who revoke each other at the same time, one stays.
+		keys := []record.APIKey{first}
+		for range 5 {
+			keys = append(keys, mint(record.APIKey{Role: record.Owner}))
+		}
+		errs := together(len(keys), func(i int) error { return r.RevokeKeyBut(r.Context(), keys[(i+1)%len(keys)]) })
+		living := 0
+		for i, key := range keys {
+			now, err := r.Key(r.Context(), tenant, key.ID)
+			r.ok(err)
+			if now.Living(r.clock.Now()) {
+				living++
+			}
+			if err := errs[i]; err != nil && fault.CodeOf(err) != "last_owner_key" && fault.KindOf(err) != fault.Conflict {
+				r.Errorf("the answer is %v", err)
+			}
+		}
+		if living == 0 {
+			r.Error("nobody is left who could make keys")
+		}
+	})
+}
+
+func TestTheLastUseOfAKey(t *testing.T) {
+	each(t, func(r *rig) {
+		var keys []record.APIKey
+		for range 3 {
+			made, _, err := r.CreateKey(r.Context(), record.APIKey{Tenant: tenant, Role: record.Reader})
+			r.ok(err)
+			keys = append(keys, made)
+		}
+		used := func(i int) time.Time {
+			r.ok(r.WithLastUse(r.Context(), tenant, keys))
+			return keys[i].LastUsed
+		}
+		r.same(used(0), time.Time{})
+		began := r.clock.Now().UTC().Truncate(time.Second)
+		r.ok(r.NoteKeyUse(r.Context(), tenant, keys[1].ID))
+		r.same(used(1), began)
+		r.clock.Add(vault.UseNoted - time.Second)
+		r.ok(r.NoteKeyUse(r.Context(), tenant, keys[1].ID)) // noted lately: nothing is written
+		r.same(used(1), began)
+		r.clock.Add(time.Second)
+		r.ok(r.NoteKeyUse(r.Context(), tenant, keys[1].ID))
+		r.same(used(1), began.Add(vault.UseNoted))
+		r.same(used(2), time.Time{})
+	})
+}
+
 func TestTenants(t *testing.T) {
 	each(t, func(r *rig) {
 		_, err := r.Tenant(r.Context(), tenant)
@@ -94,6 +207,7 @@ func TestTenants(t *testing.T) {
 		r.ok(r.CreateTenant(r.Context(), record.Tenant{ID: tenant, Name: "Other"}))
 		read, err := r.Tenant(r.Context(), tenant)
 		r.ok(err)
+		made.Revision = 1
 		r.same(read, made)
 	})
 }

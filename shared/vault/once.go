@@ -115,3 +115,16 @@ func (v *Vault) GiveUp(ctx context.Context, tenant string, once *Once) error {
 	return v.apply(ctx, store.Op{Verb: store.Update, Table: store.Transient, Key: once.key(tenant),
 		If: store.Equal("request", once.Request), Set: store.Attrs{store.AttrExpires: unix(v.Now())}})
 }
+
+// Remember notes what a request made that no transaction of the store makes, for its repeats. An earlier note stays.
+func (v *Vault) Remember(ctx context.Context, tenant string, once *Once, made string) error {
+	if once == nil {
+		return nil
+	}
+	err := v.apply(ctx, once.op(v.Now(), tenant, made))
+	var failed *store.ConditionFailed
+	if errors.As(err, &failed) {
+		return nil
+	}
+	return err
+}

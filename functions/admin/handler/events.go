@@ -16,7 +16,7 @@ import (
 	"connectorvault/shared/vault"
 )
 
-var eventKinds = []record.EventKind{record.EventAuthorized, record.EventExpiring, record.EventReauth, record.EventRecovered}
+var eventKinds = record.EventKinds()
 
 // listEvents lists what happened, the oldest first. Each event has the cursor that goes on after it, so that whoever
 // follows them keeps one even on the last page.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"connectorvault/shared/access"
 	"connectorvault/shared/admin"
 	"connectorvault/shared/api"
 	"connectorvault/shared/authorize"
@@ -63,7 +64,19 @@ func New(cfg Config) *Handler {
 		"GET /v1/connectors/{id}":                                  h.getConnector,
 		"PATCH /v1/connectors/{id}":                                h.updateConnector,
 		"DELETE /v1/connectors/{id}":                               h.deleteConnector,
+		"POST /v1/keys":                                            h.createKey,
+		"GET /v1/keys":                                             h.listKeys,
+		"GET /v1/keys/{id}":                                        h.getKey,
+		"DELETE /v1/keys/{id}":                                     h.revokeKey,
+		"POST /v1/preflight":                                       h.preflight,
 		"GET /v1/events":                                           h.listEvents,
+		"POST /v1/webhooks":                                        h.createWebhook,
+		"GET /v1/webhooks":                                         h.listWebhooks,
+		"GET /v1/webhooks/{id}":                                    h.getWebhook,
+		"PATCH /v1/webhooks/{id}":                                  h.updateWebhook,
+		"DELETE /v1/webhooks/{id}":                                 h.deleteWebhook,
+		"POST /v1/webhooks/{id}/rotate-secret":                     h.rotateWebhookSecret,
+		"POST /v1/webhooks/{id}/test":                              h.testWebhook,
 	}}
 	return h
 }
@@ -94,7 +107,9 @@ func (h *Handler) showProvider(adapter provider.Adapter) api.Provider {
 	if _, ok := adapter.(provider.Storefront); ok {
 		login = authorize.LoginURI(h.PublicURL, d.Name)
 	}
-	return api.ProviderOf(d, authorize.RedirectURI(h.PublicURL, d.Name), login)
+	out := api.ProviderOf(d, authorize.RedirectURI(h.PublicURL, d.Name), login)
+	out.Enabled = h.Admin.Enabled == nil || h.Admin.Enabled(d.Name)
+	return out
 }
 
 func (h *Handler) listApps(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
@@ -234,6 +249,9 @@ func (h *Handler) listConnectors(ctx context.Context, r *lambdahttp.Request) (la
 func (h *Handler) getConnector(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
 	id, err := connectorID(r)
 	if err != nil {
+		return lambdahttp.Response{}, err
+	}
+	if err := access.NeedConnector(r.Principal, id); err != nil {
 		return lambdahttp.Response{}, err
 	}
 	connector, err := h.Vault.Connector(ctx, r.Principal.Tenant, id)

@@ -1,44 +1,136 @@
-// Package handler decides whose request it is: it turns an API key into a principal for the other functions.
+// Package handler decides whose request it is: it turns what stands in Authorization into a principal for the other
+// functions.
 package handler
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"connectorvault/shared/issuer"
 	"connectorvault/shared/lambdahttp"
+	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
 	"connectorvault/shared/vault"
 )
 
-// Handler is the authorizer of the HTTP API. It is safe for concurrent use.
-type Handler struct {
-	vault  *vault.Vault
-	logger *slog.Logger
+// Authenticator knows one kind of credential, by how its text begins.
+type Authenticator struct {
+	Mark string
+	// Find finds whose it is; ok is false for what lets nobody in. An error says that it could not be found out.
+	Find func(ctx context.Context, text secret.Text) (p record.Principal, ok bool, err error)
 }
 
-// New returns a Handler.
-func New(v *vault.Vault, logger *slog.Logger) *Handler { return &Handler{vault: v, logger: logger} }
+// Handler is the authorizer of the HTTP API. It is safe for concurrent use.
+type Handler struct {
+	kinds  []Authenticator
+	vault  *vault.Vault
+	logger *slog.Logger
+	noted  noted
+}
 
-// Handle answers with the principal of the key in Authorization, or says no. A store that does not answer is an error,
+// New returns a Handler that knows the vault's own keys, and other kinds of credentials besides.
+func New(v *vault.Vault, logger *slog.Logger, others ...Authenticator) *Handler {
+	h := &Handler{vault: v, logger: logger}
+	h.kinds = append([]Authenticator{{Mark: vault.KeyMark, Find: h.key}}, others...)
+	return h
+}
+
+// OfIssuers knows the tokens of OpenID Connect issuers; nil: it knows none. A tenant that a token names must be there.
+func OfIssuers(v *vault.Vault, verifier *issuer.Verifier) Authenticator {
+	return Authenticator{Mark: issuer.Mark, Find: func(ctx context.Context, text secret.Text) (record.Principal, bool, error) {
+		if verifier == nil {
+			return record.Principal{}, false, nil
+		}
+		p, ok, err := verifier.Principal(ctx, text)
+		if err != nil || !ok {
+			return record.Principal{}, false, err
+		}
+		tenant, err := v.Tenant(ctx, p.Tenant)
+		if errors.Is(err, store.ErrNotFound) {
+			return record.Principal{}, false, nil
+		}
+		return p, err == nil && !tenant.Closed(), err
+	}}
+}
+
+// Handle answers with the principal of what stands in Authorization, or says no. A store that does not answer is an error,
 // which the gateway turns into a 500: a caller with a good key must not read that it is bad.
 func (h *Handler) Handle(ctx context.Context, event events.APIGatewayV2CustomAuthorizerV2Request) (events.APIGatewayV2CustomAuthorizerSimpleResponse, error) {
 	no := events.APIGatewayV2CustomAuthorizerSimpleResponse{}
-	key, ok := bearer(event.Headers["authorization"])
+	text, ok := bearer(event.Headers["authorization"])
 	if !ok {
 		return no, nil
 	}
-	p, ok, err := h.vault.Authenticate(ctx, key)
-	if err != nil {
-		h.logger.ErrorContext(ctx, "a key could not be looked up", "error", err.Error())
-		return no, err
+	for _, kind := range h.kinds {
+		if !strings.HasPrefix(text.Reveal(), kind.Mark) {
+			continue
+		}
+		p, ok, err := kind.Find(ctx, text)
+		if err != nil {
+			h.logger.ErrorContext(ctx, "a key could not be looked up", "error", err.Error())
+			return no, err
+		}
+		if !ok {
+			return no, nil
+		}
+		return events.APIGatewayV2CustomAuthorizerSimpleResponse{IsAuthorized: true, Context: lambdahttp.Context(p)}, nil
 	}
-	if !ok {
-		return no, nil
+	return no, nil
+}
+
+// key knows the vault's own keys.
+func (h *Handler) key(ctx context.Context, text secret.Text) (record.Principal, bool, error) {
+	key, ok, err := h.vault.AuthenticateKey(ctx, text)
+	if err != nil || !ok {
+		return record.Principal{}, false, err
 	}
-	return events.APIGatewayV2CustomAuthorizerSimpleResponse{IsAuthorized: true, Context: lambdahttp.Context(p)}, nil
+	h.note(ctx, key)
+	return vault.PrincipalOf(key), true, nil
+}
+
+// noteTime is how long a request may wait for the note of its key's use.
+const noteTime = 300 * time.Millisecond
+
+// note notes that a key is used, once in some minutes. A function that has answered stands still, so it is done before;
+// but a request neither waits for it long nor fails for it.
+func (h *Handler) note(ctx context.Context, key record.APIKey) {
+	if !h.noted.first(key.Tenant+"/"+key.ID, h.vault.Now()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, noteTime)
+	defer cancel()
+	if err := h.vault.NoteKeyUse(ctx, key.Tenant, key.ID); err != nil {
+		h.logger.WarnContext(ctx, "the use of a key was not noted", "tenant", key.Tenant, "key", key.ID, "error", err.Error())
+	}
+}
+
+// maxNoted bounds what is remembered; when it is full it starts anew, which costs each key in use one write.
+const maxNoted = 1000
+
+// noted remembers which keys' use was noted lately, or tried to.
+type noted struct {
+	mu   sync.Mutex
+	last map[string]time.Time // guarded by mu
+}
+
+func (n *noted) first(key string, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if since := now.Sub(n.last[key]); since >= 0 && since < vault.UseNoted {
+		return false
+	}
+	if n.last == nil || len(n.last) >= maxNoted {
+		n.last = map[string]time.Time{}
+	}
+	n.last[key] = now
+	return true
 }
 
 func bearer(header string) (secret.Text, bool) {

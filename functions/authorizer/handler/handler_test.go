@@ -1,6 +1,8 @@
 package handler_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,7 +13,9 @@ import (
 	"connectorvault/functions/authorizer/handler"
 	"connectorvault/shared/bundle/bundletest"
 	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
+	"connectorvault/shared/vault"
 )
 
 func TestAKeyIsLetInAsWhoItIs(t *testing.T) {
@@ -60,5 +64,98 @@ func TestAKeyIsLetInAsWhoItIs(t *testing.T) {
 	}
 	if strings.Contains(log.String(), text) || !strings.Contains(log.String(), "ERROR") {
 		t.Errorf("the log has %s", log)
+	}
+}
+
+// A further kind of credential is found by how its text begins, and its principal travels like any other.
+func TestAFurtherKindOfCredential(t *testing.T) {
+	t.Parallel()
+	b := bundletest.New(t, bundletest.Options{})
+	asked := 0
+	other := handler.Authenticator{Mark: "cvt_", Find: func(_ context.Context, text secret.Text) (record.Principal, bool, error) {
+		asked++
+		switch text.Reveal() {
+		case "cvt_good":
+			return record.Principal{Tenant: bundletest.Tenant, ID: "ct_1", Role: "connector_token"}, true, nil
+		case "cvt_unsure":
+			return record.Principal{}, false, errors.New("no answer")
+		default:
+			return record.Principal{Tenant: bundletest.Tenant, ID: "ct_2", Role: record.Owner}, false, nil
+		}
+	}}
+	h := handler.New(b.Vault, slog.New(slog.DiscardHandler), handler.OfIssuers(b.Vault, nil), other)
+	for text, want := range map[string]struct {
+		ok, fails bool
+	}{"cvt_good": {true, false}, "cvt_bad": {false, false}, "cvt_unsure": {false, true}, "cvk_good": {false, false}, "xcvt_good": {false, false}, "eyJhbGciOiJub25lIn0.e30.": {false, false}} {
+		got, err := h.Handle(b.Context(), events.APIGatewayV2CustomAuthorizerV2Request{Headers: map[string]string{"authorization": "Bearer " + text}})
+		if got.IsAuthorized != want.ok || (err != nil) != want.fails || !want.ok && got.Context != nil || want.ok && got.Context["role"] != "connector_token" {
+			t.Errorf("%s: %+v %v", text, got, err)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("it was asked %d times", asked)
+	}
+}
+
+func TestTheUseOfAKeyIsNoted(t *testing.T) {
+	t.Parallel()
+	b := bundletest.New(t, bundletest.Options{})
+	log := &strings.Builder{}
+	h := handler.New(b.Vault, slog.New(slog.NewJSONHandler(log, nil)))
+	key, text, err := b.Vault.CreateKey(b.Context(), record.APIKey{Tenant: bundletest.Tenant, Role: record.Reader, Connectors: []string{"con_1", "con_2"}})
+	b.OK(err)
+	writes := 0
+	b.Store.Fail(func(what string, _ store.Table) bool {
+		if what == "apply" {
+			writes++
+		}
+		return false
+	})
+	ask := func() {
+		t.Helper()
+		got, err := h.Handle(b.Context(), events.APIGatewayV2CustomAuthorizerV2Request{Headers: map[string]string{"authorization": "Bearer " + text.Reveal()}})
+		if err != nil || !got.IsAuthorized || got.Context["connectors"] != "con_1,con_2" {
+			t.Fatalf("%+v %v", got, err)
+		}
+	}
+	used := func() time.Time {
+		one := []record.APIKey{key}
+		b.OK(b.Vault.WithLastUse(b.Context(), bundletest.Tenant, one))
+		return one[0].LastUsed
+	}
+	began := b.Clock.Now()
+	for range 10 {
+		ask()
+	}
+	if writes != 1 {
+		t.Errorf("ten requests made %d writes", writes)
+	}
+	if !used().Equal(began) {
+		t.Errorf("the last use was %s", used())
+	}
+	b.Clock.Add(vault.UseNoted)
+	ask()
+	if !used().Equal(began.Add(vault.UseNoted)) {
+		t.Errorf("the last use was %s", used())
+	}
+	// A note that fails fails no request, and is no reason to try with each.
+	b.Clock.Add(vault.UseNoted)
+	tries := 0
+	b.Store.Fail(func(_ string, table store.Table) bool {
+		if table == store.Transient {
+			tries++
+		}
+		return table == store.Transient
+	})
+	for range 5 {
+		ask()
+	}
+	if tries != 1 || !strings.Contains(log.String(), "was not noted") || strings.Contains(log.String(), text.Reveal()) {
+		t.Errorf("%d tries: %s", tries, log)
+	}
+	b.Store.Fail(nil)
+	_, ok, err := b.Vault.Authenticate(b.Context(), text)
+	if !ok || err != nil {
+		t.Errorf("the key was changed by it: %v", err)
 	}
 }

@@ -106,6 +106,9 @@ func sameOrigin(origin, public string) bool {
 }
 
 func (h *Handler) callback(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
+	if ours, err := h.Authorize.Probed(ctx, r.Query); err != nil || ours {
+		return lambdahttp.Response{Status: http.StatusNoContent}, err
+	}
 	returned, err := h.Authorize.Return(ctx, r.Param("provider"), r.Query, h.cookieOf(r))
 	if err != nil {
 		return lambdahttp.Response{}, err

@@ -9,20 +9,24 @@ import (
 	"connectorvault/shared/tokens"
 )
 
-// Tenant is the one tenant of this program.
+// Tenant is this program's own tenant, which its owner's key is for. Others can be made beside it.
 const Tenant = "t_1000000000000000"
 
 // Options say how the program runs. The first part are its flags; the zero value of the rest is the program that people
 // run.
 type Options struct {
-	Listen       string // address to serve on; port 0 takes a free one
-	Data         string // folder that keeps everything between runs; made when missing
-	Simulators   bool   // run simulated providers and use them instead of the real ones
-	Endpoints    string // file with addresses that replace providers' own
-	AmazonModels string // folder of Amazon's OpenAPI files
-	Clock        bool   // take POST /local/clock
-	ReadyFile    string // "": ready.json in Data
+	Listen       string   // address to serve on; port 0 takes a free one
+	Data         string   // folder that keeps everything between runs; made when missing
+	Simulators   bool     // run simulated providers and use them instead of the real ones
+	Endpoints    string   // file with addresses that replace providers' own
+	Providers    []string // those at which accounts may be connected; nil = all
+	OIDC         string   // file that says whose tokens let in
+	AmazonModels string   // folder of Amazon's OpenAPI files
+	Clock        bool     // take POST /local/clock
+	ReadyFile    string   // "": ready.json in Data
 	Verbose      bool
+
+	LoopbackWebhooks bool // webhooks may lead to this machine's loopback addresses
 
 	DynamoDB *DynamoDB // where the items lie instead of in Data; secrets and queues stay there
 	Hooks    Hooks

@@ -26,6 +26,7 @@ import (
 	admin "connectorvault/functions/admin/handler"
 	authorizer "connectorvault/functions/authorizer/handler"
 	callback "connectorvault/functions/callback/handler"
+	notifying "connectorvault/functions/notify/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
 	validate "connectorvault/functions/validate/handler"
@@ -35,6 +36,9 @@ import (
 	"connectorvault/infra/local/worker"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/ident"
+	"connectorvault/shared/issuer"
+	"connectorvault/shared/notify"
+	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
@@ -43,13 +47,15 @@ import (
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/store/sqlitestore"
+	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/webhook"
 )
 
 // tokenTime is how long one call of the token service may take, as its Lambda's timeout.
 const tokenTime = 60 * time.Second
 
-// Housekeeping: how often other processes' locks are looked at, and how often what has ended is removed.
+// Housekeeping: how often other processes' locks and deletions that were begun are looked at, and how often what has ended is removed.
 const (
 	watchEvery = 2 * time.Second
 	purgeEvery = 10 * time.Minute
@@ -93,7 +99,11 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	}
 
 	p := &program{options: o, controls: sims.controls, logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
-	if err := p.assemble(ctx, endpoints); err != nil {
+	issuers, err := readIssuers(o.OIDC, steps.Now)
+	if err != nil {
+		return err
+	}
+	if err := p.assemble(ctx, endpoints, issuers); err != nil {
 		return err
 	}
 	owner, err := owners.Mint(ctx, p.bundle.Vault, Tenant, filepath.Join(o.Data, "processes"))
@@ -119,14 +129,20 @@ type program struct {
 	url      string
 	bundle   *bundle.Bundle
 	tokens   *refresh.Service
+	tenants  *tenants.Service
 	service  gateway.Function // the token service's function
+	notify   gateway.Function // what delivers webhooks
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
 }
 
 // assemble makes every function and connects them the way AWS would.
-func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error {
-	p.bundle = bundle.New(p.parts(endpoints))
+func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issuers *issuer.Verifier) error {
+	parts, err := p.parts(endpoints)
+	if err != nil {
+		return err
+	}
+	p.bundle = bundle.New(parts)
 	b := p.bundle
 	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: Tenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
 		return err
@@ -134,8 +150,9 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error
 	if err := b.Keyring.Create(ctx, Tenant); err != nil {
 		return err
 	}
-	p.tokens = b.Refresh()
+	p.tokens, p.tenants = b.Refresh(), b.Tenants()
 	p.service = gateway.JSON(token.New(p.tokens, p.logger).Handle)
+	p.notify = gateway.JSON(p.notifying().Handle)
 	p.gateway = gateway.New(gateway.Config{
 		Functions: map[route.Function]gateway.Function{
 			route.Admin: gateway.JSON(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.url,
@@ -144,22 +161,26 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options) error
 			route.Validate: gateway.JSON(validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: p.logger, Now: p.clock.Now}).Handle),
 			route.Read:     gateway.JSON(read.New(read.Config{Read: b.Read(), Logger: p.logger, Now: p.clock.Now}).Handle),
 		},
-		Authorizer: gateway.JSON(authorizer.New(b.Vault, p.logger).Handle),
+		Authorizer: gateway.JSON(authorizer.New(b.Vault, p.logger, authorizer.OfIssuers(b.Vault, issuers)).Handle),
 		Now:        p.clock.Now, Random: rand.Reader, Logger: p.logger,
 	})
 	return nil
 }
 
 // parts are what the bundle stands on here, with the hooks around them.
-func (p *program) parts(endpoints catalog.Options) bundle.Parts {
+func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	o := p.options
 	client := bundle.Client()
 	if o.Hooks.Transport != nil {
 		client.Transport = o.Hooks.Transport(client.Transport)
 	}
 	endpoints.HTTP = client
+	providers := catalog.New(endpoints)
+	if err := providers.Only(o.Providers); err != nil {
+		return bundle.Parts{}, err
+	}
 	parts := bundle.Parts{
-		Items: p.store, Due: p.store, Secrets: p.store, Catalog: catalog.New(endpoints), HTTP: client, Now: p.clock.Now, Random: rand.Reader,
+		Items: p.store, Due: p.store, Secrets: p.store, Catalog: providers, HTTP: client, Now: p.clock.Now, Random: rand.Reader,
 		Logger: p.logger, PublicURL: p.url, Invoke: p.invoke, Nudge: p.nudge,
 		Rescue: func(ctx context.Context, call tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Rescue, p.clock.Now(), call)
@@ -167,7 +188,11 @@ func (p *program) parts(endpoints catalog.Options) bundle.Parts {
 		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Due, p.clock.Now(), calls...)
 		},
-		Notices:     map[string]string{worker.ARN(worker.Secrets): amazon.Name},
+		Notices: map[string]string{worker.ARN(worker.Secrets): amazon.Name},
+		Announce: func(ctx context.Context, messages []webhook.Message) error {
+			return worker.SendWebhooks(ctx, p.queue, messages...)
+		},
+		Webhooks:    outbound.Rules{Loopback: o.LoopbackWebhooks},
 		PostTimeout: o.PostTimeout, StoreBudget: o.StoreBudget, RescueInterval: o.RescueInterval,
 	}
 	if o.DynamoDB != nil {
@@ -180,7 +205,17 @@ func (p *program) parts(endpoints catalog.Options) bundle.Parts {
 	if o.Hooks.Rescue != nil {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
-	return parts
+	return parts, nil
+}
+
+// notifying is what delivers webhooks. It calls nothing but the public internet, and this machine if its user said so.
+func (p *program) notifying() *notifying.Handler {
+	service := notify.New(notify.Config{Vault: p.bundle.Vault, Jitter: notify.Jitter(rand.Reader), Now: p.clock.Now, Logger: p.logger,
+		HTTP: outbound.Client(outbound.Config{Rules: outbound.Rules{Loopback: p.options.LoopbackWebhooks}})})
+	return notifying.New(notifying.Config{Notify: service, Logger: p.logger,
+		Postpone: func(ctx context.Context, receipt string, d time.Duration) error {
+			return p.queue.Postpone(ctx, worker.Webhook, receipt, d)
+		}})
 }
 
 // sendNotice takes what Amazon says of client secrets. The message goes where secrets lie, and its name into the queue.
@@ -252,7 +287,7 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick,
+		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Notify: p.notify, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick,
 			Open: p.store.GetSecret, Done: p.store.DeleteSecret}).Run(background)
 	})
 	working.Go(func() { p.housekeep(background, owner) })
@@ -290,7 +325,7 @@ func (p *program) finish(ctx context.Context, server *http.Server, working *sync
 	return errors.Join(err, p.tokens.Drain(ctx))
 }
 
-// housekeep revokes the keys of processes that are gone, and removes what has ended.
+// housekeep revokes the keys of processes that are gone, ends the deletion of tenants, and removes what has ended.
 func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 	watch, purge := time.NewTicker(watchEvery), time.NewTicker(purgeEvery)
 	defer watch.Stop()
@@ -301,7 +336,8 @@ func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 		case <-ctx.Done():
 			return
 		case <-watch.C:
-			err = owner.Sweep(ctx)
+			_, err = p.tenants.Finish(ctx)
+			err = errors.Join(owner.Sweep(ctx), err)
 		case <-purge.C:
 			_, err = p.store.Purge(ctx)
 		}
@@ -329,7 +365,11 @@ func (p *program) stepClock(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(v)
 	}
-	if _, status := p.gateway.Identify(r.Context(), r.Header); status != http.StatusOK {
+	identity, status := p.gateway.Identify(r.Context(), r.Header)
+	if status == http.StatusOK && identity["role"] != string(record.Owner) { // it changes the time of everybody
+		status = http.StatusForbidden
+	}
+	if status != http.StatusOK {
 		answer(status, map[string]string{"message": http.StatusText(status)})
 		return
 	}
@@ -402,6 +442,30 @@ func writeReady(path string, r Ready) error {
 		return fmt.Errorf("the ready file cannot be written: %w", err)
 	}
 	return nil
+}
+
+// readIssuers reads the file that says whose tokens let in; nil when there is none. They are of this program's one tenant
+// unless it says otherwise.
+func readIssuers(path string, now func() time.Time) (*issuer.Verifier, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // no issuer, nobody to verify
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file cannot be read: %w", err)
+	}
+	config, err := issuer.ParseConfig(body)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file %s: %w", path, err)
+	}
+	if config.Tenant == "" && config.TenantClaim == "" {
+		config.Tenant = Tenant
+	}
+	verifier, err := issuer.New(config, bundle.Client(), now)
+	if err != nil {
+		return nil, fmt.Errorf("the issuers' file %s: %w", path, err)
+	}
+	return verifier, nil
 }
 
 // readEndpoints reads the file that replaces providers' addresses. What it returns lays them over others: an address that

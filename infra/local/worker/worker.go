@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/webhook"
 )
 
 // The queues' names.
@@ -24,6 +26,8 @@ const (
 	// Secrets is what Amazon says of client secrets. Its messages hold secrets, and a queue's file is no place for them: a
 	// message here is a name, and Config.Open finds what lies under it.
 	Secrets = "secrets"
+	// Webhook is what webhooks are to be told.
+	Webhook = "webhook"
 )
 
 // ARN names a queue as the events name it.
@@ -48,6 +52,7 @@ func lanes() []lane {
 		{queue: Rescue, batch: 1, parallel: 8, time: 10 * time.Second, visibility: 12 * time.Second},
 		{queue: Secrets, batch: 1, parallel: 1, time: time.Minute, visibility: 90 * time.Second},
 		{queue: Due, batch: 2, parallel: 4, time: 2 * time.Minute, visibility: 3 * time.Minute},
+		{queue: Webhook, batch: 1, parallel: 8, time: 29 * time.Second, visibility: time.Minute},
 	}
 }
 
@@ -55,6 +60,7 @@ func lanes() []lane {
 type Config struct {
 	Queue  *sqlitestore.Queue
 	Invoke func(ctx context.Context, payload []byte) ([]byte, error) // the token service
+	Notify func(ctx context.Context, payload []byte) ([]byte, error) // what delivers webhooks; nil: nobody
 	Now    func() time.Time                                          // the schedule follows it
 	Logger *slog.Logger
 	// Open returns what a message of the queue Secrets stands for, and Done forgets it once it was carried out.
@@ -93,6 +99,19 @@ func Send(ctx context.Context, q *sqlitestore.Queue, name string, now time.Time,
 	return q.Send(ctx, name, 0, messages...)
 }
 
+// SendWebhooks queues what webhooks are to be told.
+func SendWebhooks(ctx context.Context, q *sqlitestore.Queue, told ...webhook.Message) error {
+	messages := make([]sqlitestore.Outgoing, len(told))
+	for i, m := range told {
+		body, err := m.Encode()
+		if err != nil {
+			return err
+		}
+		messages[i] = sqlitestore.Outgoing{Body: body}
+	}
+	return q.Send(ctx, Webhook, 0, messages...)
+}
+
 // Run works until ctx ends; a batch that has begun is finished.
 func (w *Worker) Run(ctx context.Context) {
 	ticker := time.NewTicker(w.Tick)
@@ -101,6 +120,9 @@ func (w *Worker) Run(ctx context.Context) {
 	defer working.Wait()
 	working.Go(func() { w.keepSweeping(ctx) })
 	all := lanes()
+	if w.Notify == nil {
+		all = slices.DeleteFunc(all, func(l lane) bool { return l.queue == Webhook })
+	}
 	free := make([]chan struct{}, len(all))
 	for i, l := range all {
 		free[i] = make(chan struct{}, l.parallel)
@@ -188,7 +210,11 @@ func (w *Worker) receive(ctx context.Context, l lane) []sqlitestore.Message {
 func (w *Worker) carryOut(ctx context.Context, l lane, messages []sqlitestore.Message) {
 	invocation, cancel := context.WithTimeout(ctx, l.time)
 	defer cancel()
-	failed, err := w.deliver(invocation, l.queue, messages)
+	function := w.Invoke
+	if l.queue == Webhook {
+		function = w.Notify
+	}
+	failed, err := w.deliver(invocation, function, l.queue, messages)
 	if err != nil {
 		w.Logger.Warn("a batch was not carried out", "queue", l.queue, "error", err.Error())
 		return
@@ -209,7 +235,7 @@ func (w *Worker) carryOut(ctx context.Context, l lane, messages []sqlitestore.Me
 	}
 }
 
-func (w *Worker) deliver(ctx context.Context, queue string, messages []sqlitestore.Message) (failed map[string]bool, err error) {
+func (w *Worker) deliver(ctx context.Context, function func(context.Context, []byte) ([]byte, error), queue string, messages []sqlitestore.Message) (failed map[string]bool, err error) {
 	var event events.SQSEvent
 	for _, m := range messages {
 		body := string(m.Body)
@@ -227,7 +253,7 @@ func (w *Worker) deliver(ctx context.Context, queue string, messages []sqlitesto
 	if err != nil {
 		return nil, err
 	}
-	reply, err := w.Invoke(ctx, payload)
+	reply, err := function(ctx, payload)
 	if err != nil {
 		return nil, err
 	}

@@ -18,9 +18,11 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"connectorvault/infra/local/worker"
+	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/webhook"
 )
 
 // service is a token service that writes down what it is sent.
@@ -257,6 +259,56 @@ func TestAnEntryThatWaitsAlreadyIsNotAskedForTwice(t *testing.T) {
 		slices.Sort(entries)
 		if strings.Join(entries, " ") != "e00 e01" {
 			t.Errorf("it was sent %v", entries)
+		}
+	})
+}
+
+// What webhooks are to be told goes to who delivers it, and to nobody else.
+func TestWebhooksHaveAFunctionOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, err := sqlitestore.OpenQueue(t.Context(), sqlitestore.QueueConfig{Path: filepath.Join(t.TempDir(), "queue.db"), Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		message := webhook.Message{Tenant: "t_1000000000000000", Webhook: "wh_1000000000000000", Sent: time.Now(), Event: record.Event{ID: "ev_1"}}
+		var delivered atomic.Int64
+		s := &service{}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan bool, 2)
+		deaf := worker.New(worker.Config{Queue: q, Invoke: s.invoke, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+		go func() { deaf.Run(ctx); done <- true }()
+		if err := worker.SendWebhooks(t.Context(), q, message, message); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		notify := func(_ context.Context, payload []byte) ([]byte, error) {
+			var event events.SQSEvent
+			if err := json.Unmarshal(payload, &event); err != nil || len(event.Records) != 1 {
+				return nil, fmt.Errorf("%d messages: %w", len(event.Records), err)
+			}
+			got, err := webhook.Decode([]byte(event.Records[0].Body))
+			if err != nil || got.Webhook != message.Webhook {
+				return nil, err
+			}
+			delivered.Add(1)
+			return []byte(`{"batchItemFailures":[]}`), nil
+		}
+		w := worker.New(worker.Config{Queue: q, Invoke: s.invoke, Notify: notify, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+		go func() { w.Run(ctx); done <- true }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if entries, _ := s.seen(); len(entries) != 0 || delivered.Load() != 2 {
+			t.Errorf("the token service was sent %v, %d were delivered", entries, delivered.Load())
+		}
+		if waiting, _, err := q.Depth(t.Context(), worker.Webhook); err != nil || waiting != 0 {
+			t.Errorf("%d wait, %v", waiting, err)
+		}
+		stop()
+		<-done
+		<-done
+		if err := q.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/amazon"
@@ -33,6 +34,24 @@ func (o Options) Validate() error {
 // Catalog is the shipped adapters by name. It is safe for concurrent use.
 type Catalog struct {
 	adapters map[string]provider.Adapter
+	enabled  []string // those that accounts may be connected at; nil = all
+}
+
+// Only names the providers at which this deployment lets accounts be connected. What is connected at others stays alive and
+// can be read: taking that away is what deleting is for. An error names a provider that is not shipped.
+func (c *Catalog) Only(names []string) error {
+	for _, name := range names {
+		if _, ok := c.adapters[name]; !ok {
+			return fmt.Errorf("there is no provider %q; there are %s", name, strings.Join(c.Names(), ", "))
+		}
+	}
+	c.enabled = names
+	return nil
+}
+
+// Enabled reports whether accounts of a provider may be connected here.
+func (c *Catalog) Enabled(name string) bool {
+	return c.enabled == nil || slices.Contains(c.enabled, name)
 }
 
 // New builds every shipped adapter. It panics when two have the same name: that is a mistake in this file.

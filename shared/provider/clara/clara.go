@@ -75,6 +75,7 @@ func describe() provider.Descriptor {
 		ClientID:  fieldTokenKey,
 		Fields:    entryFields(),
 		OwnGrant:  true,
+		OwnerOnly: true,
 		Resources: resources(),
 		Notes: []string{
 			"Ask Clara for an API project, or make one in its dashboard as the owner; its files can be downloaded once, so bring them here at once.",

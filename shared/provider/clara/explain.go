@@ -1,7 +1,6 @@
 package clara
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -64,10 +63,9 @@ func untrusted(err error) *fault.Error {
 	}
 }
 
-// vouchesForItself reports whether a host's certificate has no issuer but itself.
+// vouchesForItself reports whether a host's certificate is signed with its own key.
 func vouchesForItself(shown []*x509.Certificate) bool {
-	return len(shown) > 0 && bytes.Equal(shown[0].RawIssuer, shown[0].RawSubject) &&
-		shown[0].CheckSignature(shown[0].SignatureAlgorithm, shown[0].RawTBSCertificate, shown[0].Signature) == nil
+	return len(shown) > 0 && shown[0].CheckSignature(shown[0].SignatureAlgorithm, shown[0].RawTBSCertificate, shown[0].Signature) == nil
 }
 
 func invalidCertificate(err x509.CertificateInvalidError) *fault.Error {

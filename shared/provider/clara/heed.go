@@ -28,23 +28,14 @@ func (h heeding) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || !slices.Contains(certificateStatuses(), response.StatusCode) {
 		return response, err
 	}
-	begin, err := io.ReadAll(io.LimitReader(response.Body, mostOfRefusal))
+	begin, _ := io.ReadAll(io.LimitReader(response.Body, mostOfRefusal)) // an error is met again by whoever reads on
 	if aboutCertificate(response.StatusCode, begin) {
 		_ = response.Body.Close()
 		return nil, certificateRejected("Clara says that it saw no client certificate, or does not take it.")
 	}
-	rest := io.Reader(response.Body)
-	if err != nil {
-		rest = broken{err}
-	}
 	response.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(begin), rest), response.Body}
+	}{io.MultiReader(bytes.NewReader(begin), response.Body), response.Body}
 	return response, nil
 }
-
-// broken is what is left of a body that broke.
-type broken struct{ err error }
-
-func (b broken) Read([]byte) (int, error) { return 0, b.err }

@@ -254,6 +254,7 @@ func TestHostilePeers(t *testing.T) {
 		{what: "the authority of our own certificate", serve: proves(clients.server(t)), code: "server_certificate_untrusted"},
 		{what: "an authority of the same name", serve: proves(newIssuer(t, "root").server(t)), code: "server_certificate_untrusted"},
 		{what: "signed by itself", serve: proves(issuer{}.server(t)), code: "server_certificate_self_signed"},
+		{what: "signed by somebody of its own name", serve: proves(newIssuer(t, "server").server(t)), code: "server_certificate_untrusted"},
 		{what: "our own certificate", serve: proves(good), code: "server_name_mismatch"},
 		{what: "the one between is missing", serve: proves(middle.server(t)), code: "server_certificate_untrusted"},
 		{what: "the one between is another", serve: proves(middle.server(t), stranger.certificate), code: "server_certificate_untrusted"},

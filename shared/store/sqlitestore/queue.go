@@ -34,7 +34,7 @@ type Queue struct {
 type queueStatements struct {
 	waiting, dead, depth       *sql.Stmt // reading side
 	send, bury, claim, dispose *sql.Stmt // writing side
-	revive                     *sql.Stmt
+	revive, postpone           *sql.Stmt
 }
 
 // Outgoing is a message to be sent.
@@ -102,6 +102,7 @@ func (q *Queue) prepare(ctx context.Context) error {
 			(SELECT id FROM messages WHERE queue = ? AND dead = 0 AND visible_at <= ? ORDER BY visible_at, id LIMIT ?)
 			RETURNING id, receives, body`},
 		{write, &q.stmt.dispose, `DELETE FROM messages WHERE queue = ? AND id = ? AND receives = ?`},
+		{write, &q.stmt.postpone, `UPDATE messages SET visible_at = ? WHERE queue = ? AND id = ? AND receives = ? AND dead = 0`},
 		{write, &q.stmt.revive, `UPDATE messages SET dead = 0, receives = 0, dedupe = NULL, visible_at = ? WHERE queue = ? AND dead = 1`},
 	})
 }
@@ -201,6 +202,19 @@ func (q *Queue) Delete(ctx context.Context, queue string, receipts ...string) er
 			}
 		}
 		return nil
+	})
+}
+
+// Postpone lets the message of a delivery come again after d from now, in place of when Receive said. A receipt that does not count any
+// more does nothing.
+func (q *Queue) Postpone(ctx context.Context, queue, receipt string, d time.Duration) error {
+	id, receives, err := parseReceipt(receipt)
+	if err != nil {
+		return fmt.Errorf("postponing a message: %w", err)
+	}
+	return q.inTx(ctx, "postponing a message", func(tx *sql.Tx) error {
+		_, err := tx.StmtContext(ctx, q.stmt.postpone).ExecContext(ctx, q.cfg.Now().Add(d).UnixNano(), queue, id, receives)
+		return err
 	})
 }
 

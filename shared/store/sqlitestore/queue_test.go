@@ -251,3 +251,37 @@ func TestQueueSharesOut(t *testing.T) {
 		}
 	}
 }
+
+// A delivery may say when its message comes again, sooner or later than its visibility; one that is over may not.
+func TestQueuePostpones(t *testing.T) {
+	t.Parallel()
+	r := newQueue(t, 0)
+	r.send("a", 0, sqlitestore.Outgoing{Body: []byte("x")})
+	postpone := func(receipt string, d time.Duration) {
+		t.Helper()
+		if err := r.Postpone(t.Context(), "a", receipt, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := r.receives("a", time.Minute, "x")[0]
+	postpone(first.Receipt, time.Hour)
+	r.now = r.now.Add(time.Hour - time.Second)
+	r.receives("a", time.Minute)
+	r.now = r.now.Add(time.Second)
+	second := r.receives("a", time.Minute, "x")[0]
+	if second.ReceiveCount != 2 || second.ID != first.ID {
+		t.Errorf("%+v after %+v", second, first)
+	}
+	postpone(first.Receipt, 0)
+	r.receives("a", time.Minute)
+	postpone(second.Receipt, time.Second)
+	r.now = r.now.Add(time.Second)
+	third := r.receives("a", time.Minute, "x")[0]
+	r.remove("a", third)
+	postpone(third.Receipt, 0)
+	r.receives("a", time.Minute)
+	r.wantDepth("a", 0, 0)
+	if err := r.Postpone(t.Context(), "a", "no receipt", 0); err == nil {
+		t.Error("a receipt of nobody's is taken")
+	}
+}

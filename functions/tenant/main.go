@@ -1,0 +1,14 @@
+// Command tenant is the Lambda that makes and deletes tenants. No route leads to it.
+package main
+
+import (
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"connectorvault/functions/tenant/handler"
+	"connectorvault/shared/boot"
+)
+
+func main() {
+	base := boot.MustLoad(boot.TokenService)
+	lambda.Start(handler.New(base.Tenants(), base.Logger).Handle)
+}

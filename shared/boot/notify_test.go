@@ -1,0 +1,92 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"connectorvault/shared/record"
+	"connectorvault/shared/webhook"
+)
+
+func told(n int) []webhook.Message {
+	out := make([]webhook.Message, n)
+	for i := range out {
+		out[i] = webhook.Message{Tenant: "t_1000000000000000", Webhook: fmt.Sprintf("wh_%016d", i), Sent: time.Unix(1, 0).UTC(), Event: record.Event{ID: "ev_1"}}
+	}
+	return out
+}
+
+func TestWebhooksAreToldInOneBatch(t *testing.T) {
+	t.Parallel()
+	stub := &stubSQS{}
+	q := &queue{api: stub}
+	if err := q.announce(t.Context(), told(10)); err != nil || fmt.Sprint(stub.batches) != "[10]" {
+		t.Errorf("%v %v", stub.batches, err)
+	}
+	for i, body := range stub.sent {
+		if m, err := webhook.Decode([]byte(body)); err != nil || m.Webhook != fmt.Sprintf("wh_%016d", i) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	if err := q.announce(t.Context(), told(13)); err != nil || fmt.Sprint(stub.batches) != "[10 10 3]" {
+		t.Errorf("%v %v", stub.batches, err)
+	}
+	for name, stub := range map[string]*stubSQS{"in part": {fails: map[int]bool{2: true}}, "down": {err: errors.New("down")}} {
+		if err := (&queue{api: stub}).announce(t.Context(), told(3)); err == nil {
+			t.Errorf("%s: the sender hears nothing", name)
+		}
+	}
+}
+
+type stubVisibility struct {
+	in  *sqs.ChangeMessageVisibilityInput
+	err error
+}
+
+func (s *stubVisibility) ChangeMessageVisibility(_ context.Context, in *sqs.ChangeMessageVisibilityInput, _ ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error) {
+	s.in = in
+	return nil, s.err
+}
+
+func TestAMessageIsPostponed(t *testing.T) {
+	t.Parallel()
+	stub := &stubVisibility{}
+	p := postponer{api: stub, url: "u"}
+	for d, want := range map[time.Duration]int32{5 * time.Second: 5, 4700 * time.Millisecond: 5, 11 * time.Hour: 39600, 30 * time.Hour: 42600} { // SQS takes 43,200 at most
+		if err := p.postpone(t.Context(), "receipt", d); err != nil || stub.in.VisibilityTimeout != want || *stub.in.ReceiptHandle != "receipt" || *stub.in.QueueUrl != "u" {
+			t.Errorf("%s: %+v, %v", d, stub.in, err)
+		}
+	}
+	stub.err = errors.New("down")
+	if err := p.postpone(t.Context(), "receipt", time.Second); err == nil {
+		t.Error("nobody hears of it")
+	}
+}
+
+func TestWhatDeliversWebhooksNamesWhatItLacks(t *testing.T) {
+	t.Parallel()
+	values := map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_SECRET_PREFIX": "vault/",
+		"CV_TABLE_RECORDS": "records", "CV_QUEUE_WEBHOOK_URL": "https://sqs/webhook"}
+	service, postpone, _, err := LoadNotify(environment(values))
+	if err != nil || service == nil || postpone == nil || service.HTTP == nil || service.Vault.Sealer == nil || service.Vault.Due != nil {
+		t.Fatalf("%+v, %v", service, err)
+	}
+	for name := range values {
+		lacking := maps.Clone(values)
+		delete(lacking, name)
+		if _, _, _, err := LoadNotify(environment(lacking)); err == nil || !strings.Contains(err.Error(), name+" is not set") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+	b, err := Load(environment(values), Webhooks)
+	if err != nil || b.Announce == nil {
+		t.Errorf("who fills the queue: %v", err)
+	}
+}
