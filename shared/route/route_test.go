@@ -94,6 +94,7 @@ var callers = map[string]string{
 	"POST /v1/webhooks/{id}/rotate-secret":                     "OA",
 	"POST /v1/webhooks/{id}/test":                              "OA",
 	"PUT /v1/provider-apps/{provider}":                         "O",
+	"POST /v1/provider-apps/{provider}/rotate-secret":          "O",
 	"POST /v1/vault-entries":                                   "OA",
 	"GET /v1/vault-entries":                                    "OAP",
 	"GET /v1/vault-entries/{id}":                               "OAP",
