@@ -58,14 +58,16 @@ func (v *vault) rotations() (n int) {
 }
 
 // appSecrets are the names of the application's secrets in the store.
-func (v *vault) appSecrets() (names []string) {
+func (v *vault) appSecrets() []string { return v.secretNames(program.Tenant + "/app/amazon/") }
+
+func (v *vault) secretNames(prefix string) (names []string) {
 	v.t.Helper()
 	secrets, queue, err := sqlitestore.OpenFolder(v.t.Context(), sqlitestore.FolderConfig{Path: v.dir, Now: time.Now, Random: rand.Reader})
 	if err != nil {
 		v.t.Fatal(err)
 	}
 	defer func() { _ = secrets.Close(); _ = queue.Close() }()
-	names, _, err = secrets.ListSecrets(v.t.Context(), program.Tenant+"/app/amazon/", "")
+	names, _, err = secrets.ListSecrets(v.t.Context(), prefix, "")
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -244,6 +246,9 @@ func TestMessagesAboutClientSecretsAreNotTrustedTooFar(t *testing.T) {
 	}
 	if !strings.Contains(v.log.String(), "the client secret in force is refused and the one before is used") {
 		t.Error("no operator hears of it")
+	}
+	if left := v.secretNames("notice/"); len(left) != 3 {
+		t.Errorf("kept are %v; three messages are still there", left)
 	}
 	s.saw("the applications", v.must(200, "GET", "/v1/provider-apps", nil).body)
 	s.saw("the log", []byte(v.log.String()))

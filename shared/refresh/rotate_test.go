@@ -111,7 +111,7 @@ func TestANewSecretTakesThePlaceOfTheOneInForce(t *testing.T) {
 	r.OK(r.notice(later))
 	r.OK(r.notice(n)) // out of order
 	r.wantsSecrets(bundletest.Tenant, laterOne, newSecret)
-	r.Clock.Add(180 * day)
+	r.Clock.Add(181 * day)
 	r.OK(r.notice(later)) // it lay in the queue until it was of no use
 	stale := r.fresh("canary-stale")
 	stale.Ends = r.Clock.Now()
@@ -290,6 +290,40 @@ func TestAskingByHand(t *testing.T) {
 	r.Fault(rotate(as), fault.Conflict, "rotation_unavailable")
 }
 
+// Two rotations at once are two, of whichever side and provider.
+func TestRotationsAtOnceAreNotOne(t *testing.T) {
+	r := plainRack(t)
+	begun, gate := make(chan struct{}), make(chan struct{})
+	r.Upstream.Handle(bundletest.RotatePath, func(w http.ResponseWriter, _ *http.Request) {
+		close(begun)
+		<-gate
+		w.WriteHeader(http.StatusNoContent)
+	})
+	first := make(chan error, 1)
+	go func() {
+		_, err := r.Tokens.Do(r.Context(), rotateCall())
+		first <- err
+	}()
+	<-begun
+	for _, change := range []func(*tokens.Call){func(c *tokens.Call) { c.APIEnvironment = record.Sandbox }, func(c *tokens.Call) { c.Provider = bundletest.BareName }} {
+		call := rotateCall()
+		change(&call)
+		second := make(chan error, 1)
+		go func() {
+			_, err := r.Tokens.Do(r.Context(), call)
+			second <- err
+		}()
+		select {
+		case err := <-second:
+			r.Fault(err, fault.Conflict, "rotation_unavailable")
+		case <-time.After(5 * time.Second):
+			t.Error("it waits for the other one")
+		}
+	}
+	close(gate)
+	r.OK(<-first)
+}
+
 // The token for asking was bought with a secret that has ended since: one more is bought.
 func TestAskingWithATokenThatDied(t *testing.T) {
 	r := plainRack(t)
@@ -443,15 +477,20 @@ func TestWhichOfTwoSecretsWorksIsFoundOutOnce(t *testing.T) {
 	if got := strings.Join(r.brought(), " "); got != strings.Join([]string{newSecret, bundletest.ClientSecret, bundletest.ClientSecret, bundletest.ClientSecret}, " ") {
 		t.Errorf("the endpoint was brought %s", got)
 	}
-	if n := len(r.logged("until")); n != 1 {
+	if n := len(r.logged("until")); n != 1 { // not each time
 		t.Errorf("it was logged %d times", n)
+	}
+	r.put(newSecret) // somebody who says so again may have set it right
+	r.wants(e, tokens.Success)
+	if got := r.brought()[4:]; len(got) != 2 || got[0] != newSecret {
+		t.Errorf("the endpoint was brought %s", got)
 	}
 	r.Clock.Add(time.Hour) // by now the new one may work
 	r.Upstream.TakeSecret(appClient, bundletest.ClientSecret, newSecret)
 	r.wants(e, tokens.Success)
 	r.Upstream.TakeSecret(appClient, newSecret)
 	r.wants(e, tokens.Success)
-	if got := r.brought()[4:]; len(got) != 2 || got[0] != newSecret || got[1] != newSecret {
+	if got := r.brought()[6:]; len(got) != 2 || got[0] != newSecret || got[1] != newSecret {
 		t.Errorf("the endpoint was brought %s", got)
 	}
 }

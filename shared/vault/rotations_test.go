@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
+	"connectorvault/shared/store"
 	"connectorvault/shared/vault"
 )
 
@@ -103,6 +105,15 @@ func TestAnApplicationIsFoundByItsClient(t *testing.T) {
 			r.Error("a record was replaced that is not the one that was read")
 		}
 		r.same(of("c-1"), []string{tenant + " production", other + " production"})
+		items, _, err := r.Items.Query(r.Context(), store.Query{Table: store.Records, Partition: ident.Outside, Prefix: "client#acme#", Limit: 10})
+		r.ok(err)
+		if len(items) != 3 {
+			r.Errorf("%d items lead to three applications", len(items))
+		}
+		// What leads there may outlive what it leads to.
+		moved := record.App{Tenant: other, Provider: "acme", APIEnvironment: record.Production, Version: "v_3", Client: "c-3"}
+		r.ok(r.PutApp(r.Context(), "v_1", moved))
+		r.same(of("c-1"), []string{tenant + " production"})
 		// Under one version a record may change too, and who has not seen it is refused.
 		noted := after
 		noted.Revision = 1
