@@ -71,6 +71,7 @@ var samples = map[string]want{
 	"admin/get-key.json":                                {200, "role", "owner"},
 	"admin/revoke-key.json":                             {204, "", ""},
 	"admin/list-events.json":                            {200, "items.0.kind", "expiring"},
+	"admin/list-audit-events.json":                      {200, "items.0.action", "vault_entry.created"},
 	"admin/preflight.json":                              {200, "ready", "false"}, // nobody answers at the example's host
 	"admin/create-clara-vault-entry.json":               {201, "status", "active"},
 	"admin/create-clara-vault-entry-from-download.json": {201, "account.reads.#(resource==\"transactions\").allowed", "true"},
@@ -142,6 +143,7 @@ var samples = map[string]want{
 	"tenant/revoke-key.json":                              {0, "revoked", keyID},
 	"tenant/rotate-keyring.json":                          {0, "seals_from", "2026-11-21T12:20:00Z"},
 	"tenant/list.json":                                    {0, "items.0.name", "Example Trading"},
+	"tenant/verify.json":                                  {0, "events", "*"},
 	"tenant/delete.json":                                  {0, "state", "closing"},
 	"tenant/delete-at-once.json":                          {0, "destroyed_at", "2026-11-21T12:00:00Z"},
 	"tenant/schedule.json":                                {0, "items.#", "0"},

@@ -266,8 +266,8 @@ func seed(t *testing.T, b *bundle.Bundle) {
 		}
 	}
 	v := b.Vault
-	must(v.CreateTenant(ctx, record.Tenant{ID: tenant, Name: "Example Trading", CreatedAt: noon}))
 	must(b.Keyring.Create(ctx, tenant))
+	must(v.CreateTenant(ctx, record.Tenant{ID: tenant, Name: "Example Trading", CreatedAt: noon}))
 	seedKey(t, b)
 
 	app := record.App{Tenant: tenant, Provider: amazon.Name, APIEnvironment: record.Production, Version: "v_1000000000000001", CreatedAt: noon, UpdatedAt: noon,

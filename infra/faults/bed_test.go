@@ -106,8 +106,8 @@ func newBed(t *testing.T, e engine) *bed {
 	b.provider()
 	made := b.bundle(nil)
 	b.vault, b.admin = made.Vault, made.Admin()
-	b.ok(b.vault.CreateTenant(t.Context(), record.Tenant{ID: program.Tenant, Name: "This machine", CreatedAt: b.clock.Now().UTC()}))
 	b.ok(made.Keyring.Create(t.Context(), program.Tenant))
+	b.ok(b.vault.CreateTenant(t.Context(), record.Tenant{ID: program.Tenant, Name: "This machine", CreatedAt: b.clock.Now().UTC()}))
 	b.application()
 	return b
 }

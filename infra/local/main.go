@@ -4,6 +4,7 @@
 //	go run ./infra/local          serves it, until Ctrl-C
 //	go run ./infra/local tenant   makes and deletes tenants of a data folder
 //	go run ./infra/local demo     walks through the main job, prints what happens, and exits
+//	go run ./infra/local audit verify    checks that the audit trail is as it was written
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 
 	"connectorvault/infra/local/demo"
 	"connectorvault/infra/local/program"
+	"connectorvault/infra/local/trail"
 )
 
 func main() {
@@ -39,6 +41,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "tenant" {
 		return runTenant(ctx, args[1:], stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == "audit" {
+		return runAudit(ctx, args[1:], stdout, stderr)
+	}
 	options, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -47,6 +52,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, err)
 	}
 	if err := program.Run(ctx, options, stdout, stderr); err != nil {
+		return fail(stderr, err)
+	}
+	return 0
+}
+
+func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("audit verify", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	data := flags.String("data", ".connectorvault", "`folder` that keeps everything")
+	against := flags.String("against", "", "`file` with what an earlier run printed: no chain may have gone back since")
+	if len(args) == 0 || args[0] != "verify" {
+		return fail(stderr, errors.New("audit has one command: audit verify"))
+	}
+	if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 1
+	}
+	if err := trail.Verify(ctx, *data, *against, stdout); err != nil {
 		return fail(stderr, err)
 	}
 	return 0
@@ -77,14 +101,14 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 	flags.BoolVar(&o.LoopbackWebhooks, "allow-loopback-webhooks", false, "let webhooks lead to http and https addresses of 127.0.0.1 and [::1]")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n       local tenant ...     make and delete tenants; local tenant --help says more\n\nFlags:")
+		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n       local tenant ...     make and delete tenants; local tenant --help says more\n       local audit verify   check that the audit trail is as it was written\n\nFlags:")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("there is no command %q; use demo or tenant, or flags alone to serve", flags.Arg(0))
+		return o, fmt.Errorf("there is no command %q; use demo, tenant or audit, or flags alone to serve", flags.Arg(0))
 	}
 	return o, nil
 }

@@ -336,12 +336,13 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 		only(may("secretsmanager:GetSecretValue", ring), "opens tokens", "refresh", "read", "admin", "tenant", "notify") // the last two have none to open: see below
 		only(may("secretsmanager:PutSecretValue", ring), "changes keyrings", "tenant")
 		only(may("dynamodb:UpdateItem", "CredentialsTable.Arn"), "changes credentials", "refresh")
-		only(may("dynamodb:PutItem", "RecordsTable.Arn"), "makes keys", "admin", "refresh", "tenant")
+		only(may("dynamodb:PutItem", "RecordsTable.Arn"), "makes keys, and writes audit events", "admin", "refresh", "tenant") // whoever else has the keyring can compute their codes
 		only(may("dynamodb:GetItem", "CredentialsTable.Arn"), "reads sealed tokens", "refresh", "read", "admin", "validate")
 		only(may("dynamodb:GetItem", "RequestsTable.Arn"), "reads sealed tokens of authorizations", "refresh", "admin", "callback", "validate")
 		only(may("sqs:SendMessage", "WebhookQueue.Arn"), "sends to webhooks", "refresh", "admin")
 		only(may("sqs:ReceiveMessage", "WebhookQueue.Arn"), "delivers to webhooks", "notify")
 		only(may("sqs:ReceiveMessage", "RescueQueue.Arn"), "reads rescued answers", "refresh")
+		only(may("dynamodb:DeleteItem", "RecordsTable.Arn"), "trims audit events", "refresh", "admin", "tenant")
 		only(may("sqs:SendMessage", "RescueQueue.Arn"), "sends to rescue", "refresh")
 		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read", "tenant")
 		only(may("lambda:InvokeFunction", "TenantFunction.Arn"), "calls what makes and deletes tenants")

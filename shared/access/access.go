@@ -37,6 +37,7 @@ const (
 	ReadData         Right = "data.read"
 	AskForData       Right = "data.create" // a report, which the provider makes because it was asked
 	SeeEvents        Right = "events.read"
+	SeeAudit         Right = "audit-events.read"
 	SeeKeys          Right = "keys.read"
 	ManageKeys       Right = "keys.write"
 	SeeWebhooks      Right = "webhooks.read"
@@ -52,7 +53,7 @@ const (
 // roles is who may do what. Each role may do what the ones below it may.
 var roles = map[record.Role][]Right{
 	record.Owner:    {RegisterApps, SeeKeys, ManageKeys, GuardedEntries, AdoptTokens},
-	record.Admin:    {SeeApps, CreateEntries, ChangeEntries, CreateConnectors, ChangeConnectors, SeeWebhooks, ManageWebhooks},
+	record.Admin:    {SeeApps, SeeAudit, CreateEntries, ChangeEntries, CreateConnectors, ChangeConnectors, SeeWebhooks, ManageWebhooks},
 	record.Operator: {SeeEntries, Authorize, Validate, Refresh, Check, Preflight, AskForData, SeeEvents},
 	record.Reader:   {SeeProviders, SeeConnectors, ReadData},
 }

@@ -22,6 +22,7 @@ func views() map[string]reflect.Type {
 		"Entry": reflect.TypeFor[api.Entry](), "Token": reflect.TypeFor[api.Token](), "App": reflect.TypeFor[api.App](),
 		"Connector": reflect.TypeFor[api.Connector](), "Provider": reflect.TypeFor[api.Provider](), "Resource": reflect.TypeFor[api.Resource](),
 		"Operation": reflect.TypeFor[api.Operation](), "Filter": reflect.TypeFor[api.Filter](), "List": reflect.TypeFor[api.List[api.Entry]](),
+		"AuditEvent": reflect.TypeFor[api.AuditEvent](),
 	}
 }
 

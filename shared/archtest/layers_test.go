@@ -9,6 +9,7 @@ var layers = map[string]int{
 	"outbound": 0,
 	"version":  0,
 
+	"audit":            1,
 	"ident":            1,
 	"record":           1,
 	"oauth":            1,

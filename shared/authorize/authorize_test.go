@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/bundle/bundletest"
 	"connectorvault/shared/fault"
@@ -19,6 +20,7 @@ import (
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault"
 )
 
 // bench is a bundle with the provider's application registered.
@@ -377,6 +379,19 @@ func TestConsentThatWasDeniedIsSaidAtBothDoors(t *testing.T) {
 	b.Fault(b.validate(b.Owner, entry, u.Scheme+"://"+u.Host+u.Path+"?"+no.Encode()), fault.Conflict, "consent_denied")
 	_, err = b.Authorize.Return(b.Context(), bundletest.Name, no, secret.Text{})
 	b.Fault(err, fault.Conflict, "consent_denied") // nothing to copy: the page must not say that consent was given
+
+	// It is told once a request, on behalf of whoever brought it.
+	told, err := b.Vault.AuditChain(b.Context(), bundletest.Tenant, audit.Subject{Kind: audit.VaultEntry, ID: entry.ID}, "", time.Time{}, 100,
+		func(e audit.Event) bool { return e.Action == audit.AuthorizationDenied })
+	b.OK(err)
+	if len(told.Items) != 2 || told.Items[0].Code != "consent_denied" || told.Items[0].Detail["request"] == told.Items[1].Detail["request"] {
+		t.Errorf("told is %+v", told.Items)
+	}
+	b.Answer(func(context.Context, tokens.Call) (tokens.Answer, error) {
+		return tokens.Answer{}, vault.NotFound("x", "x")
+	})
+	_, err = b.Authorize.Return(b.Context(), bundletest.Name, no, secret.Text{})
+	b.Fault(err, fault.NotFound, "not_found") // what cannot be told is not answered as if it were
 }
 
 func TestAStartPageUsesNothingUp(t *testing.T) {

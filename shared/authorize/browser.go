@@ -157,7 +157,7 @@ func (s *Service) Return(ctx context.Context, providerName string, query url.Val
 		return Returned{}, otherBrowser()
 	}
 	if callback.Denied != "" { // also when pasting: there is nothing to copy
-		return Returned{}, onPage(denied(r, callback))
+		return Returned{}, onPage(s.denied(ctx, r, callback))
 	}
 	if pasting {
 		return Returned{Entry: entry, Mode: r.Mode}, nil
@@ -172,6 +172,15 @@ func (s *Service) complete(ctx context.Context, r record.Request, callback provi
 	_, err := s.Tokens(ctx, tokens.Call{Op: tokens.Complete, Tenant: r.Tenant, Entry: r.Entry, Request: r.ID,
 		Code: callback.Code, Claims: callback.Claims})
 	return err
+}
+
+// denied has it written down that consent was denied, and says so.
+func (s *Service) denied(ctx context.Context, r record.Request, callback provider.Callback) error {
+	problem := denied(r, callback)
+	if _, err := s.Tokens(ctx, tokens.Call{Op: tokens.Deny, Tenant: r.Tenant, Entry: r.Entry, Request: r.ID, Reason: problem.Code}); err != nil {
+		return err
+	}
+	return problem
 }
 
 // Visit is a parked visit of the provider's store.

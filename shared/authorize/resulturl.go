@@ -61,7 +61,7 @@ func (s *Service) Validate(ctx context.Context, p record.Principal, entryID stri
 		return fault.New(fault.Conflict, "authorization_request_mode", "This authorization was begun for a browser and completes there.").
 			On("result_url").Do("Finish it in that browser, or begin anew with {\"mode\": \"result_url\"}.")
 	case callback.Denied != "":
-		return denied(r, callback)
+		return s.denied(ctx, r, callback)
 	}
 	return s.complete(ctx, r, callback)
 }

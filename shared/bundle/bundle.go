@@ -71,6 +71,7 @@ func New(p Parts) *Bundle {
 	if p.HTTP == nil {
 		p.HTTP = Client()
 	}
+	p.Invoke, p.Nudge = tokens.OnBehalf(p.Invoke), tokens.NudgeOnBehalf(p.Nudge)
 	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
 	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog)})
 	return &Bundle{Parts: p, Vault: v, Keyring: ring}

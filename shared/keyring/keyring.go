@@ -45,7 +45,10 @@ type cached struct {
 	fetched time.Time
 }
 
-var _ seal.Sealer = (*Sealer)(nil)
+var (
+	_ seal.Sealer = (*Sealer)(nil)
+	_ seal.MACer  = (*Sealer)(nil)
+)
 
 // New returns a Sealer with an empty cache.
 func New(cfg Config) *Sealer { return &Sealer{cfg: cfg, rings: map[string]cached{}} }
@@ -128,6 +131,22 @@ func (s *Sealer) Open(ctx context.Context, b seal.Binding, sealed []byte) ([]byt
 		return nil, err
 	}
 	return ring.Open(b, sealed)
+}
+
+// MAC implements seal.MACer.
+func (s *Sealer) MAC(ctx context.Context, tenant, keyID string, message []byte) (used string, mac []byte, err error) {
+	ring, err := s.ring(ctx, tenant)
+	if err != nil {
+		return "", nil, err
+	}
+	used, mac, err = ring.MAC(s.cfg.Now(), tenant, keyID, message)
+	if !errors.Is(err, seal.ErrUnknownKey) {
+		return used, mac, err
+	}
+	if ring, err = s.fetch(ctx, tenant); err != nil {
+		return "", nil, err
+	}
+	return ring.MAC(s.cfg.Now(), tenant, keyID, message)
 }
 
 // ring returns the tenant's ring, from the cache while it is young. An old one is still better than none, so it

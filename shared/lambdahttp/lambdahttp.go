@@ -28,6 +28,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"connectorvault/shared/access"
+	"connectorvault/shared/audit"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
@@ -165,6 +166,7 @@ type Mux struct {
 func (m *Mux) Handle(ctx context.Context, event events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	began := m.Now()
 	r, err := requestOf(event)
+	ctx = audit.WithActor(ctx, actorOf(r))
 	var response Response
 	if err == nil {
 		response, err = m.inTime(ctx, r)
@@ -293,6 +295,14 @@ func principalOf(event events.APIGatewayV2HTTPRequest) record.Principal {
 		p.Connectors = strings.Split(text("connectors"), ",")
 	}
 	return p
+}
+
+// actorOf is who does what this request leads to. On a route that is open to everybody it is whoever has the browser.
+func actorOf(r *Request) audit.Actor {
+	if r.Principal.Tenant == "" {
+		return audit.Actor{Kind: audit.Browser, RequestID: r.ID}
+	}
+	return audit.Actor{Kind: audit.Principal, ID: r.Principal.ID, Role: string(r.Principal.Role), RequestID: r.ID}
 }
 
 // Context is what our authorizer tells the functions of a principal.

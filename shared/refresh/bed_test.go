@@ -506,6 +506,7 @@ const (
 	wForget    = "forget"
 	wEvent     = "event"
 	wAnnounced = "announced"
+	wTold      = "told"
 )
 
 func writeName(ops []store.Op) string {
@@ -516,10 +517,12 @@ func writeName(ops []store.Op) string {
 		return wForget
 	case len(ops) > 1 && op.Table == store.Records && op.Verb == store.Put:
 		return wEvent
-	case len(ops) > 1:
+	case len(ops) > 1 && op.Table == store.Records && ops[1].Table == store.Credentials:
 		return wAuthorize
 	case op.Table == store.Records && op.Verb == store.Put && has("event"):
 		return wAnnounced
+	case op.Table == store.Records: // what else moves the head of a chain only tells
+		return wTold
 	case op.Table == store.Credentials && has("lease_owner"):
 		return wLease
 	case op.Table == store.Credentials && has("sealed"):

@@ -122,7 +122,7 @@ func (s *Service) activate(ctx context.Context, r record.Request, entry record.E
 	if problem.Kind == fault.Conflict || problem.Kind == fault.Invalid {
 		return answer, s.end(ctx, r, owner, problem)
 	}
-	if releaseErr := s.Vault.ReleaseExchanged(ctx, r, owner); releaseErr != nil {
+	if releaseErr := s.Vault.ReleaseExchanged(ctx, r, owner, problem.Code); releaseErr != nil {
 		s.Logger.WarnContext(ctx, "a claim was not given back and will run out", "tenant", r.Tenant, "entry", r.Entry, "error", releaseErr.Error())
 	}
 	if problem.Kind == fault.Unavailable || problem.Kind == fault.RateLimited {

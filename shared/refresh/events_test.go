@@ -289,6 +289,9 @@ func TestALateSuccessTakesNoNoticeAway(t *testing.T) {
 		b.authorized()
 		gate, answers := make(chan struct{}), make(chan tokens.Answer, 1)
 		owner := b.process(faults{apply: func(_ context.Context, write string, apply func() error) error {
+			if write == wEvent {
+				return errRefused // it knows now that its set is a recovery, and would tell of it itself
+			}
 			if write == wCommit {
 				<-gate
 			}

@@ -61,7 +61,7 @@ func (s *Service) notExchanged(ctx context.Context, r record.Request, owner stri
 	if refusal.Outcome == oauth.Revoked {
 		return s.end(ctx, r, owner, problem)
 	}
-	if err := s.Vault.ReleaseRequest(ctx, r, owner); err != nil {
+	if err := s.Vault.ReleaseRequest(ctx, r, owner, problem.Code); err != nil {
 		s.Logger.WarnContext(ctx, "a claim was not given back and will run out", "tenant", r.Tenant, "entry", r.Entry, "error", err.Error())
 	}
 	return problem

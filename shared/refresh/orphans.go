@@ -34,6 +34,9 @@ func (s *Service) SweepOrphans(ctx context.Context) (removed int, err error) {
 			return removed, err
 		}
 		for _, name := range names {
+			if err := s.trimAudit(ctx, name); err != nil {
+				return removed, err
+			}
 			gone, err := s.orphan(ctx, name)
 			if err != nil {
 				return removed, err

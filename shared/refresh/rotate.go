@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/provider"
@@ -135,6 +136,7 @@ var errNobodys = errors.New("the message is about a client that no application o
 func (s *Service) Notice(ctx context.Context, name string, message secret.Text) error {
 	s.running.begin()
 	defer s.running.end()
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.TokenService}) // nobody here asked for it
 	adapter, ok := s.Provider(name)
 	rotator, can := adapter.(provider.Rotator)
 	if !ok || !can {

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -123,6 +124,7 @@ func (s *Service) Drain(ctx context.Context) error {
 }
 
 func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+	ctx = audit.WithActor(ctx, actorOf(call))
 	if answer, ended, err := s.ended(ctx, call); ended {
 		return answer, err
 	}
@@ -132,9 +134,11 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 	case tokens.Complete:
 		return s.complete(ctx, call)
 	case tokens.Adopt:
-		return s.adopt(ctx, call)
+		return s.attempted(ctx, call, record.RefreshToken, s.adopt)
 	case tokens.Acquire:
-		return s.acquireOwn(ctx, call)
+		return s.attempted(ctx, call, ownClient, s.acquireOwn)
+	case tokens.Deny:
+		return s.deny(ctx, call)
 	case tokens.Try:
 		return s.try(ctx, call)
 	case tokens.Promote:

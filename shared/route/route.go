@@ -70,6 +70,7 @@ func Table() []Route {
 		{Method: "POST", Path: "/v1/preflight", Function: Admin, Right: access.Preflight},
 
 		{Method: "GET", Path: "/v1/events", Function: Admin, Right: access.SeeEvents},
+		{Method: "GET", Path: "/v1/audit-events", Function: Admin, Right: access.SeeAudit},
 
 		{Method: "POST", Path: "/v1/webhooks", Function: Admin, Right: access.ManageWebhooks},
 		{Method: "GET", Path: "/v1/webhooks", Function: Admin, Right: access.SeeWebhooks},

@@ -119,6 +119,7 @@ var callers = map[string]string{
 	"GET /v1/keys/{id}":                                        "O",
 	"DELETE /v1/keys/{id}":                                     "O",
 	"GET /v1/events":                                           "OAP",
+	"GET /v1/audit-events":                                     "OA",
 	"GET /v1/connectors/{id}/{resource}":                       "OAPR",
 	"POST /v1/connectors/{id}/{resource}":                      "OAP",
 	"GET /v1/connectors/{id}/{resource}/{item}":                "OAPR",

@@ -10,6 +10,9 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -46,6 +49,14 @@ type Sealer interface {
 
 	// Open returns ErrSealed when the value was not sealed under this binding, or was changed.
 	Open(ctx context.Context, b Binding, sealed []byte) ([]byte, error)
+}
+
+// MACer authenticates what is kept in the clear, under keys that are derived from the tenant's. Implementations fetch keys,
+// hence the context.
+type MACer interface {
+	// MAC returns the code of a message under the named key, or under the one that seals now when keyID is "". used names
+	// it. ErrUnknownKey when the keyring does not have it.
+	MAC(ctx context.Context, tenant, keyID string, message []byte) (used string, mac []byte, err error)
 }
 
 // The errors of opening.
@@ -114,6 +125,40 @@ func (k Keyring) Open(b Binding, sealed []byte) ([]byte, error) {
 		return plaintext, nil
 	}
 	return nil, ErrUnknownKey
+}
+
+// MAC authenticates a message under a key derived from the one named, or from the one that seals now when keyID is "". Being
+// derived, it says nothing of the key that seals, and lives as long: what an older key authenticated can still be checked.
+func (k Keyring) MAC(now time.Time, tenant, keyID string, message []byte) (used string, mac []byte, err error) {
+	for _, key := range k {
+		if key.ID == keyID {
+			mac, err = key.mac(tenant, message)
+			return key.ID, mac, err
+		}
+	}
+	if keyID != "" {
+		return "", nil, ErrUnknownKey
+	}
+	key, err := k.primary(now)
+	if err != nil {
+		return "", nil, err
+	}
+	mac, err = key.mac(tenant, message)
+	return key.ID, mac, err
+}
+
+func (k Key) mac(tenant string, message []byte) ([]byte, error) {
+	raw, err := base64.StdEncoding.DecodeString(k.Secret.Reveal())
+	if err != nil || len(raw) != keyBytes {
+		return nil, fmt.Errorf("key %s is not %d bytes of base64", k.ID, keyBytes)
+	}
+	derived, err := hkdf.Key(sha256.New, raw, nil, "connector-vault/1 audit "+tenant, keyBytes)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", k.ID, err)
+	}
+	h := hmac.New(sha256.New, derived)
+	h.Write(message)
+	return h.Sum(nil), nil
 }
 
 func (k Keyring) primary(now time.Time) (Key, error) {

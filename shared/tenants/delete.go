@@ -10,12 +10,27 @@ import (
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
+	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
 
 // atOnce is how many entries are forgotten at the same time: few enough to leave the token service to others.
 const atOnce = 8
+
+// Verify walks a tenant's audit chains. earlier are the heads that a verification before printed; nil is none.
+func (s *Service) Verify(ctx context.Context, id string, earlier []vault.HeadNote) (vault.AuditReport, error) {
+	tenant, err := s.Vault.Tenant(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return vault.AuditReport{}, vault.NotFound("tenant", id)
+	case err != nil:
+		return vault.AuditReport{}, err
+	case tenant.Closed():
+		return vault.AuditReport{}, vault.TenantClosed(id)
+	}
+	return s.Vault.VerifyAudit(ctx, id, earlier)
+}
 
 // maxLeft bounds how far what remains is counted.
 const maxLeft = 20_000

@@ -103,11 +103,17 @@ func (s *Service) Create(ctx context.Context, in NewTenant) (Made, error) {
 		return Made{}, err
 	}
 	asked := secret.New(in.Name + "\n" + strconv.FormatBool(in.PersonalData)).Fingerprint()
-	err = s.Vault.CreateTenant(ctx, record.Tenant{ID: id, Name: in.Name, CreatedAt: s.Now().UTC(), Request: asked})
-	if err != nil {
-		return Made{}, err
-	}
 	tenant, err := s.Vault.Tenant(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		// The keyring comes first: what is told of the record takes a key of it.
+		if err := s.Keyring.Create(ctx, id); err != nil {
+			return Made{}, err
+		}
+		if err := s.Vault.CreateTenant(ctx, record.Tenant{ID: id, Name: in.Name, CreatedAt: s.Now().UTC(), Request: asked}); err != nil {
+			return Made{}, err
+		}
+		tenant, err = s.Vault.Tenant(ctx, id)
+	}
 	switch {
 	case err != nil:
 		return Made{}, err
@@ -119,9 +125,6 @@ func (s *Service) Create(ctx context.Context, in NewTenant) (Made, error) {
 	case s.Now().Sub(tenant.CreatedAt) >= repeatable:
 		return Made{}, fault.New(fault.Conflict, "tenant_exists", "This request made the tenant "+id+" more than a day ago.").On("request").
 			Do("For another key of it: mint_key.")
-	}
-	if err := s.Keyring.Create(ctx, id); err != nil {
-		return Made{}, err
 	}
 	key, text, err := s.Vault.CreateKey(ctx, record.APIKey{Tenant: id, Role: record.Owner, Label: firstKey, PersonalData: in.PersonalData})
 	if err != nil {

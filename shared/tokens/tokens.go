@@ -12,6 +12,7 @@ import (
 	"errors"
 	"time"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -34,6 +35,7 @@ const (
 	Rescue   Op = "rescue"   // store a sealed answer that the table had refused
 	Revoke   Op = "revoke"   // tell a provider that a sealed refresh token is not needed any more
 	Rotate   Op = "rotate"   // ask a provider for a new client secret of an application
+	Deny     Op = "deny"     // note that consent was denied for an authorization request
 )
 
 // Call is one request to the token service.
@@ -55,6 +57,10 @@ type Call struct {
 
 	Provider       string                // Rotate: whose application
 	APIEnvironment record.APIEnvironment // Rotate: of which side
+
+	Reason string // Deny: our code for it
+
+	By audit.Actor // on whose behalf; the zero Actor = nobody's
 
 	Client int64 // Try, Promote: the number of the client that is meant
 
@@ -95,6 +101,31 @@ type Invoke func(ctx context.Context, call Call) (Answer, error)
 // Nudge asks for a call to be carried out and does not wait.
 type Nudge func(ctx context.Context, call Call) error
 
+// OnBehalf makes calls say on whose behalf they are, as their context knows it.
+func OnBehalf(invoke Invoke) Invoke {
+	if invoke == nil {
+		return nil
+	}
+	return func(ctx context.Context, call Call) (Answer, error) {
+		return invoke(ctx, behalf(ctx, call))
+	}
+}
+
+// NudgeOnBehalf is OnBehalf for calls that are not waited for.
+func NudgeOnBehalf(nudge Nudge) Nudge {
+	if nudge == nil {
+		return nil
+	}
+	return func(ctx context.Context, call Call) error { return nudge(ctx, behalf(ctx, call)) }
+}
+
+func behalf(ctx context.Context, call Call) Call {
+	if by := audit.ActorOf(ctx); by.Kind != audit.Unknown {
+		call.By = by
+	}
+	return call
+}
+
 // wire is a Call as it travels. Its secrets are in the clear: an invocation is the one place they are meant for, so
 // nothing but Encode and Decode touches it.
 type wire struct {
@@ -114,13 +145,16 @@ type wire struct {
 	Client           int64             `json:"client,omitempty"`
 	Rescued          json.RawMessage   `json:"rescued,omitempty"`
 	NotBefore        time.Time         `json:"not_before,omitzero"`
+	Reason           string            `json:"reason,omitempty"`
+	By               audit.Actor       `json:"by,omitzero"`
 }
 
 // Encode returns a call as it travels. The bytes hold secrets: they go to the token service and nowhere else.
 func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
-		Principal: c.Principal, Scope: c.Scope, Provider: c.Provider, APIEnvironment: string(c.APIEnvironment), Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore})
+		Principal: c.Principal, Scope: c.Scope, Provider: c.Provider, APIEnvironment: string(c.APIEnvironment), Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore,
+		Reason: c.Reason, By: c.By})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
 	}
@@ -135,7 +169,8 @@ func Decode(b []byte) (Call, error) {
 	}
 	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
 		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
-		Principal: w.Principal, Scope: w.Scope, Provider: w.Provider, APIEnvironment: record.APIEnvironment(w.APIEnvironment), Client: w.Client, Rescued: w.Rescued, NotBefore: w.NotBefore}, nil
+		Principal: w.Principal, Scope: w.Scope, Provider: w.Provider, APIEnvironment: record.APIEnvironment(w.APIEnvironment), Client: w.Client, Rescued: w.Rescued, NotBefore: w.NotBefore,
+		Reason: w.Reason, By: w.By}, nil
 }
 
 // Err returns the answer's fault as an error; nil when there is none. (A nil *fault.Error in an error is not nil.)

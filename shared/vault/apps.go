@@ -28,7 +28,7 @@ func (v *Vault) PutApp(ctx context.Context, before string, app record.App) error
 	if err != nil {
 		return err
 	}
-	return v.applyApp(ctx, put)
+	return v.applyApp(ctx, before, app, put)
 }
 
 func appOp(before string, app record.App) (store.Op, error) {
@@ -65,8 +65,8 @@ func Overlap(app record.App, overlap time.Duration, ends, now time.Time) *record
 	return &record.PreviousSecret{Version: app.Version, Until: until.UTC()}
 }
 
-func (v *Vault) applyApp(ctx context.Context, ops ...store.Op) error {
-	err := v.apply(ctx, ops...)
+func (v *Vault) applyApp(ctx context.Context, before string, app record.App, ops ...store.Op) error {
+	err := v.applyAudited(ctx, app.Tenant, appSubject(app), appStored(before, app), ops...)
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {
 		return changedMeanwhile()
@@ -89,7 +89,7 @@ func (v *Vault) ReplaceApp(ctx context.Context, before, app record.App) error {
 	if before.Client != "" && before.Client != app.Client {
 		ops = append(ops, store.Op{Verb: store.Delete, Table: store.Records, Key: clientKey(before)})
 	}
-	return v.applyApp(ctx, ops...)
+	return v.applyApp(ctx, before.Version, app, ops...)
 }
 
 // clientKey is the item that leads from a client to an application. It lies outside the tenants: several may use one client,

@@ -26,7 +26,7 @@ func (v *Vault) Authorize(ctx context.Context, before *record.Credential, c reco
 			If:  store.All(store.Equal(attrStage, string(record.Exchanged)), store.Equal(attrCodeHash, r.CodeHash)),
 			Set: store.Attrs{attrStage: string(record.Done)}, Remove: []string{attrSealed}})
 	}
-	err = v.apply(ctx, ops...)
+	err = v.applyAudited(ctx, c.Tenant, entrySubject(c.Entry), authorizationCompleted(before, c, r), ops...)
 	var failed *store.ConditionFailed
 	switch {
 	case !errors.As(err, &failed):
@@ -54,7 +54,8 @@ func (v *Vault) Promote(ctx context.Context, entry, after record.Entry, before *
 	if err != nil {
 		return err
 	}
-	err = v.apply(ctx, store.Op{Verb: store.Update, Table: store.Records, Key: entryKey(entry.Tenant, entry.ID),
+	events := append(entryUpdated(entry, after), authorizationCompleted(before, c, nil)...)
+	err = v.applyAudited(ctx, entry.Tenant, entrySubject(entry.ID), events, store.Op{Verb: store.Update, Table: store.Records, Key: entryKey(entry.Tenant, entry.ID),
 		If:  store.Equal(attrRevision, entry.Revision),
 		Set: store.Attrs{attrDoc: doc, attrRevision: entry.Revision + 1}}, put)
 	var failed *store.ConditionFailed

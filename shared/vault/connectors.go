@@ -27,7 +27,7 @@ func (v *Vault) CreateConnector(ctx context.Context, c record.Connector, once *O
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), c.Tenant, c.ID))
 	}
-	err = v.apply(ctx, ops...)
+	err = v.applyAudited(ctx, c.Tenant, connectorSubject(c.ID), connectorCreated(c), ops...)
 	var failed *store.ConditionFailed
 	if !errors.As(err, &failed) {
 		return c, err
@@ -81,7 +81,7 @@ func (v *Vault) UpdateConnector(ctx context.Context, before, after record.Connec
 	if err != nil {
 		return after, err
 	}
-	err = v.apply(ctx, store.Op{Verb: store.Update, Table: store.Records, Key: connectorKey(after.Tenant, after.ID),
+	err = v.applyAudited(ctx, after.Tenant, connectorSubject(after.ID), connectorUpdated(before, after), store.Op{Verb: store.Update, Table: store.Records, Key: connectorKey(after.Tenant, after.ID),
 		If:  store.Equal(attrRevision, before.Revision),
 		Set: store.Attrs{attrDoc: doc, attrRevision: before.Revision + 1}})
 	var failed *store.ConditionFailed
@@ -98,7 +98,7 @@ func (v *Vault) UpdateConnector(ctx context.Context, before, after record.Connec
 // DeleteConnector removes a connector and its count on the entry, all or none. Removing one that is gone is no error: it
 // may be our own success, which a deletion, alone among writes, leaves no id of.
 func (v *Vault) DeleteConnector(ctx context.Context, c record.Connector) error {
-	err := v.apply(ctx,
+	err := v.applyAudited(ctx, c.Tenant, connectorSubject(c.ID), connectorDeleted(c),
 		store.Op{Verb: store.Delete, Table: store.Records, Key: connectorKey(c.Tenant, c.ID), If: store.Exists()},
 		store.Op{Verb: store.Update, Table: store.Records, Key: entryKey(c.Tenant, c.Entry), If: store.Exists(),
 			Add: map[string]int64{attrConnectors: -1}})

@@ -37,6 +37,10 @@ const (
 	attrClientNumber = "client_number"
 )
 
+// revival is how long storing a set may take that finds its entry given up: whoever brings it may have come at the very end
+// of its time, and there is no other.
+const revival = 2 * time.Second
+
 // DueShards is how many shards the due index has. A sweep asks each, so the number may grow, never shrink.
 const DueShards = 16
 
@@ -171,17 +175,28 @@ func (v *Vault) Commit(ctx context.Context, c record.Credential, set NewSet) (re
 	next.Generation, next.Sealed, next.Lifetime, next.Expires = c.Generation+1, set.Sealed, set.Lifetime, set.Expires
 	next.Refreshed, next.DueAt, next.Commit, next.RefreshExpires = v.Now().UTC(), set.DueAt, set.Commit, set.RefreshExpires
 	next.Status, next.Cause, next.Lease, next.Intent, next.Failure = record.Active, "", nil, nil, nil
+	asRead := store.Equal(attrGeneration, c.Generation)
+	if c.Status != "" { // no condition of ours: it only decides whether there is something to tell
+		asRead = store.All(asRead, store.Equal(attrStatus, string(c.Status)))
+	}
 	op := store.Op{Verb: store.Update, Table: store.Credentials, Key: credentialKey(c.Tenant, c.Entry),
-		If:     store.Equal(attrGeneration, c.Generation),
+		If:     asRead,
 		Set:    setAttrs(next),
 		Remove: []string{attrCause, attrLeaseOwner, attrLeaseUntil, attrIntent, attrFailure}}
 	withDue(&op, next)
 	err := notify(&op, &next, recovery(c, next.Refreshed)...)
 	if err == nil {
-		err = v.apply(ctx, op)
+		err = v.applyAudited(ctx, c.Tenant, entrySubject(c.Entry), entryRecovered(c), op)
 	}
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {
+		// Another status than was read: this set is the recovery, or nobody needed it to be. Either way it is stored.
+		if now := record.Status(failed.Old.String(attrStatus)); failed.Index == 0 && now != c.Status && store.Equal(attrGeneration, c.Generation).Holds(failed.Old) {
+			c.Status = now
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revival) // it was late already
+			defer cancel()
+			return v.Commit(ctx, c, set)
+		}
 		if failed.Old.String(attrCommit) == set.Commit {
 			return next, nil // ours, and something was written after it
 		}
@@ -227,7 +242,7 @@ func (v *Vault) Fail(ctx context.Context, c record.Credential, failure record.Fa
 	if !keepIntent {
 		op.Remove = append(op.Remove, attrIntent)
 	}
-	notices := []record.Notice{}
+	notices, reauth := []record.Notice{}, entryReauth(c, failure, status, cause)
 	if status == record.Reauth && c.Status != record.Reauth {
 		notices = append(notices, record.Notice{Kind: record.EventReauth, Generation: c.Generation, Cause: cause})
 	}
@@ -239,7 +254,7 @@ func (v *Vault) Fail(ctx context.Context, c record.Credential, failure record.Fa
 		c.DueAt = v.Now().Add(NoticePause)
 	}
 	withDue(&op, c)
-	err = v.apply(ctx, op)
+	err = v.applyAudited(ctx, c.Tenant, entrySubject(c.Entry), reauth, op)
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {
 		return ErrFenced

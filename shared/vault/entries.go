@@ -35,7 +35,7 @@ func (v *Vault) CreateEntry(ctx context.Context, e record.Entry, once *Once) (re
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), e.Tenant, e.ID))
 	}
-	err = v.apply(ctx, ops...)
+	err = v.applyAudited(ctx, e.Tenant, entrySubject(e.ID), entryCreated(e), ops...)
 	var failed *store.ConditionFailed
 	if !errors.As(err, &failed) {
 		return e, err
@@ -115,7 +115,7 @@ func (v *Vault) UpdateEntryOnce(ctx context.Context, before, after record.Entry,
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), after.Tenant, made))
 	}
-	err = v.apply(ctx, ops...)
+	err = v.applyAudited(ctx, after.Tenant, entrySubject(after.ID), entryUpdated(before, after), ops...)
 	var failed *store.ConditionFailed
 	switch {
 	case !errors.As(err, &failed):
@@ -145,7 +145,7 @@ func (v *Vault) DeleteEntry(ctx context.Context, e record.Entry, generation int6
 	if generation > 0 {
 		asRead = store.Any(store.Absent(), store.Equal(attrGeneration, generation))
 	}
-	err := v.apply(ctx,
+	err := v.applyAudited(ctx, e.Tenant, entrySubject(e.ID), entryDeleted(e),
 		store.Op{Verb: store.Delete, Table: store.Records, Key: entryKey(e.Tenant, e.ID),
 			If: store.All(store.Equal(attrRevision, e.Revision), store.Equal(attrConnectors, int64(0)))},
 		store.Op{Verb: store.Delete, Table: store.Records, Key: aliasKey(e)},

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,9 @@ func TestDeleteEntryTakesEverythingWithIt(t *testing.T) {
 			r.Error("its tokens are still there")
 		}
 		r.everyItem(func(table store.Table, item store.Item) {
+			if _, history, _ := strings.Cut(item.Key.Sort, "#"); table == store.Records && history != "" && slices.Contains([]string{"audit", "chain", "tombstone"}, strings.TrimSuffix(item.Key.Sort, "#"+history)) {
+				return // what is told of it stays
+			}
 			if table != store.Requests || !strings.HasPrefix(item.Key.Sort, "request#") {
 				r.Errorf("%s %s is still there", table, item.Key.Sort)
 			}

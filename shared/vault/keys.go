@@ -54,7 +54,7 @@ func (v *Vault) CreateKeyOnce(ctx context.Context, key record.APIKey, once *Once
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), key.Tenant, id))
 	}
-	if err := v.apply(ctx, ops...); err != nil {
+	if err := v.applyAudited(ctx, key.Tenant, keySubject(id), keyCreated(key), ops...); err != nil {
 		return key, secret.Text{}, v.keyNotMade(ctx, key.Tenant, once, err)
 	}
 	body := KeyMark + ticket.Text().Reveal()
@@ -150,11 +150,14 @@ func (v *Vault) RevokeKey(ctx context.Context, tenant, id string) error {
 	if err != nil {
 		return err
 	}
+	if key.Revoked {
+		return nil
+	}
 	op, err := revocation(key)
 	if err != nil {
 		return err
 	}
-	err = v.apply(ctx, op)
+	err = v.applyAudited(ctx, tenant, keySubject(id), keyRevoked(key), op)
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {
 		return nil // it is gone
@@ -193,7 +196,7 @@ func (v *Vault) RevokeKeyBut(ctx context.Context, key record.APIKey) error {
 			ops = append(ops, store.Op{Verb: store.Verify, Table: store.Records, Key: apiKeyKey(other.Tenant, other.ID),
 				If: store.All(store.Exists(), store.Lacks(attrRevoked))})
 		}
-		err = v.apply(ctx, ops...)
+		err = v.applyAudited(ctx, key.Tenant, keySubject(key.ID), keyRevoked(key), ops...)
 		var failed *store.ConditionFailed
 		if !errors.As(err, &failed) {
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/record"
 	"connectorvault/shared/store"
 )
@@ -22,6 +23,7 @@ const (
 	attrClaimedUntil = "claimed_until"
 	attrAttempts     = "attempts"
 	attrOpenRequest  = "request"
+	attrDenied       = "denied"
 )
 
 // requestKept is how much longer than its life a request stays readable, so that a late caller hears "expired" and
@@ -70,7 +72,7 @@ func (v *Vault) BeginRequest(ctx context.Context, r record.Request) error {
 		}
 		point := store.Op{Verb: store.Put, Table: store.Requests, Key: openKey(r.Tenant, r.Entry), If: before,
 			Set: store.Attrs{attrOpenRequest: r.ID, store.AttrExpires: ends}}
-		err = v.apply(ctx, append([]store.Op{put, point}, supersede...)...)
+		err = v.applyAudited(ctx, r.Tenant, entrySubject(r.Entry), authorizationBegun(r, supersede), append([]store.Op{put, point}, supersede...)...)
 		var failed *store.ConditionFailed
 		switch {
 		case !errors.As(err, &failed):
@@ -180,13 +182,14 @@ func (v *Vault) ClaimRequest(ctx context.Context, r record.Request, owner string
 		Add: map[string]int64{attrAttempts: 1}})
 }
 
-// ReleaseRequest gives a claim back after an exchange that failed and may be tried again with the same code.
-func (v *Vault) ReleaseRequest(ctx context.Context, r record.Request, owner string) error {
+// ReleaseRequest gives a claim back after an exchange that failed and may be tried again with the same code. code says why
+// it failed.
+func (v *Vault) ReleaseRequest(ctx context.Context, r record.Request, owner string, code ...string) error {
 	waiting := record.Open
 	if r.Mode != record.ResultURL {
 		waiting = record.Started
 	}
-	return v.moveRequest(ctx, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
+	return v.moveAudited(ctx, r, authorizationFailed(r, false, code...), store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
 		If:  store.All(store.Equal(attrStage, string(record.Taken)), store.Equal(attrClaimedBy, owner)),
 		Set: store.Attrs{attrStage: string(waiting)}, Remove: []string{attrClaimedBy, attrClaimedUntil}})
 }
@@ -219,9 +222,9 @@ func (v *Vault) ClaimExchanged(ctx context.Context, r record.Request, owner stri
 		Set: store.Attrs{attrClaimedBy: owner, attrClaimedUntil: milli(until)}})
 }
 
-// ReleaseExchanged gives a claim back after an identification that may be tried again.
-func (v *Vault) ReleaseExchanged(ctx context.Context, r record.Request, owner string) error {
-	return v.moveRequest(ctx, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
+// ReleaseExchanged gives a claim back after an identification that may be tried again. code says why it failed.
+func (v *Vault) ReleaseExchanged(ctx context.Context, r record.Request, owner string, code ...string) error {
+	return v.moveAudited(ctx, r, authorizationFailed(r, false, code...), store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
 		If:  store.All(store.Equal(attrStage, string(record.Exchanged)), store.Equal(attrClaimedBy, owner)),
 		Set: store.Attrs{}, Remove: []string{attrClaimedBy, attrClaimedUntil}})
 }
@@ -229,11 +232,30 @@ func (v *Vault) ReleaseExchanged(ctx context.Context, r record.Request, owner st
 // FailRequest ends a request for good, with the answer to give from now on. Only its claimant can: another one may have
 // kept tokens in it since, and a failure must not take them away.
 func (v *Vault) FailRequest(ctx context.Context, r record.Request, owner string, answer json.RawMessage) error {
-	return v.moveRequest(ctx, store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
+	return v.moveAudited(ctx, r, authorizationFailed(r, true, failureCode(answer)), store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
 		If: store.All(store.Equal(attrCodeHash, r.CodeHash), store.Equal(attrClaimedBy, owner),
 			store.Any(store.Equal(attrStage, string(record.Taken)), store.Equal(attrStage, string(record.Exchanged)))),
 		Set:    store.Attrs{attrStage: string(record.Failed), attrFailure: string(answer)},
 		Remove: []string{attrSealed, attrClaimedBy, attrClaimedUntil}})
+}
+
+// DenyRequest notes, once a request, that consent was denied. The request stays as it is: whoever denied may think again.
+func (v *Vault) DenyRequest(ctx context.Context, r record.Request, code string) error {
+	err := v.moveAudited(ctx, r, authorizationDenied(r, code), store.Op{Verb: store.Update, Table: store.Requests, Key: requestKey(r.Tenant, r.ID),
+		If: store.All(store.Exists(), store.Lacks(attrDenied)), Set: store.Attrs{attrDenied: true}})
+	if errors.Is(err, ErrClaimed) {
+		return nil // it is noted, or so old that there is nothing to note it in
+	}
+	return err
+}
+
+func (v *Vault) moveAudited(ctx context.Context, r record.Request, events []audit.Event, op store.Op) error {
+	err := v.applyAudited(ctx, r.Tenant, entrySubject(r.Entry), events, op)
+	var failed *store.ConditionFailed
+	if errors.As(err, &failed) {
+		return ErrClaimed
+	}
+	return err
 }
 
 func (v *Vault) moveRequest(ctx context.Context, op store.Op) error {

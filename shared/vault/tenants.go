@@ -26,13 +26,14 @@ func listedKey(id string) store.Key {
 	return store.Key{Partition: ident.Outside, Sort: listPrefix + id}
 }
 
-// CreateTenant stores a tenant's record. It is no error when there is one already, which stays as it is.
+// CreateTenant stores a tenant's record. It is no error when there is one already, which stays as it is. The tenant's keyring
+// must be there: what is told of it takes a key.
 func (v *Vault) CreateTenant(ctx context.Context, tenant record.Tenant) error {
 	doc, err := encode(tenant)
 	if err != nil {
 		return err
 	}
-	err = v.apply(ctx,
+	err = v.applyAudited(ctx, tenant.ID, tenantSubject(tenant.ID), tenantCreated(tenant),
 		store.Op{Verb: store.Put, Table: store.Records, If: store.Absent(), Key: tenantKey(tenant.ID),
 			Set: store.Attrs{attrDoc: doc, attrTenant: tenant.ID, attrRevision: int64(1)}},
 		store.Op{Verb: store.Put, Table: store.Records, Key: listedKey(tenant.ID), Set: store.Attrs{attrTenant: tenant.ID}})

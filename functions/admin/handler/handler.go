@@ -77,6 +77,7 @@ func New(cfg Config) *Handler {
 		"DELETE /v1/webhooks/{id}":                                 h.deleteWebhook,
 		"POST /v1/webhooks/{id}/rotate-secret":                     h.rotateWebhookSecret,
 		"POST /v1/webhooks/{id}/test":                              h.testWebhook,
+		"GET /v1/audit-events":                                     h.listAuditEvents,
 	}}
 	return h
 }

@@ -62,9 +62,11 @@ func (h *Handler) read(ctx context.Context, r *lambdahttp.Request) (lambdahttp.R
 	}
 	if lines(r) {
 		body, err := h.Read.Run(ctx, r.Principal, q)
+		h.note(ctx, r, q, lastOf(body), err)
 		return lambdahttp.Response{Status: http.StatusOK, Body: body, Header: http.Header{"Content-Type": {"application/x-ndjson"}}}, err
 	}
 	page, err := h.Read.Read(ctx, r.Principal, q)
+	h.note(ctx, r, q, access{items: len(page.Items), requestID: page.Meta.RequestID}, err)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
@@ -80,6 +82,7 @@ func (h *Handler) create(ctx context.Context, r *lambdahttp.Request) (lambdahttp
 		return lambdahttp.Response{}, err
 	}
 	page, err := h.Read.Create(ctx, r.Principal, r.Header.Get("Idempotency-Key"), q.Connector, q.Resource, r.Body)
+	h.note(ctx, r, q, access{items: len(page.Items), requestID: page.Meta.RequestID}, err)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
@@ -105,6 +108,7 @@ func (h *Handler) document(ctx context.Context, r *lambdahttp.Request) (lambdaht
 		return lambdahttp.Response{}, err
 	}
 	part, err := h.Read.Document(ctx, r.Principal, q, span)
+	h.note(ctx, r, q, access{bytes: len(part.Bytes)}, err)
 	var beyond *read.ErrBeyond
 	if errors.As(err, &beyond) {
 		out := lambdahttp.Response{Status: http.StatusRequestedRangeNotSatisfiable, Header: http.Header{}}

@@ -17,9 +17,11 @@ import (
 	"strings"
 	"time"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
 	"connectorvault/shared/tenants"
+	"connectorvault/shared/vault"
 )
 
 // Handler carries out what the function is invoked for. It is safe for concurrent use.
@@ -42,6 +44,7 @@ var operations = map[string]func(h *Handler, ctx context.Context, payload json.R
 	"mint_key":       (*Handler).mintKey,
 	"revoke_key":     (*Handler).revokeKey,
 	"rotate_keyring": (*Handler).rotate,
+	"verify":         (*Handler).verify,
 }
 
 // Refusal is the answer to what was not carried out.
@@ -58,6 +61,7 @@ func (h *Handler) Handle(ctx context.Context, payload json.RawMessage) (any, err
 	if err := json.Unmarshal(payload, &in); err != nil {
 		return Refusal{unreadable()}, nil //nolint:nilerr // the refusal says it; a decoder's error may quote its input
 	}
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Operator})
 	do, ok := operations[in.Operation]
 	if !ok {
 		return Refusal{fault.New(fault.Invalid, "invalid_field", "There is no such operation.").On("operation").
@@ -129,6 +133,18 @@ func (h *Handler) create(ctx context.Context, payload json.RawMessage) (any, err
 		return nil, err
 	}
 	return show(h.service.Create(ctx, tenants.NewTenant{Name: in.Name, PersonalData: in.PersonalData, Request: in.Request}))
+}
+
+func (h *Handler) verify(ctx context.Context, payload json.RawMessage) (any, error) {
+	var in struct {
+		Operation string           `json:"operation"`
+		Tenant    string           `json:"tenant"`
+		Earlier   []vault.HeadNote `json:"earlier"`
+	}
+	if err := decode(payload, &in); err != nil {
+		return nil, err
+	}
+	return h.service.Verify(ctx, in.Tenant, in.Earlier)
 }
 
 func (h *Handler) mintKey(ctx context.Context, payload json.RawMessage) (any, error) {

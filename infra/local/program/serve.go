@@ -34,6 +34,7 @@ import (
 	"connectorvault/infra/local/gateway"
 	"connectorvault/infra/local/owners"
 	"connectorvault/infra/local/worker"
+	"connectorvault/shared/audit"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/issuer"
@@ -64,6 +65,7 @@ const (
 // Run runs everything until ctx ends, and returns when what had begun is finished.
 func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	began := time.Now()
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Operator}) // who starts it; requests have their own
 	logger := newLogger(stderr, o.Verbose)
 	replace, err := readEndpoints(o.Endpoints)
 	if err != nil {
@@ -144,10 +146,10 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issue
 	}
 	p.bundle = bundle.New(parts)
 	b := p.bundle
-	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: Tenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
+	if err := b.Keyring.Create(ctx, Tenant); err != nil { // before the record: what is told of it takes a key
 		return err
 	}
-	if err := b.Keyring.Create(ctx, Tenant); err != nil {
+	if err := b.Vault.CreateTenant(ctx, record.Tenant{ID: Tenant, Name: "This machine", CreatedAt: p.clock.Now().UTC()}); err != nil {
 		return err
 	}
 	p.tokens, p.tenants = b.Refresh(), b.Tenants()

@@ -180,7 +180,7 @@ func (b *Bench) Invoke(ctx context.Context, call tokens.Call) (tokens.Answer, er
 	if invoke != nil {
 		return invoke(ctx, call)
 	}
-	return b.Tokens.Do(ctx, call)
+	return tokens.OnBehalf(b.Tokens.Do)(ctx, call)
 }
 
 // Nudge is Invoke for callers who do not wait. Nothing follows from it unless OnNudge says so.

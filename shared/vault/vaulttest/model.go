@@ -108,7 +108,9 @@ type walk struct {
 	actors []*actor
 	tokens int
 	stored map[int64]string // the commit of each generation there ever was
-	came   map[string]int   // how often what came about
+	// looksAgain: the next write finds another status than was read, and is made anew with what goes with that
+	looksAgain bool
+	came       map[string]int // how often what came about
 }
 
 // randomSteps walks on fixed ways and on a new one, whose seed is told when it fails.
@@ -211,6 +213,10 @@ func (w *walk) act(a *actor, what string, stale bool, says func() error, do func
 	if w.random.IntN(5) < 2 {
 		goes = deliveries[w.random.IntN(len(deliveries))]
 	}
+	if w.looksAgain && goes.carriedOut() {
+		goes = plainly // its first write finds out, the second one is carried out: nothing can be lost between
+	}
+	w.looksAgain = false
 	w.Logf("%s does %s, %s", a.name, what, goes)
 	before, was := w.raw(), w.model.c
 	var want error
@@ -300,6 +306,7 @@ func (w *walk) commit(a *actor) {
 		if now.Status == record.Reauth {
 			w.came["commit revives"]++
 		}
+		w.looksAgain = p.under.Status != now.Status
 	}
 	w.act(a, fmt.Sprintf("commit %s over generation %d", p.token, p.under.Generation), p.under.Generation != w.model.c.Generation,
 		func() error { return w.model.commit(p, w.clock.Now()) },

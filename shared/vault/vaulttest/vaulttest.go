@@ -68,6 +68,13 @@ func Run(t *testing.T, open func(t *testing.T) Engine) {
 		{"Slots are never more", slotsAtOnce},
 		{"Slots of a crowd", slotsOfACrowd},
 		{"Slots go wrong", slotsGoWrong},
+		{"Everything is told", auditTrail},
+		{"Tampering is found", auditAttacks},
+		{"What was put back is found by a witness", auditWitness},
+		{"No event, no change", noEventNoChange},
+		{"A chain has one next event", auditRaces},
+		{"A late recovery is told", lateRecovery},
+		{"Retention leaves chains whole", auditRetention},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newRig(t, engine)) })
 	}

@@ -1,0 +1,458 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"connectorvault/shared/audit"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/seal"
+	"connectorvault/shared/store"
+)
+
+// Sort keys of what the audit keeps, all in the tenant's own partition of the records. An event lies there twice: in its
+// chain, and in the order of time.
+const (
+	// AuditPrefix begins the keys of events in the order of time.
+	AuditPrefix = "audit#"
+
+	chainPrefix     = "chain#"
+	tombstonePrefix = "tombstone#"
+	anchorPrefix    = "anchor#"
+)
+
+const (
+	auditID = "ae_"
+	// auditMonths is how long an audit event is kept at least.
+	auditMonths = 13
+	// auditTries bounds how often a change is tried again because somebody else's was the next of the chain.
+	auditTries = 32
+)
+
+// Attributes of audit events, and of what says where a chain ends. They stand beside a record's document and not in it.
+const (
+	attrAuditNumber = "audit_number"
+	attrAuditMAC    = "audit_mac"    // of the event
+	attrAuditBefore = "audit_before" // of the event before; so each can be checked by itself, whatever became of the others
+	attrAuditAt     = "audit_at"     // its time in milliseconds
+	attrAuditKey    = "audit_key"    // names the key of the MAC beside it: the event's, or the place's
+	attrAuditSeal   = "audit_seal"   // of the place: audit.PlaceMessage
+)
+
+// subjectName is a subject as sort keys name it.
+func subjectName(s audit.Subject) string { return string(s.Kind) + "#" + s.ID }
+
+// ChainPrefix begins the keys of a chain's events.
+func ChainPrefix(s audit.Subject) string { return chainPrefix + subjectName(s) + "#" }
+
+func chainKey(tenant string, s audit.Subject, number int64) store.Key {
+	return store.Key{Partition: tenant, Sort: ChainPrefix(s) + fmt.Sprintf("%012d", number)}
+}
+
+// AuditKey is an event's sort key in the order of time: a listing goes on after it.
+func AuditKey(e audit.Event) string {
+	return AuditPrefix + e.At.UTC().Format(eventTime) + "#" + e.ID
+}
+
+// ChainKey is an event's sort key in its chain.
+func ChainKey(e audit.Event) string { return chainKey("", e.Subject, e.Number).Sort }
+
+func tombstoneKey(tenant string, s audit.Subject) store.Key {
+	return store.Key{Partition: tenant, Sort: tombstonePrefix + subjectName(s)}
+}
+
+func anchorKey(tenant string, s audit.Subject) store.Key {
+	return store.Key{Partition: tenant, Sort: anchorPrefix + subjectName(s)}
+}
+
+// subjectRecords says where the record of each kind of subject lies. A chain's head is in it.
+var subjectRecords = map[audit.Kind]string{
+	audit.VaultEntry: "entry#", audit.ProviderApp: "app#", audit.Connector: "connector#", audit.Key: "key#",
+	audit.ConnectorToken: "token#", audit.Tenant: "tenant",
+}
+
+func subjectKey(tenant string, s audit.Subject) store.Key {
+	sort := subjectRecords[s.Kind]
+	if s.Kind != audit.Tenant {
+		sort += strings.Replace(s.ID, "/", "#", 1)
+	}
+	return store.Key{Partition: tenant, Sort: sort}
+}
+
+// subjectOf is subjectKey read backwards; ok is false for what has no chain.
+func subjectOf(tenant, sort string) (s audit.Subject, ok bool) {
+	if sort == subjectRecords[audit.Tenant] {
+		return audit.Subject{Kind: audit.Tenant, ID: tenant}, true
+	}
+	for _, kind := range audit.Kinds() {
+		if id, found := strings.CutPrefix(sort, subjectRecords[kind]); found && kind != audit.Tenant {
+			return audit.Subject{Kind: kind, ID: strings.Replace(id, "#", "/", 1)}, true
+		}
+	}
+	return s, false
+}
+
+func entrySubject(id string) audit.Subject { return audit.Subject{Kind: audit.VaultEntry, ID: id} }
+
+// chainEnd is where a chain ends: in the subject's record, or in a tombstone where that was.
+type chainEnd struct {
+	place  audit.Place // "" = there is no chain yet
+	record bool        // there is a record
+	number int64
+	mac    []byte
+	at     int64
+	key    string
+	seal   []byte
+}
+
+func endOf(place audit.Place, a store.Attrs) chainEnd {
+	end := chainEnd{number: a.Int(attrAuditNumber), mac: a.Bytes(attrAuditMAC), at: a.Int(attrAuditAt), key: a.String(attrAuditKey), seal: a.Bytes(attrAuditSeal)}
+	if _, has := a[attrAuditNumber]; has {
+		end.place = place
+	}
+	return end
+}
+
+// unmoved is the condition that nothing was added to a chain.
+func (e chainEnd) unmoved(place audit.Place) *store.Cond {
+	if e.place == place {
+		return store.Equal(attrAuditMAC, e.mac)
+	}
+	return store.Lacks(attrAuditMAC)
+}
+
+// end finds where a chain ends.
+func (v *Vault) chainEnd(ctx context.Context, tenant string, s audit.Subject) (chainEnd, error) {
+	attrs, err := v.get(ctx, store.Records, subjectKey(tenant, s))
+	if err == nil {
+		end := endOf(audit.Head, attrs)
+		end.record = true
+		return end, nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return chainEnd{}, err
+	}
+	attrs, err = v.get(ctx, store.Records, tombstoneKey(tenant, s))
+	if errors.Is(err, store.ErrNotFound) {
+		return chainEnd{}, nil
+	}
+	return endOf(audit.Tombstone, attrs), err
+}
+
+// mac authenticates under the tenant's keys. Where there are none, nothing is changed: no event, no change.
+func (v *Vault) mac(ctx context.Context, tenant, key string, message []byte) (used string, mac []byte, err error) {
+	macer, ok := v.Sealer.(seal.MACer)
+	if !ok {
+		return "", nil, errors.New("this vault has no key for audit events, and changes nothing without them")
+	}
+	used, mac, err = macer.MAC(ctx, tenant, key, message)
+	if err != nil && !errors.Is(err, seal.ErrUnknownKey) {
+		err = storeFault(err)
+	}
+	return used, mac, err
+}
+
+// place are the attributes that say where a chain ends, or where retention has cut it.
+func (v *Vault) place(ctx context.Context, p audit.Place, tenant string, s audit.Subject, number int64, mac []byte, at int64) (store.Attrs, error) {
+	key, sealed, err := v.mac(ctx, tenant, "", audit.PlaceMessage(p, tenant, s, number, mac, at))
+	if err != nil {
+		return nil, err
+	}
+	return store.Attrs{attrAuditNumber: number, attrAuditMAC: mac, attrAuditAt: at, attrAuditKey: key, attrAuditSeal: sealed}, nil
+}
+
+// applyAudited writes what ops say together with the events that tell of it, all or none. One of the ops may be on the
+// subject's record, and then gets the chain's new head into its own hands; otherwise a write of the head is added. Added
+// ops stand behind the caller's, so the index of a condition that fails is the caller's own.
+//
+// A chain has one next event. Of two who want to write it one has to look again, which says nothing of the caller's own
+// conditions: these were not what failed.
+func (v *Vault) applyAudited(ctx context.Context, tenant string, s audit.Subject, events []audit.Event, ops ...store.Op) error {
+	if len(events) == 0 {
+		return v.apply(ctx, ops...)
+	}
+	events = append([]audit.Event{}, events...)
+	for i := range events {
+		id, err := ident.New(v.Random, auditID)
+		if err != nil {
+			return err
+		}
+		events[i].ID, events[i].Subject, events[i].Actor = id, s, audit.ActorOf(ctx)
+		if events[i].Outcome == "" {
+			events[i].Outcome = audit.Success
+		}
+	}
+	record := subjectKey(tenant, s)
+	at := -1
+	for i, op := range ops {
+		if op.Table == store.Records && op.Key == record {
+			at = i
+		}
+	}
+	for range auditTries {
+		end, err := v.chainEnd(ctx, tenant, s)
+		if err != nil {
+			return err
+		}
+		all, err := v.withEvents(ctx, tenant, s, end, events, at, ops)
+		if err != nil {
+			// A tenant that is being deleted may have lost its keys, and its trail goes with it; what is left must go all the same.
+			if closed, closedErr := v.Closed(ctx, tenant); closedErr == nil && closed {
+				return v.apply(ctx, ops...)
+			}
+			return err
+		}
+		err = v.apply(ctx, all...)
+		var failed *store.ConditionFailed
+		if !errors.As(err, &failed) {
+			return err
+		}
+		ours, lookErr := v.wrote(ctx, tenant, s, end.number+1, events[0].ID)
+		switch {
+		case lookErr != nil:
+			return lookErr
+		case ours:
+			return nil // an earlier try of ours, whose answer was lost, and something was written after it
+		case failed.Index < len(ops) && (failed.Index != at || !ops[at].If.Holds(failed.Old)):
+			return failed
+		}
+	}
+	return storeFault(store.ErrBusy)
+}
+
+// wrote reports whether an event of ours is in its place.
+func (v *Vault) wrote(ctx context.Context, tenant string, s audit.Subject, number int64, id string) (bool, error) {
+	attrs, err := v.get(ctx, store.Records, chainKey(tenant, s, number))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var e audit.Event
+	err = decode(attrs, &e)
+	return err == nil && e.ID == id, err
+}
+
+// withEvents adds events to ops, which it leaves alone. at is the op on the subject's record, or -1.
+func (v *Vault) withEvents(ctx context.Context, tenant string, s audit.Subject, end chainEnd, events []audit.Event, at int, ops []store.Op) ([]store.Op, error) {
+	number, mac, time := end.number, end.mac, max(milli(v.Now())-1, end.at)
+	puts := make([]store.Op, 0, 2*len(events)+2)
+	for _, e := range events {
+		number++
+		time++ // each is later than the one before, so that a chain's events lie in the order of time as in their own
+		e.Number, e.At = number, fromMilli(time)
+		doc, err := encode(e)
+		if err != nil {
+			return nil, err
+		}
+		key, code, err := v.mac(ctx, tenant, "", audit.EventMessage(tenant, s, number, mac, doc))
+		if err != nil {
+			return nil, err
+		}
+		set := store.Attrs{attrDoc: doc, attrAuditMAC: code, attrAuditBefore: append([]byte{}, mac...), attrAuditKey: key}
+		mac = code
+		puts = append(puts,
+			store.Op{Verb: store.Put, Table: store.Records, Key: chainKey(tenant, s, number), If: store.Absent(), Set: set},
+			store.Op{Verb: store.Put, Table: store.Records, Key: store.Key{Partition: tenant, Sort: AuditKey(e)}, If: store.Absent(), Set: set})
+	}
+	where := audit.Head
+	if at >= 0 && ops[at].Verb == store.Delete || at < 0 && !end.record {
+		where = audit.Tombstone
+	}
+	head, err := v.place(ctx, where, tenant, s, number, mac, time)
+	if err != nil {
+		return nil, err
+	}
+	all := append([]store.Op{}, ops...)
+	record := subjectKey(tenant, s)
+	if at >= 0 {
+		all[at] = withHead(all[at], end, head)
+	} else if where == audit.Head {
+		all = append(all, store.Op{Verb: store.Update, Table: store.Records, Key: record, If: store.All(store.Exists(), end.unmoved(audit.Head)), Set: head})
+	}
+	switch {
+	case where == audit.Tombstone:
+		all = append(all, store.Op{Verb: store.Put, Table: store.Records, Key: tombstoneKey(tenant, s), If: end.unmoved(audit.Tombstone), Set: head})
+	case end.place == audit.Tombstone: // what was gone is there again, and its chain goes on
+		all = append(all, store.Op{Verb: store.Delete, Table: store.Records, Key: tombstoneKey(tenant, s), If: end.unmoved(audit.Tombstone)})
+	}
+	return append(all, puts...), nil
+}
+
+// withHead lets an op on the subject's record move the chain's head, on the condition that nobody has moved it since.
+func withHead(op store.Op, end chainEnd, head store.Attrs) store.Op {
+	unmoved := end.unmoved(audit.Head)
+	if op.If != nil {
+		unmoved = store.All(op.If, unmoved)
+	}
+	op.If = unmoved
+	if op.Verb == store.Delete {
+		return op
+	}
+	if op.Verb == store.Verify { // a condition on the record: now it also gets the head
+		op.Verb = store.Update
+	}
+	set := store.Attrs{}
+	for name, value := range op.Set {
+		set[name] = value
+	}
+	for name, value := range head {
+		set[name] = value
+	}
+	op.Set = set
+	return op
+}
+
+// one is a single event.
+func one(action audit.Action, detail map[string]string) []audit.Event {
+	return []audit.Event{{Action: action, Detail: plainly(detail)}}
+}
+
+// plainly leaves out what is empty.
+func plainly(detail map[string]string) map[string]string {
+	for name, value := range detail {
+		if value == "" {
+			delete(detail, name)
+		}
+	}
+	return detail
+}
+
+func auditEventOf(a store.Attrs) (audit.Event, error) {
+	var e audit.Event
+	return e, decode(a, &e)
+}
+
+// errPast ends a listing at what lies behind its end.
+var errPast = errors.New("past the end")
+
+// AuditEvents lists a tenant's audit events that keep likes, the oldest first, after the key of one and before a time;
+// the zero time is none.
+func (v *Vault) AuditEvents(ctx context.Context, tenant, after string, until time.Time, limit int, keep func(audit.Event) bool) (Page[audit.Event], error) {
+	return v.auditPage(ctx, tenant, AuditPrefix, after, until, limit, keep)
+}
+
+// AuditChain lists those of one subject.
+func (v *Vault) AuditChain(ctx context.Context, tenant string, s audit.Subject, after string, until time.Time, limit int, keep func(audit.Event) bool) (Page[audit.Event], error) {
+	return v.auditPage(ctx, tenant, ChainPrefix(s), after, until, limit, keep)
+}
+
+func (v *Vault) auditPage(ctx context.Context, tenant, prefix, after string, until time.Time, limit int, keep func(audit.Event) bool) (Page[audit.Event], error) {
+	q := store.Query{Table: store.Records, Partition: tenant, Prefix: prefix, After: after}
+	page, err := list(ctx, v, q, limit, func(item store.Item) (audit.Event, bool, error) {
+		e, err := auditEventOf(item.Attrs)
+		if err == nil && !until.IsZero() && !e.At.Before(until) {
+			err = errPast
+		}
+		return e, err == nil && keep(e), err
+	})
+	if errors.Is(err, errPast) {
+		return Page[audit.Event]{Items: page.Items}, nil
+	}
+	return page, err
+}
+
+// AuditSince is the key after which a listing begins with the audit events from a time on.
+func AuditSince(t time.Time) string {
+	return AuditPrefix + t.Add(time.Millisecond-1).UTC().Format(eventTime)
+}
+
+// trimmed at once: so many events are two deletions each, with the anchor in one transaction.
+const auditTrim = 10
+
+// TrimAudit removes some of a tenant's audit events that are too old: up to ten of one chain, from its beginning, and
+// never what still has to be kept. An anchor takes their place. more reports whether there may be others.
+func (v *Vault) TrimAudit(ctx context.Context, tenant string) (removed int, more bool, err error) {
+	oldest := v.Now().AddDate(0, -auditMonths, 0)
+	items, _, err := v.Items.Query(ctx, store.Query{Table: store.Records, Partition: tenant, Prefix: AuditPrefix, Limit: 1})
+	if err != nil || len(items) == 0 {
+		return 0, false, storeFault(err)
+	}
+	first, err := auditEventOf(items[0].Attrs)
+	if err != nil || !first.At.Before(oldest) {
+		return 0, false, err
+	}
+	removed, err = v.trimChain(ctx, tenant, first.Subject, oldest)
+	var failed *store.ConditionFailed
+	if errors.As(err, &failed) {
+		return 0, false, nil // somebody else is at it, or the chain is not as it should be; then nothing is taken from it
+	}
+	return removed, err == nil && removed > 0, err
+}
+
+func (v *Vault) trimChain(ctx context.Context, tenant string, s audit.Subject, oldest time.Time) (removed int, err error) {
+	items, _, err := v.Items.Query(ctx, store.Query{Table: store.Records, Partition: tenant, Prefix: ChainPrefix(s), Limit: auditTrim})
+	if err != nil {
+		return 0, storeFault(err)
+	}
+	var ops []store.Op
+	var last audit.Event
+	var mac []byte
+	for _, item := range items {
+		e, err := auditEventOf(item.Attrs)
+		if err != nil {
+			return 0, err
+		}
+		if !e.At.Before(oldest) {
+			break
+		}
+		last, mac = e, item.Attrs.Bytes(attrAuditMAC)
+		ops = append(ops, store.Op{Verb: store.Delete, Table: store.Records, Key: item.Key, If: store.Equal(attrAuditMAC, mac)},
+			store.Op{Verb: store.Delete, Table: store.Records, Key: store.Key{Partition: tenant, Sort: AuditKey(e)}, If: store.Equal(attrAuditMAC, mac)})
+	}
+	if len(ops) == 0 {
+		return 0, nil
+	}
+	if err := v.checkStart(ctx, tenant, s, items[:len(ops)/2]); err != nil {
+		return 0, err
+	}
+	end, err := v.chainEnd(ctx, tenant, s)
+	if err != nil {
+		return 0, err
+	}
+	removed = len(ops) / 2
+	if end.place == audit.Tombstone && end.number == last.Number { // nothing is left of it, and nothing will come
+		return removed, v.apply(ctx, append(ops,
+			store.Op{Verb: store.Delete, Table: store.Records, Key: tombstoneKey(tenant, s), If: end.unmoved(audit.Tombstone)},
+			store.Op{Verb: store.Delete, Table: store.Records, Key: anchorKey(tenant, s)})...)
+	}
+	anchor, err := v.place(ctx, audit.Anchor, tenant, s, last.Number, mac, milli(last.At))
+	if err != nil {
+		return 0, err
+	}
+	return removed, v.apply(ctx, append(ops, store.Op{Verb: store.Put, Table: store.Records, Key: anchorKey(tenant, s), Set: anchor})...)
+}
+
+// checkStart refuses to trim a chain whose beginning is not as it should be: the trimming would hide it.
+func (v *Vault) checkStart(ctx context.Context, tenant string, s audit.Subject, items []store.Item) error {
+	w := walk{Vault: v, tenant: tenant, subject: s}
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	for _, item := range items {
+		if err := w.event(ctx, item); err != nil {
+			return err
+		}
+	}
+	if len(w.findings) > 0 {
+		return &store.ConditionFailed{}
+	}
+	return nil
+}
+
+// failureCode reads the code of a stored answer.
+func failureCode(answer []byte) string {
+	var f struct {
+		Code string `json:"code"`
+	}
+	if err := json.Unmarshal(bytes.TrimSpace(answer), &f); err != nil {
+		return ""
+	}
+	return f.Code
+}
