@@ -41,7 +41,7 @@ type Tenant struct {
 func (t *Tenant) Closed() bool { return !t.ClosedAt.IsZero() }
 
 // App is the OAuth application that the operator registered with a provider, for one side of it. Its secrets lie in
-// the secret store under a name made of the record's key; Version names the value that belongs to this record.
+// the secret store under names made of the record's key and of Version.
 type App struct {
 	Tenant         string            `json:"-"`
 	Provider       string            `json:"provider"`
@@ -52,9 +52,28 @@ type App struct {
 	ExpiryAssumed  bool              `json:"client_secret_expires_assumed,omitempty"` // nobody told us the date
 	Registered     string            `json:"callback_registered,omitempty"`           // the callback address that was registered at the provider, by the operator's word
 	Version        string            `json:"version"`
-	ReadSecrets    []string          `json:"read_secrets,omitempty"` // names of its secret fields that reads need too
+	Revision       int64             `json:"revision,omitempty"`           // grows with changes under which the secrets stay what they are
+	Secret         string            `json:"secret_fingerprint,omitempty"` // tells whether a client secret is another one; "" = not noted
+	Previous       *PreviousSecret   `json:"previous,omitempty"`           // the client secret before, while it works too; nil = none
+	Client         string            `json:"client,omitempty"`             // what the provider's messages name it by; "" = it sends none
+	ReadSecrets    []string          `json:"read_secrets,omitempty"`       // names of its secret fields that reads need too
 	CreatedAt      time.Time         `json:"created_at"`
 	UpdatedAt      time.Time         `json:"updated_at"`
+}
+
+// PreviousSecret is the client secret that an application had before the one in force. Where a provider lets both work for
+// a while, it is what refreshes go by should the new one be refused.
+type PreviousSecret struct {
+	Version string    `json:"version"`
+	Until   time.Time `json:"until"` // from then on it is not offered any more
+}
+
+// Overlapping is the secret before the one in force, if there is one that works at a moment.
+func (a *App) Overlapping(now time.Time) *PreviousSecret {
+	if a.Previous == nil || !now.Before(a.Previous.Until) {
+		return nil
+	}
+	return a.Previous
 }
 
 // Entry is a vault entry as its owner sees and edits it: which account, of which provider, on which side. Whether it

@@ -36,13 +36,17 @@ import (
 	"connectorvault/infra/local/worker"
 	"connectorvault/shared/audit"
 	"connectorvault/shared/bundle"
+	"connectorvault/shared/ident"
 	"connectorvault/shared/issuer"
 	"connectorvault/shared/notify"
 	"connectorvault/shared/outbound"
+	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/route"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
@@ -86,7 +90,7 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	}
 	defer func() { _ = vaultStore.Close(); _ = queue.Close() }()
 
-	sims, err := startSimulators(o, steps.Now, logger)
+	sims, err := startSimulators(o, steps.Now, sendNotice(vaultStore, queue), logger)
 	if err != nil {
 		return err
 	}
@@ -186,6 +190,7 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Due, p.clock.Now(), calls...)
 		},
+		Notices: map[string]string{worker.ARN(worker.Secrets): amazon.Name},
 		Announce: func(ctx context.Context, messages []webhook.Message) error {
 			return worker.SendWebhooks(ctx, p.queue, messages...)
 		},
@@ -213,6 +218,20 @@ func (p *program) notifying() *notifying.Handler {
 		Postpone: func(ctx context.Context, receipt string, d time.Duration) error {
 			return p.queue.Postpone(ctx, worker.Webhook, receipt, d)
 		}})
+}
+
+// sendNotice takes what Amazon says of client secrets. The message goes where secrets lie, and its name into the queue.
+func sendNotice(secrets store.Secrets, queue *sqlitestore.Queue) func(context.Context, []byte) error {
+	return func(ctx context.Context, message []byte) error {
+		name, err := ident.New(rand.Reader, "notice/")
+		if err != nil {
+			return err
+		}
+		if err := secrets.PutSecret(ctx, name, secret.New(string(message))); err != nil {
+			return err
+		}
+		return queue.Send(ctx, worker.Secrets, 0, sqlitestore.Outgoing{Body: []byte(name)})
+	}
 }
 
 // invoke calls the token service and waits, as a Lambda invocation would: over bytes, and running on when the caller
@@ -270,7 +289,8 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Notify: p.notify, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick}).Run(background)
+		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Notify: p.notify, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick,
+			Open: p.store.GetSecret, Done: p.store.DeleteSecret}).Run(background)
 	})
 	working.Go(func() { p.housekeep(background, owner) })
 
