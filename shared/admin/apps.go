@@ -125,7 +125,6 @@ func apart(secrets map[string]secret.Text, reads []string) secretValues {
 
 func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[string]secret.Text, error) {
 	app := record.App{Fields: map[string]string{}}
-	secrets := map[string]secret.Text{}
 	if err := in.unknown(append(names(d.AppFields), fieldSide, fieldExpires, fieldDraft, fieldWord)); err != nil {
 		return app, nil, err
 	}
@@ -156,20 +155,27 @@ func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[s
 	if err := s.secretLife(d, in, &app); err != nil {
 		return app, nil, err
 	}
+	secrets, err := appFields(d, in, &app)
+	return app, secrets, err
+}
+
+// appFields takes over what a request says of the provider's own fields.
+func appFields(d *provider.Descriptor, in Fields, app *record.App) (map[string]secret.Text, error) {
+	secrets := map[string]secret.Text{}
 	for _, f := range d.AppFields {
 		if f.Name == fieldSide || f.Name == fieldExpires || f.Name == fieldDraft {
 			continue
 		}
 		value, err := in.text(f.Name)
 		if err != nil {
-			return app, nil, err
+			return nil, err
 		}
 		value = strings.TrimSpace(value)
 		switch {
 		case value == "" && f.Required:
-			return app, nil, missing(f.Name).Do("Give the " + f.Label + ". " + f.Help)
+			return nil, missing(f.Name).Do("Give the " + f.Label + ". " + f.Help)
 		case len(value) > 4096:
-			return app, nil, invalid(f.Name, f.Name+" is longer than any such value.").Do("Check what was pasted.")
+			return nil, invalid(f.Name, f.Name+" is longer than any such value.").Do("Check what was pasted.")
 		case value == "":
 		case f.Secret:
 			secrets[f.Name] = secret.New(value)
@@ -180,7 +186,7 @@ func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[s
 			app.Fields[f.Name] = value
 		}
 	}
-	return app, secrets, nil
+	return secrets, nil
 }
 
 // secretLife settles when the client secret ends. A date that nobody told us is the usual one, and says so.

@@ -85,7 +85,7 @@ func New(cfg Config) *Service {
 // ctx's deadline still bounds what is begun. Equal calls that run at once are one.
 func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
 	// Everything that tells two calls apart is in the key: of two rescued answers for one entry, one may be the living token.
-	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%d|%t|%v|%s|%x", call.Op, call.Tenant, call.Entry, call.Request, call.Scope+"|"+call.Provider+"|"+string(call.APIEnvironment), call.FailedGeneration, call.Client, call.Force, call.Claims,
+	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%d|%t|%t|%v|%s|%x", call.Op, call.Tenant, call.Entry, call.Request, call.Scope+"|"+call.Provider+"|"+string(call.APIEnvironment), call.FailedGeneration, call.Client, call.Force, call.Pending, call.Claims,
 		call.Code.Fingerprint()+call.RefreshToken.Fingerprint(), sha256.Sum256(call.Rescued))
 	s.running.begin() // before the work is handed over, so that a Drain never comes between
 	flight := s.flight.DoChan(key, func() (any, error) {
