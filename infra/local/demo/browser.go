@@ -25,9 +25,10 @@ type browser struct {
 // maxPage is more than any page of ours or the simulator's has.
 const maxPage = 1 << 20
 
-func newBrowser() *browser {
+// newBrowser takes nil for the usual transport.
+func newBrowser(transport http.RoundTripper) *browser {
 	jar, _ := cookiejar.New(nil) // fails with options only
-	return &browser{client: &http.Client{Jar: jar, Timeout: time.Minute}}
+	return &browser{client: &http.Client{Jar: jar, Timeout: time.Minute, Transport: transport}}
 }
 
 func (b *browser) open(ctx context.Context, address string) error {

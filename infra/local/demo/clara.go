@@ -76,7 +76,7 @@ func (d *demo) download(ctx context.Context) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := d.server.client.Do(request)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -25,11 +26,21 @@ type Config struct {
 	Data    string    // folder to use and keep; "" = a temporary one
 	Out     io.Writer // what a person reads
 	Log     io.Writer // the program's own messages
+	Place   *Place    // where the bundle runs already; nil = the program is started
+}
+
+// Place is a bundle that runs already, elsewhere than in the local program, with simulated providers.
+type Place struct {
+	URL, OwnerKey string
+	Controls      map[string]string // where simulators are steered that have an address of their own for it
+	Transport     http.RoundTripper
+	Pass          func(ctx context.Context, d time.Duration) error // lets time pass
+	Restart       func(ctx context.Context) error
 }
 
 // Run shows the main job. An error says at which step it stopped.
 func Run(ctx context.Context, cfg Config) (err error) {
-	if cfg.Data == "" {
+	if cfg.Data == "" && cfg.Place == nil {
 		cfg.Data, err = os.MkdirTemp("", "connector-vault-demo-")
 		if err != nil {
 			return err
@@ -111,7 +122,11 @@ type object = map[string]any
 func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.Out, format+"\n", args...) }
 
 func (d *demo) start(ctx context.Context) (err error) {
-	d.server, err = startServer(ctx, d.Config)
+	if d.Place != nil {
+		d.server = d.Place.server()
+	} else {
+		d.server, err = startServer(ctx, d.Config)
+	}
 	if err == nil {
 		d.say("The bundle runs at %s, with a simulated Amazon, Sage and Clara beside it.", d.server.ready.URL)
 	}
@@ -162,7 +177,7 @@ func (d *demo) consent(ctx context.Context, e *entry, where string) error {
 		return err
 	}
 	d.say("   POST …/authorize {\"mode\": \"browser\"}: a start page, for one use.")
-	b := newBrowser()
+	b := newBrowser(d.server.client.Transport)
 	if err := b.open(ctx, begun.StartURL); err != nil {
 		return err
 	}
@@ -195,7 +210,7 @@ func (d *demo) connectByPasting(ctx context.Context) error {
 		return err
 	}
 	d.say("   POST …/authorize {\"mode\": \"result_url\"}: the OAuth Request URL, at %s%s.", request.Host, request.Path)
-	b := newBrowser()
+	b := newBrowser(d.server.client.Transport)
 	if err := b.open(ctx, begun.URL); err != nil {
 		return err
 	}
@@ -330,6 +345,11 @@ func (d *demo) readAfterRestart(ctx context.Context) error {
 	if err := d.server.stop(); err != nil {
 		return err
 	}
+	if d.Place != nil {
+		if err := d.Place.Restart(ctx); err != nil {
+			return err
+		}
+	}
 	d.say("   The program has stopped.")
 	if err := d.start(ctx); err != nil {
 		return err
@@ -359,6 +379,9 @@ func (d *demo) readOf(ctx context.Context, connector, what string, into *page) e
 }
 
 func (d *demo) pass(ctx context.Context, step time.Duration) error {
+	if d.Place != nil {
+		return d.Place.Pass(ctx, step)
+	}
 	return d.server.call(ctx, "POST", "/local/clock", object{"advance": step.String()}, nil)
 }
 

@@ -45,7 +45,7 @@ func site(t *testing.T) *httptest.Server {
 
 func TestTheBrowserSubmitsAFormAndKeepsItsCookies(t *testing.T) {
 	t.Parallel()
-	server, b := site(t), newBrowser()
+	server, b := site(t), newBrowser(nil)
 	if err := b.open(t.Context(), server.URL+"/form"); err != nil || b.heading() != "Fill it in" {
 		t.Fatalf("%q %v", b.heading(), err)
 	}
@@ -58,7 +58,7 @@ func TestTheBrowserSaysWhereItIsStuck(t *testing.T) {
 	t.Parallel()
 	server := site(t)
 	for path, want := range map[string]string{"/bare": "no button", "/none": "no form"} {
-		b := newBrowser()
+		b := newBrowser(nil)
 		if err := b.open(t.Context(), server.URL+path); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestTheBrowserSaysWhereItIsStuck(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	b := newBrowser()
+	b := newBrowser(nil)
 	if err := b.open(t.Context(), server.URL+"/there?code=canary"); err == nil || !strings.Contains(err.Error(), "Arrived") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("a refusal is %v", err)
 	}

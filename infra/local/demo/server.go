@@ -20,6 +20,7 @@ type server struct {
 	command *exec.Cmd
 	done    chan error
 	ready   ready
+	client  *http.Client
 }
 
 type ready struct {
@@ -44,7 +45,7 @@ func startServer(ctx context.Context, cfg Config) (*server, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{command: command, done: make(chan error, 1)}
+	s := &server{command: command, done: make(chan error, 1), client: &http.Client{Timeout: time.Minute}}
 	go func() { s.done <- command.Wait() }()
 	deadline := time.After(startTime)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -63,6 +64,11 @@ func startServer(ctx context.Context, cfg Config) (*server, error) {
 			return s, json.Unmarshal(body, &s.ready)
 		}
 	}
+}
+
+// server is one that runs already, and is nobody's here to stop.
+func (p *Place) server() *server {
+	return &server{ready: ready{URL: p.URL, OwnerKey: p.OwnerKey, Controls: p.Controls}, client: &http.Client{Timeout: time.Minute, Transport: p.Transport}}
 }
 
 // stop asks the program to stop, and waits for it.
@@ -118,7 +124,7 @@ func (s *server) send(ctx context.Context, method, path string, body io.Reader) 
 		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+s.ready.OwnerKey)
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		return nil, err
 	}
