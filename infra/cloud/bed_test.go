@@ -62,14 +62,16 @@ type bed struct {
 	log       lines
 
 	mu   sync.Mutex
-	trap func(function, instance string, calls []rights.Call) // guarded by mu; sees each call of AWS before it is carried out
+	trap trap // guarded by mu
 }
 
+// trap sees each call of AWS before it is carried out, and says whether it is: what is not, finds the service away.
+type trap func(function, instance string, calls []rights.Call) bool
+
 // deploy builds the programs and puts everything up. It ends with the test.
-func deploy(t *testing.T) *bed {
+func deploy(t *testing.T, record *rights.Record) *bed {
 	t.Helper()
-	asked(t)
-	b := &bed{T: t, record: rights.NewRecord(), fleet: fleet.New(), suffix: "-" + strings.ToLower(rand.Text()[:10]), queues: map[string]string{}}
+	b := &bed{T: t, record: record, fleet: fleet.New(), suffix: "-" + strings.ToLower(rand.Text()[:10]), queues: map[string]string{}}
 	if _, err := build(); err != nil {
 		t.Fatal(err)
 	}
@@ -185,9 +187,9 @@ func accessKey(f stack.Function) string { return "AKIA" + strings.ToUpper(f.ID) 
 func (b *bed) guarded(next http.Handler) http.Handler {
 	return b.record.Guard(b.caller, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
-		trap := b.trap
+		look := b.trap
 		b.mu.Unlock()
-		if trap == nil {
+		if look == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -198,15 +200,18 @@ func (b *bed) guarded(next http.Handler) http.Handler {
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		calls, _ := rights.Read(r, body) // it was read before
 		f, _ := b.caller(r)
-		trap(f.Folder, network.Caller(r), calls)
+		if !look(f.Folder, network.Caller(r), calls) {
+			panic(http.ErrAbortHandler)
+		}
 		next.ServeHTTP(w, r)
 	}))
 }
 
-func (b *bed) setTrap(trap func(function, instance string, calls []rights.Call)) {
+// set puts a trap in place; nil takes it away.
+func (b *bed) set(look trap) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.trap = trap
+	b.trap = look
 }
 
 // environment is what an instance finds: what Lambda sets, what the template sets, and the way to the world.
@@ -322,7 +327,7 @@ func (b *bed) feed(queues ...string) (stop func()) {
 	return stop
 }
 
-// sweep sends the schedule's event, and repeats it until the test ends.
+// schedule sends the schedule's event, and repeats it until the test ends.
 func (b *bed) schedule(every time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

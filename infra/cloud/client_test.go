@@ -49,8 +49,14 @@ func (a answer) text(name string) string {
 	return s
 }
 
-// send makes a request; header lines are "Name: value".
+// send makes a request of the bundle; header lines are "Name: value".
 func (c *client) send(method, path string, body any, header ...string) answer {
+	c.Helper()
+	return c.at(method, publicURL+path, body, header...)
+}
+
+// at makes a request of anybody.
+func (c *client) at(method, address string, body any, header ...string) answer {
 	c.Helper()
 	var reader io.Reader
 	switch body := body.(type) {
@@ -62,7 +68,7 @@ func (c *client) send(method, path string, body any, header ...string) answer {
 		c.ok(err)
 		reader = bytes.NewReader(encoded)
 	}
-	request, err := http.NewRequestWithContext(c.Context(), method, publicURL+path, reader)
+	request, err := http.NewRequestWithContext(c.Context(), method, address, reader)
 	c.ok(err)
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)
@@ -73,13 +79,13 @@ func (c *client) send(method, path string, body any, header ...string) answer {
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		c.Errorf("%s %s: %v", method, path, err)
+		c.Errorf("%s %s: %v", method, address, err)
 		return answer{}
 	}
 	defer func() { _ = response.Body.Close() }()
 	read, err := io.ReadAll(response.Body)
 	if err != nil {
-		c.Errorf("%s %s: %v", method, path, err)
+		c.Errorf("%s %s: %v", method, address, err)
 	}
 	return answer{response.StatusCode, response.Header, read}
 }

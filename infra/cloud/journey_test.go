@@ -3,10 +3,8 @@ package cloud_test
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"connectorvault/infra/local/demo"
@@ -14,16 +12,15 @@ import (
 
 // The journey of the demo, over the built programs: both doors, three providers, an hour that passes, and new instances of
 // every function.
-func TestJourney(t *testing.T) {
-	t.Parallel()
-	b := deploy(t)
+func journey(b *bed) {
+	t := b.T
 	b.life.Store(12)
 	b.feed()
 	b.schedule(3 * time.Second)
 	owner := b.tenant("Example Trading")
 	out := &lines{}
 	err := demo.Run(t.Context(), demo.Config{Out: out, Place: &demo.Place{
-		URL: publicURL, OwnerKey: owner.key, Controls: map[string]string{"clara": b.control}, Transport: b.network.Transport("browser"),
+		URL: publicURL, OwnerKey: owner.key, Controls: map[string]string{"clara": "https://" + claraPages}, Transport: b.network.Transport("browser"),
 		Pass:    func(_ context.Context, d time.Duration) error { b.pass(d); return nil },
 		Restart: func(context.Context) error { b.fleet.Recycle(); return nil },
 	}})
@@ -55,10 +52,6 @@ func (b *bed) figures() {
 			continue
 		}
 		text += fmt.Sprintf("%-12s %6.1f MB %10d %9d ms %9d ms\n", s.folder, float64(s.bytes)/1e6, len(took), took[len(took)/2].Milliseconds(), took[len(took)-1].Milliseconds())
-	}
-	done := b.record.Done()
-	for _, name := range slices.Sorted(maps.Keys(done)) {
-		text += fmt.Sprintf("%6d %s\n", done[name], name)
 	}
 	b.Logf("init is from the start of the process to its first question for work\n%s", text)
 }

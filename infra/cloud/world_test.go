@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ const (
 	sageConsent = "www.sageone.com"
 	sageToken   = "oauth.accounting.sage.com"
 	sageAPI     = "api.accounting.sage.com"
+	claraPages  = "dashboard.clara.com" // where a person downloads a project's certificate, and files are
 )
 
 // world is the simulated providers under their real names.
@@ -36,9 +38,9 @@ type world struct {
 	amazon  *amazonsim.Simulator
 	sage    *sagesim.Simulator
 	clara   *clarasim.Simulator
-	control string // of Clara
 
 	ahead atomic.Int64 // how far the providers' clocks are ahead, in nanoseconds
+	spent sync.Map     // instances whose POST a token endpoint has carried out
 	life  atomic.Int64 // seconds that tokens are said to live; 0 = as long as they do
 }
 
@@ -80,9 +82,6 @@ func newWorld(t *testing.T) *world {
 	w.serveAmazon()
 	w.serveSage()
 	w.serveClara()
-	steering := httptest.NewServer(w.clara.Control())
-	t.Cleanup(steering.Close)
-	w.control = steering.URL
 	return w
 }
 
@@ -114,6 +113,8 @@ func (w *world) serveSage() {
 }
 
 func (w *world) serveClara() {
+	w.clara.ServeFilesAt("https://" + claraPages)
+	w.network.Serve(claraPages, network.Host{Handler: w.clara.Control()})
 	shake := w.clara.TLSConfig().GetConfigForClient
 	for _, country := range []string{"mx", "br", "co"} {
 		w.network.Serve("public-api."+country+".clara.com", network.Host{Handler: w.short(below("/"+country, w.clara.Handler())),
@@ -144,15 +145,16 @@ func at(r *http.Request, path string) *http.Request {
 func (w *world) short(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		seconds := w.life.Load()
-		if seconds == 0 || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/token") {
+		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/token") {
 			next.ServeHTTP(rw, r)
 			return
 		}
 		answer := httptest.NewRecorder()
 		next.ServeHTTP(answer, r)
 		body := answer.Body.Bytes()
+		w.spent.Store(network.Caller(r), true)
 		var members map[string]json.RawMessage
-		if json.Unmarshal(body, &members) == nil && members["expires_in"] != nil {
+		if json.Unmarshal(body, &members) == nil && members["expires_in"] != nil && seconds > 0 {
 			members["expires_in"] = json.RawMessage(strconv.FormatInt(seconds, 10))
 			body, _ = json.Marshal(members) // of what was JSON
 		}
