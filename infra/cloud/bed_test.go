@@ -58,6 +58,7 @@ type bed struct {
 	gateway   *gateway.Gateway
 	queues    map[string]string // URLs, by logical id
 	sqs       *sqs.Client
+	secrets   *secretsmanager.Client
 	suffix    string
 	log       lines
 
@@ -164,6 +165,11 @@ func (b *bed) makeQueues() {
 		b.ok(err)
 		b.queues[id] = *out.QueueUrl
 	}
+	b.world.tell = func(ctx context.Context, message []byte) error {
+		_, err := b.sqs.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(b.queues["SecretsQueue"]), MessageBody: aws.String(string(message))})
+		return err
+	}
+	b.secrets = secretstest.Moto(b, func(o *secretsmanager.Options) { o.Region = region })
 	for _, name := range []string{"sqs", "secretsmanager"} {
 		b.network.Serve(name+"."+region+".amazonaws.com", network.Host{Handler: b.guarded(forward(enginetest.Client(), base))})
 	}
@@ -358,18 +364,26 @@ func (b *bed) folder(id string) string {
 // tenant makes a tenant as whoever may invoke the function does, and returns its owner's key.
 func (b *bed) tenant(name string) *client {
 	b.Helper()
-	payload, err := json.Marshal(object{"operation": "create", "name": name})
+	made := b.operate(object{"operation": "create", "name": name})
+	c := b.client(made.text("owner_key"))
+	if c.tenant = made.text("tenant"); c.key == "" || c.tenant == "" {
+		b.Fatal("a tenant without a key")
+	}
+	return c
+}
+
+// operate invokes the function of tenants.
+func (b *bed) operate(what object) answer {
+	b.Helper()
+	payload, err := json.Marshal(what)
 	b.ok(err)
 	result, err := b.fleet.Invoke(b.Context(), "TenantFunction", payload)
 	b.ok(err)
-	var out struct {
-		Tenant   string
-		OwnerKey string `json:"owner_key"`
+	var refusal struct{ Error json.RawMessage }
+	if err := json.Unmarshal(result.Payload, &refusal); err != nil || result.Failed || refusal.Error != nil {
+		b.Fatalf("%v: %s %v", what, result.Payload, err)
 	}
-	if err := json.Unmarshal(result.Payload, &out); err != nil || result.Failed || out.OwnerKey == "" {
-		b.Fatalf("no tenant is made: %s %v\n%s", result.Payload, err, b.fleet.Log("TenantFunction"))
-	}
-	return b.client(out.OwnerKey)
+	return answer{body: result.Payload}
 }
 
 // logs is all that the functions wrote.

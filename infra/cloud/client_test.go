@@ -16,8 +16,8 @@ type object = map[string]any
 type client struct {
 	*bed
 
-	key  string
-	http *http.Client
+	tenant, key string
+	http        *http.Client
 }
 
 func (b *bed) client(key string) *client {
@@ -99,4 +99,12 @@ func (c *client) must(method, path string, body any) answer {
 		c.Fatalf("%s %s: %v", method, path, got)
 	}
 	return got
+}
+
+// items are those of a list's first page.
+func (c *client) items(path string) []object {
+	c.Helper()
+	var list struct{ Items []object }
+	c.ok(json.Unmarshal(c.must("GET", path, nil).body, &list))
+	return list.Items
 }

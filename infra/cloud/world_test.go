@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"io"
@@ -35,6 +36,7 @@ const (
 // world is the simulated providers under their real names.
 type world struct {
 	network *network.Network
+	tell    func(ctx context.Context, message []byte) error // Amazon's messages about client secrets, to the queue that is registered
 	amazon  *amazonsim.Simulator
 	sage    *sagesim.Simulator
 	clara   *clarasim.Simulator
@@ -55,7 +57,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.network.Close() })
-	w.amazon, err = amazonsim.New(amazonsim.Config{StatePath: filepath.Join(dir, "amazon.db"), Now: w.now, BaseURL: func() string { return "https://" + amazonFiles }})
+	w.amazon, err = amazonsim.New(amazonsim.Config{StatePath: filepath.Join(dir, "amazon.db"), Now: w.now, BaseURL: func() string { return "https://" + amazonFiles },
+		Notify: func(ctx context.Context, message []byte) error { return w.tell(ctx, message) }})
 	if err != nil {
 		t.Fatal(err)
 	}

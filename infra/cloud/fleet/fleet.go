@@ -36,6 +36,8 @@ type Function struct {
 var (
 	// ErrThrottled is what is heard when as many instances work as may.
 	ErrThrottled = errors.New("too many instances")
+	// ErrTooLarge is said of an event that is larger than any.
+	ErrTooLarge = errors.New("the event is larger than 6 MB")
 	// ErrUnknown is said of a function that there is not.
 	ErrUnknown = errors.New("no such function")
 	errClosed  = errors.New("the fleet has ended")
@@ -105,6 +107,9 @@ func (f *Fleet) Invoke(ctx context.Context, name string, payload []byte) (Result
 	p, err := f.pool(name)
 	if err != nil {
 		return Result{}, err
+	}
+	if len(payload) > maxPayload {
+		return Result{}, ErrTooLarge
 	}
 	i, err := f.take(p)
 	if err != nil {

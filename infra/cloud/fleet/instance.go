@@ -19,17 +19,17 @@ type Instance struct {
 	Name string
 	pool *pool
 
-	command  *exec.Cmd
-	api      *http.Server
-	began    time.Time
-	asked    bool // for work, once at least; guarded by mu
-	extended bool // an extension is registered, so it hears SIGTERM; guarded by mu
-	current  *invocation
-	serial   int // guarded by mu
-	mu       sync.Mutex
+	command *exec.Cmd
+	api     *http.Server
+	began   time.Time
+	work    chan *invocation
+	exited  chan struct{}
 
-	work   chan *invocation
-	exited chan struct{}
+	mu       sync.Mutex
+	asked    bool        // for work, once at least; guarded by mu
+	extended bool        // an extension is registered, so it hears SIGTERM; guarded by mu
+	current  *invocation // guarded by mu
+	serial   int         // guarded by mu
 }
 
 // invocation is one piece of work.
@@ -150,13 +150,14 @@ func (i *Instance) runtimeAPI() http.Handler {
 
 // next gives out work. A process that asks for the first time has started; one that asks again has ended what it had.
 func (i *Instance) next(w http.ResponseWriter, r *http.Request) {
+	took := time.Since(i.began)
 	i.mu.Lock()
 	first := !i.asked
 	i.asked, i.current = true, nil
 	i.mu.Unlock()
 	if first {
 		i.pool.mu.Lock()
-		i.pool.starts = append(i.pool.starts, Start{Instance: i.Name, Init: time.Since(i.began)})
+		i.pool.starts = append(i.pool.starts, Start{Instance: i.Name, Init: took})
 		i.pool.mu.Unlock()
 	} else {
 		i.pool.giveBack(i)
