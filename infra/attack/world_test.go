@@ -42,6 +42,7 @@ type world struct {
 	keys  map[string]string // who → the key or token that they show
 	names map[string]string // of what there is: "victim.entry" → its id
 	was   string            // the victim's state before the first attack
+	late  sync.Map          // keys and names that are made while attacks run
 }
 
 // buffer collects what is written at once by many.
@@ -96,6 +97,7 @@ func launch(t *testing.T, s *secrets, o program.Options) *world {
 		}
 	}
 	w.url = w.ready.URL
+	w.names["arena"] = program.Tenant
 	w.keys["arena"] = s.plant("the arena's owner's key", w.ready.OwnerKey)
 	s.handed(w.ready.OwnerKey, "the file ready.json")
 	w.wire.self = strings.TrimPrefix(w.url, "http://")
@@ -126,6 +128,7 @@ func begin(t *testing.T, s *secrets) *world {
 	for _, role := range []string{"owner", "admin", "operator", "reader"} {
 		w.makeKey(t, "arena", role, object{"role": role, "connectors": map[string][]string{"reader": {w.names["arena.connector"]}}[role]})
 	}
+	w.makeKey(t, "arena", "reads books", object{"role": "reader", "connectors": []string{w.names["arena.ledger"]}})
 	w.was = w.state(t, "victim")
 	return w
 }
@@ -278,6 +281,38 @@ func (w *world) makeKey(t *testing.T, who, name string, fields object) {
 	}
 	made := w.shown(t, who, "POST", "/v1/keys", body, "key")
 	w.keys[name], w.names[name+".key"] = made.text1("key"), made.text1("id")
+}
+
+// makeKeyOnce is makeKey for what a single attack needs, while others run.
+func (w *world) makeKeyOnce(t *testing.T, who, name string, fields object) {
+	t.Helper()
+	body := object{"label": name}
+	for member, value := range fields {
+		body[member] = value
+	}
+	made := w.shown(t, who, "POST", "/v1/keys", body, "key")
+	w.late.Store(name, made.text1("key"))
+	w.late.Store(name+".key", made.text1("id"))
+}
+
+// keyOf is a key that was made meanwhile, nameOf an id.
+func (w *world) keyOf(name string) string {
+	v, _ := w.late.Load(name)
+	text, _ := v.(string)
+	return text
+}
+
+func (w *world) nameOf(name string) string { return w.keyOf(name) }
+
+// await waits until something is so, and fails when it never is.
+func (w *world) await(t *testing.T, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if so() {
+			return
+		}
+	}
+	t.Error("it never came to be")
 }
 
 // shown asks for something that shows a secret this once, and notes it.
