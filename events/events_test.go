@@ -68,6 +68,14 @@ var samples = map[string]want{
 	"admin/list-keys.json":                              {200, "items.0.prefix", vault.KeyPrefix(tenant, keyID)},
 	"admin/get-key.json":                                {200, "role", "owner"},
 	"admin/revoke-key.json":                             {204, "", ""},
+	"admin/create-connector-token.json":                 {201, "token", "*"},
+	"admin/list-connector-tokens.json":                  {200, "items.0.prefix", vault.ConnectorTokenText(tenant, tokenID)},
+	"admin/get-connector-token.json":                    {200, "uses_left", "2"},
+	"admin/revoke-connector-token.json":                 {204, "", ""},
+	"admin/create-vault-entry-with-token.json":          {201, "connector_token", tokenID},
+	"admin/create-connector-with-token.json":            {201, "vault_entry", handed},
+	"admin/get-vault-entry-of-another-token.json":       {404, "code", "not_found"},
+	"admin/delete-vault-entry-with-token.json":          {204, "", ""},
 	"admin/list-events.json":                            {200, "items.0.kind", "expiring"},
 	"admin/list-audit-events.json":                      {200, "items.0.action", "vault_entry.created"},
 	"admin/preflight.json":                              {200, "ready", "false"}, // nobody answers at the example's host
@@ -107,8 +115,9 @@ var samples = map[string]want{
 	"read/list-transactions.json":                          {200, "items.0.uuid", "00000000-0000-4000-8000-00000000c1a2"},
 	"read/check-vault-entry.json":                          {200, "works", "true"},
 
-	"authorizer/known-key.json":   {0, "context.tenant", tenant},
-	"authorizer/unknown-key.json": {0, "isAuthorized", "false"},
+	"authorizer/known-key.json":       {0, "context.tenant", tenant},
+	"authorizer/connector-token.json": {0, "context.role", "connector_token"},
+	"authorizer/unknown-key.json":     {0, "isAuthorized", "false"},
 
 	"refresh/schedule.json":                    {0, "found", "1"},
 	"refresh/due-batch.json":                   {0, "batchItemFailures.0.itemIdentifier", ""},
@@ -121,6 +130,7 @@ var samples = map[string]want{
 	"refresh/call-adopt.json":                  {0, "answer.outcome", "success"},
 	"refresh/call-forget.json":                 {0, "answer.outcome", "success"},
 	"refresh/call-refresh-sage.json":           {0, "answer.outcome", "success"},
+	"refresh/call-forget-pending.json":         {0, "answer.outcome", "success"},
 	"refresh/call-forget-sage.json":            {0, "answer.outcome", "success"},
 	"refresh/call-acquire.json":                {0, "answer.outcome", "success"},
 	"refresh/call-due-clara.json":              {0, "answer.outcome", "success"},
@@ -183,6 +193,14 @@ var effects = map[string]func(*testing.T, *world){
 			t.Errorf("the key's last use is %s: %v", used[0].LastUsed, err)
 		}
 	},
+	"admin/revoke-connector-token.json": func(t *testing.T, w *world) {
+		if token, err := w.vault.ConnectorToken(t.Context(), tenant, tokenID); err != nil || !token.Revoked {
+			t.Errorf("the token is still good: %v", err)
+		}
+	},
+	"admin/create-vault-entry-with-token.json":        func(t *testing.T, w *world) { hasUses(t, w, 1) },
+	"admin/delete-vault-entry-with-token.json":        func(t *testing.T, w *world) { hasUses(t, w, 3) },
+	"refresh/call-forget-pending.json":                func(t *testing.T, w *world) { hasUses(t, w, 3) },
 	"callback/oauth-callback.json":                    func(t *testing.T, w *world) { isAuthorized(t, w, travelling, true) },
 	"callback/oauth-callback-in-another-browser.json": func(t *testing.T, w *world) { isAuthorized(t, w, travelling, false) },
 	"callback/oauth-callback-to-copy.json":            func(t *testing.T, w *world) { isAuthorized(t, w, pasting, false) },
@@ -378,7 +396,7 @@ func checkSilence(t *testing.T, name, said, logged string) {
 			t.Errorf("%s: a secret came out", name)
 		}
 	}
-	for _, secret := range []string{secretOfKey, secretOfStart, secretOfBrowser, secretOfPasted, secretOfCookie, secretOfVisit, code, "EXAMPLE-not-a-real"} {
+	for _, secret := range []string{secretOfKey, secretOfToken, secretOfStart, secretOfBrowser, secretOfPasted, secretOfCookie, secretOfVisit, code, "EXAMPLE-not-a-real"} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("%s: %q was logged", name, secret)
 		}

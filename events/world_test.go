@@ -263,6 +263,7 @@ func seed(t *testing.T, b *bundle.Bundle) {
 	must(b.Keyring.Create(ctx, tenant))
 	must(v.CreateTenant(ctx, record.Tenant{ID: tenant, Name: "Example Trading", CreatedAt: noon}))
 	seedKey(t, b)
+	seedConnectorToken(t, b)
 
 	app := record.App{Tenant: tenant, Provider: amazon.Name, APIEnvironment: record.Production, Version: "v_1000000000000001", CreatedAt: noon, UpdatedAt: noon,
 		Fields: map[string]string{"application_id": "amzn1.sp.solution.11111111-2222-3333-4444-555555555555",

@@ -24,8 +24,10 @@ const (
 	SeeApps          Right = "provider-apps.read"
 	RegisterApps     Right = "provider-apps.write"
 	SeeEntries       Right = "vault-entries.read"
+	SeeEntry         Right = "vault-entry.read" // one that is named
 	CreateEntries    Right = "vault-entries.create"
-	ChangeEntries    Right = "vault-entries.write" // deleting too
+	ChangeEntries    Right = "vault-entries.write"
+	DeleteEntries    Right = "vault-entries.delete"
 	Authorize        Right = "vault-entries.authorize"
 	Validate         Right = "vault-entries.validate"
 	Refresh          Right = "vault-entries.refresh"
@@ -40,6 +42,8 @@ const (
 	SeeAudit         Right = "audit-events.read"
 	SeeKeys          Right = "keys.read"
 	ManageKeys       Right = "keys.write"
+	SeeTokens        Right = "connector-tokens.read"
+	ManageTokens     Right = "connector-tokens.write"
 	SeeWebhooks      Right = "webhooks.read"
 	ManageWebhooks   Right = "webhooks.write"
 )
@@ -53,8 +57,8 @@ const (
 // roles is who may do what. Each role may do what the ones below it may.
 var roles = map[record.Role][]Right{
 	record.Owner:    {RegisterApps, SeeKeys, ManageKeys, GuardedEntries, AdoptTokens},
-	record.Admin:    {SeeApps, SeeAudit, CreateEntries, ChangeEntries, CreateConnectors, ChangeConnectors, SeeWebhooks, ManageWebhooks},
-	record.Operator: {SeeEntries, Authorize, Validate, Refresh, Check, Preflight, AskForData, SeeEvents},
+	record.Admin:    {SeeApps, SeeAudit, CreateEntries, ChangeEntries, DeleteEntries, CreateConnectors, ChangeConnectors, SeeWebhooks, ManageWebhooks, SeeTokens, ManageTokens},
+	record.Operator: {SeeEntries, SeeEntry, Authorize, Validate, Refresh, Check, Preflight, AskForData, SeeEvents},
 	record.Reader:   {SeeProviders, SeeConnectors, ReadData},
 }
 
@@ -63,7 +67,12 @@ var ladder = []record.Role{record.Owner, record.Admin, record.Operator, record.R
 
 // apart are roles beside the ladder: each may do what is listed, and nothing of what others may. A credential that is
 // good for one purpose has one.
-var apart = map[record.Role][]Right{}
+//
+// What the holder of a connector token may is meant of what the token names: its providers, and the entries that were made
+// with it. The use cases keep to that; who gave the token is who says what it names.
+var apart = map[record.Role][]Right{
+	record.TokenHolder: {SeeProviders, Preflight, CreateEntries, SeeEntry, Authorize, Validate, DeleteEntries, CreateConnectors},
+}
 
 // Roles are the roles that a key or an issuer's token can have, the mightiest first.
 func Roles() []record.Role { return slices.Clone(ladder) }
@@ -116,6 +125,9 @@ func holders(right Right) string {
 		if May(role, right) {
 			names = append(names, string(role))
 		}
+	}
+	if right == CreateConnectors {
+		return strings.Join(names, " or ") + ", or a connector token"
 	}
 	return strings.Join(names, " or ")
 }

@@ -9,32 +9,36 @@ import (
 	"connectorvault/shared/record"
 )
 
-// who has each right, by the first letters of owner, admin, operator (P) and reader.
+// who has each right, by the first letters of owner, admin, operator (P), reader, and the holder of a connector token (C).
 var who = map[access.Right]string{
-	access.SeeProviders:     "OAPR",
+	access.SeeProviders:     "OAPRC",
 	access.SeeApps:          "OA",
 	access.RegisterApps:     "O",
 	access.SeeEntries:       "OAP",
-	access.CreateEntries:    "OA",
+	access.SeeEntry:         "OAPC",
+	access.CreateEntries:    "OAC",
 	access.ChangeEntries:    "OA",
-	access.Authorize:        "OAP",
-	access.Validate:         "OAP",
+	access.DeleteEntries:    "OAC",
+	access.Authorize:        "OAPC",
+	access.Validate:         "OAPC",
 	access.Refresh:          "OAP",
 	access.Check:            "OAP",
 	access.SeeConnectors:    "OAPR",
-	access.CreateConnectors: "OA",
+	access.CreateConnectors: "OAC",
 	access.ChangeConnectors: "OA",
-	access.Preflight:        "OAP",
+	access.Preflight:        "OAPC",
 	access.ReadData:         "OAPR",
 	access.AskForData:       "OAP",
 	access.SeeEvents:        "OAP",
 	access.SeeKeys:          "O",
 	access.ManageKeys:       "O",
+	access.SeeTokens:        "OA",
+	access.ManageTokens:     "OA",
 	access.GuardedEntries:   "O",
 	access.AdoptTokens:      "O",
 }
 
-var letters = map[record.Role]string{record.Owner: "O", record.Admin: "A", record.Operator: "P", record.Reader: "R"}
+var letters = map[record.Role]string{record.Owner: "O", record.Admin: "A", record.Operator: "P", record.Reader: "R", record.TokenHolder: "C"}
 
 func TestEachRoleHasItsRights(t *testing.T) {
 	t.Parallel()

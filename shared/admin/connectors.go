@@ -99,7 +99,7 @@ func (s *Service) entryOf(ctx context.Context, p record.Principal, id string) (r
 	if !ident.Valid(id, ident.Entry) {
 		return record.Entry{}, vault.NotFound("vault entry", clip(id)).On("vault_entry")
 	}
-	entry, err := s.Vault.Entry(ctx, p.Tenant, id)
+	entry, err := s.Vault.EntryFor(ctx, p, id)
 	if err != nil {
 		return entry, err
 	}

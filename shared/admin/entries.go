@@ -36,14 +36,22 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 	if err != nil {
 		return record.Entry{}, err
 	}
+	// It is read before the earlier try is looked for: that one may take the last use meanwhile.
+	token, err := s.tokenOf(ctx, p)
+	if err != nil {
+		return record.Entry{}, err
+	}
 	if id, err := s.Vault.Earlier(ctx, p.Tenant, repeat); err != nil || id != "" {
 		if err != nil {
 			return record.Entry{}, err
 		}
 		return s.Vault.Entry(ctx, p.Tenant, id)
 	}
-	entry, secrets, err := s.newEntry(p, in)
+	entry, secrets, err := s.newEntry(p, token, in)
 	if err != nil {
+		return entry, err
+	}
+	if err := token.exhausted(); err != nil {
 		return entry, err
 	}
 	// The secrets are stored before the record that names their versions; what no record names is removed as an orphan.
@@ -51,7 +59,7 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 		return entry, err
 	}
 	made, err := s.Vault.CreateEntry(ctx, entry, repeat)
-	if made.ID != entry.ID || fault.KindOf(err) == fault.Conflict { // an earlier try of the request made it, or nobody did
+	if kind := fault.KindOf(err); made.ID != entry.ID || kind == fault.Conflict || kind == fault.Forbidden { // an earlier try of the request made it, or nobody did
 		s.dropSecrets(ctx, entry, entry.Secrets)
 	}
 	if err != nil || made.ID != entry.ID {
@@ -95,7 +103,7 @@ func mayTouch(p record.Principal, d *provider.Descriptor) error {
 	return access.Need(p, access.GuardedEntries)
 }
 
-func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretValues, error) {
+func (s *Service) newEntry(p record.Principal, token *holding, in Fields) (record.Entry, secretValues, error) {
 	name, err := in.text("provider")
 	if err != nil {
 		return record.Entry{}, nil, err
@@ -105,12 +113,13 @@ func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretV
 		return record.Entry{}, nil, err
 	}
 	d := adapter.Descriptor()
-	if err := mayTouch(p, d); err != nil {
+	if err := mayMake(p, token, d); err != nil {
 		return record.Entry{}, nil, err
 	}
 	if err := s.licensed(d); err != nil {
 		return record.Entry{}, nil, err
 	}
+	in = token.complete(in)
 	if in, err = imported(adapter, in); err != nil {
 		return record.Entry{}, nil, err
 	}
@@ -134,6 +143,9 @@ func (s *Service) newEntry(p record.Principal, in Fields) (record.Entry, secretV
 		return e, nil, err
 	}
 	if err := s.checkEntry(&e, adapter, secrets); err != nil {
+		return e, nil, err
+	}
+	if err := token.bind(&e); err != nil {
 		return e, nil, err
 	}
 	e.ID, err = ident.New(s.Random, ident.Entry)
@@ -375,16 +387,21 @@ func (s *Service) ListEntries(ctx context.Context, p record.Principal, f EntryFi
 
 // DeleteEntry removes an entry with its tokens.
 func (s *Service) DeleteEntry(ctx context.Context, p record.Principal, id string) error {
-	entry, err := s.Vault.Entry(ctx, p.Tenant, id)
+	entry, err := s.Vault.EntryFor(ctx, p, id)
 	if err != nil {
 		return err
 	}
-	if err := s.mayTouchEntry(p, entry); err != nil {
-		return err
+	// The holder of a connector token removes their own entries, whatever the provider, while nothing is connected: so a
+	// use comes back.
+	pending := p.Role == record.TokenHolder
+	if !pending {
+		if err := s.mayTouchEntry(p, entry); err != nil {
+			return err
+		}
 	}
 	if entry.Connectors > 0 { // asked again where it counts, in the transaction
 		return fault.New(fault.Conflict, "vault_entry_in_use", "A connector uses this vault entry.").Do("Delete its connectors first.")
 	}
-	_, err = s.Tokens(ctx, tokens.Call{Op: tokens.Forget, Tenant: p.Tenant, Entry: id})
+	_, err = s.Tokens(ctx, tokens.Call{Op: tokens.Forget, Tenant: p.Tenant, Entry: id, Pending: pending})
 	return err
 }

@@ -24,6 +24,7 @@ type Check struct {
 // What is looked at, in this order.
 const (
 	CheckEnabled    = "enabled"             // accounts of the provider may be connected in this deployment
+	CheckToken      = "connector_token"     // whoever asks may connect such an account: by their role, or a token with a use left
 	CheckVersion    = "version"             // this release is new enough for the adapter
 	CheckApp        = "provider_app"        // the application that the entry uses is registered here
 	CheckRegistered = "callback_registered" // its callback address is registered at the provider, by the operator's word
@@ -42,10 +43,17 @@ func (s *Service) Preflight(ctx context.Context, p record.Principal, in Fields) 
 	if err != nil {
 		return nil, err
 	}
-	if in, err = imported(adapter, in); err != nil {
+	d := adapter.Descriptor()
+	token, err := s.tokenOf(ctx, p)
+	if err == nil && token != nil { // what is set up for other providers is none of a holder's business
+		err = mayMake(p, token, d)
+	}
+	if err != nil {
 		return nil, err
 	}
-	d := adapter.Descriptor()
+	if in, err = imported(adapter, token.complete(in)); err != nil {
+		return nil, err
+	}
 	if err := in.unknown(append(entryMembers[:len(entryMembers)-1:len(entryMembers)-1], names(d.Fields)...)); err != nil {
 		return nil, err
 	}
@@ -53,7 +61,7 @@ func (s *Service) Preflight(ctx context.Context, p record.Principal, in Fields) 
 	if err != nil {
 		return nil, err
 	}
-	checks := []Check{checked(CheckEnabled, "", s.licensed(d)), checked(CheckVersion, version.Bundle, recent(d))}
+	checks := []Check{checked(CheckEnabled, "", s.licensed(d)), checked(CheckToken, "", mayConnect(p, token, d)), checked(CheckVersion, version.Bundle, recent(d))}
 	for _, look := range []func(context.Context, record.Principal, *provider.Descriptor, record.APIEnvironment, Fields) ([]Check, error){s.checkApp, s.checkCallback} {
 		found, err := look(ctx, p, d, side, in)
 		if err != nil {
@@ -61,7 +69,7 @@ func (s *Service) Preflight(ctx context.Context, p record.Principal, in Fields) 
 		}
 		checks = append(checks, found...)
 	}
-	return append(checks, s.checkFields(p, d, in)...), nil
+	return append(checks, s.checkFields(p, token, d, in)...), nil
 }
 
 // checked is a check that failed with a fault, or passed without.
@@ -140,7 +148,7 @@ func (s *Service) checkCallback(ctx context.Context, p record.Principal, d *prov
 
 // checkFields looks for everything that the entry must say and does not. When all of it is there, it is looked at as the
 // entry itself would be.
-func (s *Service) checkFields(p record.Principal, d *provider.Descriptor, in Fields) []Check {
+func (s *Service) checkFields(p record.Principal, token *holding, d *provider.Descriptor, in Fields) []Check {
 	var lacking []Check
 	said := func(name string) bool {
 		raw, ok := in[name]
@@ -162,7 +170,7 @@ func (s *Service) checkFields(p record.Principal, d *provider.Descriptor, in Fie
 	if len(lacking) > 0 {
 		return lacking
 	}
-	_, _, err := s.newEntry(p, in)
+	_, _, err := s.newEntry(p, token, in)
 	return []Check{checked(CheckFields, "", err)}
 }
 

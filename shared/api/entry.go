@@ -37,6 +37,7 @@ type Entry struct {
 	Material       *record.Material      `json:"certificate,omitempty"` // what is public of a client's certificate
 	Credentials    []Credential          `json:"credentials,omitempty"` // the clients that it was given and has, where it brings its own
 	Horizon        []record.Horizon      `json:"horizon"`
+	ConnectorToken string                `json:"connector_token,omitempty"` // that it was made with
 	AuthorizedAt   time.Time             `json:"authorized_at,omitzero"`
 	CreatedAt      time.Time             `json:"created_at"`
 	UpdatedAt      time.Time             `json:"updated_at"`
@@ -95,6 +96,7 @@ func EntryOf(s vault.EntryState, now time.Time) Entry {
 	e := Entry{ID: s.Entry.ID, Provider: s.Entry.Provider, Alias: s.Entry.Alias, Environment: s.Entry.Environment,
 		APIEnvironment: s.Entry.APIEnvironment, Status: s.Status(), Disabled: s.Entry.Disabled, Connectors: s.Entry.Connectors,
 		Horizon: s.Horizons(), CreatedAt: s.Entry.CreatedAt, UpdatedAt: s.Entry.UpdatedAt, fields: s.Entry.Settings, flags: s.Entry.Flags, Material: s.Entry.Material, Credentials: CredentialsOf(s)}
+	e.ConnectorToken = s.Entry.ConnectorToken
 	for _, stored := range s.Entry.Secrets {
 		e.Secrets = append(e.Secrets, stored.Fields...)
 	}

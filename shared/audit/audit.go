@@ -67,6 +67,9 @@ const (
 	KeyCreated Action = "key.created"
 	KeyRevoked Action = "key.revoked"
 
+	TokenCreated Action = "connector_token.created"
+	TokenRevoked Action = "connector_token.revoked"
+
 	TenantCreated Action = "tenant.created"
 )
 

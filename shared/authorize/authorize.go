@@ -80,7 +80,7 @@ type Begun struct {
 
 // Begin makes an authorization request for an entry; an open one is superseded.
 func (s *Service) Begin(ctx context.Context, p record.Principal, entryID string, in Begin) (Begun, error) {
-	entry, err := s.Vault.Entry(ctx, p.Tenant, entryID)
+	entry, err := s.Vault.EntryFor(ctx, p, entryID)
 	if err != nil {
 		return Begun{}, err
 	}

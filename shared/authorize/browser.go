@@ -46,6 +46,9 @@ func (s *Service) Journey(ctx context.Context, handle, cookie secret.Text) (Jour
 	if key, err := s.Vault.Key(ctx, r.Tenant, r.Principal); err == nil && key.Label != "" {
 		j.Principal = key.Label
 	}
+	if token, err := s.Vault.ConnectorToken(ctx, r.Tenant, r.Principal); err == nil && token.Label != "" {
+		j.Principal = token.Label
+	}
 	return j, nil
 }
 

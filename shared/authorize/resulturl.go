@@ -25,7 +25,7 @@ const maxResultURL = 8 << 10
 // Validate completes a request with the URL that the browser landed on. Only the principal that began may, and doing
 // it again gives the first result again.
 func (s *Service) Validate(ctx context.Context, p record.Principal, entryID string, resultURL secret.Text) error {
-	entry, err := s.Vault.Entry(ctx, p.Tenant, entryID)
+	entry, err := s.Vault.EntryFor(ctx, p, entryID)
 	if err != nil {
 		return err
 	}

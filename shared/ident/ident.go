@@ -35,6 +35,7 @@ const (
 	Request   = "ar_"
 	Key       = "key_"
 	Handle    = "h_"
+	Token     = "ct_"   // a connector token
 	Subject   = "oidc_" // who comes with a token of an issuer; no record
 	Webhook   = "wh_"
 	Event     = "ev_"

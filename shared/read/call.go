@@ -48,6 +48,10 @@ func (s *Service) open(ctx context.Context, t *target, call provider.Call) (answ
 	if leave, err = s.enter(ctx, t, call.Op, bucket, limited); err != nil {
 		return answer, nil, nil, err
 	}
+	if t, err = s.current(ctx, t); err != nil {
+		leave()
+		return answer, nil, nil, err
+	}
 	s.noteUse(ctx, t)
 	answer, body, verdict, err := s.client(t).Open(ctx, t.session(), call)
 	if err != nil && verdict.TokenRejected && call.Access.IsZero() {

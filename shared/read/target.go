@@ -223,6 +223,19 @@ func (s *Service) alive(ctx context.Context, t *target) (*target, error) {
 	return s.renewed(ctx, t, tokens.Call{Op: tokens.Refresh, Tenant: t.entry.Tenant, Entry: t.entry.ID})
 }
 
+// current returns t, or what it has become when it has grown too old on its way here and its client may have been replaced: a
+// read that was held up must not come with the certificate before.
+func (s *Service) current(ctx context.Context, t *target) (*target, error) {
+	if t.credential.ClientNumber == 0 || s.Now().Sub(t.fetched) < remember {
+		return t, nil
+	}
+	t, err := s.again(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return s.alive(ctx, t)
+}
+
 // renewed asks the token service and looks again.
 func (s *Service) renewed(ctx context.Context, t *target, call tokens.Call) (*target, error) {
 	answer, err := s.Tokens(ctx, call)

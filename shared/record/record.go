@@ -74,7 +74,8 @@ type Entry struct {
 	Clients        int64             `json:"clients,omitempty"`   // how many it was given so far; 0 = one
 	Successor      *Successor        `json:"successor,omitempty"` // the client that waits beside it; nil = none
 	Disabled       bool              `json:"disabled"`
-	Connectors     int64             `json:"-"` // how many connectors use it; kept by the transactions that make and remove them
+	Connectors     int64             `json:"-"`                         // how many connectors use it; kept by the transactions that make and remove them
+	ConnectorToken string            `json:"connector_token,omitempty"` // that it was made with, and that lost a use by it; "" = none
 	CreatedBy      string            `json:"created_by"`
 	CreatedAt      time.Time         `json:"created_at"`
 	UpdatedAt      time.Time         `json:"updated_at"`

@@ -32,6 +32,10 @@ func (s *Service) forget(ctx context.Context, call tokens.Call) (tokens.Answer, 
 		if err != nil {
 			return tokens.Answer{}, err
 		}
+		if call.Pending && authorized {
+			return tokens.Answer{}, fault.New(fault.Conflict, "vault_entry_authorized", "This vault entry is authorized, and a connector token removes none that is.").
+				Do("An owner or admin deletes it.")
+		}
 		revoke := s.revocation(ctx, entry, c, authorized)
 		err = s.Vault.DeleteEntry(ctx, entry, c.Generation)
 		if err == nil {

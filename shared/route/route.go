@@ -43,9 +43,9 @@ func Table() []Route {
 
 		{Method: "POST", Path: "/v1/vault-entries", Function: Admin, Right: access.CreateEntries},
 		{Method: "GET", Path: "/v1/vault-entries", Function: Admin, Right: access.SeeEntries},
-		{Method: "GET", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.SeeEntries},
+		{Method: "GET", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.SeeEntry},
 		{Method: "PATCH", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.ChangeEntries},
-		{Method: "DELETE", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.ChangeEntries},
+		{Method: "DELETE", Path: "/v1/vault-entries/{id}", Function: Admin, Right: access.DeleteEntries},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/authorize", Function: Admin, Right: access.Authorize},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/refresh", Function: Admin, Right: access.Refresh},
 		{Method: "POST", Path: "/v1/vault-entries/{id}/validate", Function: Validate, Right: access.Validate},
@@ -65,6 +65,11 @@ func Table() []Route {
 		{Method: "GET", Path: "/v1/keys", Function: Admin, Right: access.SeeKeys},
 		{Method: "GET", Path: "/v1/keys/{id}", Function: Admin, Right: access.SeeKeys},
 		{Method: "DELETE", Path: "/v1/keys/{id}", Function: Admin, Right: access.ManageKeys},
+
+		{Method: "POST", Path: "/v1/connector-tokens", Function: Admin, Right: access.ManageTokens},
+		{Method: "GET", Path: "/v1/connector-tokens", Function: Admin, Right: access.SeeTokens},
+		{Method: "GET", Path: "/v1/connector-tokens/{id}", Function: Admin, Right: access.SeeTokens},
+		{Method: "DELETE", Path: "/v1/connector-tokens/{id}", Function: Admin, Right: access.ManageTokens},
 
 		{Method: "POST", Path: "/v1/preflight", Function: Admin, Right: access.Preflight},
 

@@ -54,6 +54,8 @@ type Call struct {
 
 	Scope string // Grant
 
+	Pending bool // Forget: only an entry that was never authorized
+
 	Reason string // Deny: our code for it
 
 	By audit.Actor // on whose behalf; the zero Actor = nobody's
@@ -136,6 +138,7 @@ type wire struct {
 	RefreshToken     string            `json:"refresh_token,omitempty"`
 	Principal        string            `json:"principal,omitempty"`
 	Scope            string            `json:"scope,omitempty"`
+	Pending          bool              `json:"pending,omitempty"`
 	Client           int64             `json:"client,omitempty"`
 	Rescued          json.RawMessage   `json:"rescued,omitempty"`
 	NotBefore        time.Time         `json:"not_before,omitzero"`
@@ -148,7 +151,7 @@ func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
 		Principal: c.Principal, Scope: c.Scope, Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore,
-		Reason: c.Reason, By: c.By})
+		Reason: c.Reason, By: c.By, Pending: c.Pending})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
 	}
@@ -164,7 +167,7 @@ func Decode(b []byte) (Call, error) {
 	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
 		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
 		Principal: w.Principal, Scope: w.Scope, Client: w.Client, Rescued: w.Rescued, NotBefore: w.NotBefore,
-		Reason: w.Reason, By: w.By}, nil
+		Reason: w.Reason, By: w.By, Pending: w.Pending}, nil
 }
 
 // Err returns the answer's fault as an error; nil when there is none. (A nil *fault.Error in an error is not nil.)

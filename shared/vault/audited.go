@@ -27,7 +27,7 @@ func appSubject(app record.App) audit.Subject {
 }
 
 func entryCreated(e record.Entry) []audit.Event {
-	return one(audit.EntryCreated, map[string]string{"provider": e.Provider, "alias": e.Alias, "environment": e.Environment,
+	return one(audit.EntryCreated, map[string]string{"provider": e.Provider, "alias": e.Alias, "environment": e.Environment, "connector_token": e.ConnectorToken,
 		"api_environment": string(e.APIEnvironment), "secrets": strings.Join(secretFields(e.Secrets), ",")})
 }
 
@@ -137,6 +137,17 @@ func keyCreated(k record.APIKey) []audit.Event {
 
 func keyRevoked(k record.APIKey) []audit.Event {
 	return one(audit.KeyRevoked, map[string]string{"role": string(k.Role), "label": k.Label})
+}
+
+func tokenSubject(id string) audit.Subject { return audit.Subject{Kind: audit.ConnectorToken, ID: id} }
+
+func tokenCreated(t record.ConnectorToken) []audit.Event {
+	return one(audit.TokenCreated, map[string]string{"label": t.Label, "providers": strings.Join(t.Providers, ","), "environment": t.Environment,
+		"api_environment": string(t.APIEnvironment), "uses": strconv.FormatInt(t.Uses, 10), "expires_at": t.Expires.UTC().Format(eventTime)})
+}
+
+func tokenRevoked(t record.ConnectorToken) []audit.Event {
+	return one(audit.TokenRevoked, map[string]string{"label": t.Label})
 }
 
 func tenantCreated(t record.Tenant) []audit.Event {

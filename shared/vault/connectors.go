@@ -19,7 +19,7 @@ func (v *Vault) CreateConnector(ctx context.Context, c record.Connector, once *O
 		return c, err
 	}
 	ops := []store.Op{
-		{Verb: store.Update, Table: store.Records, Key: entryKey(c.Tenant, c.Entry), If: store.Exists(),
+		{Verb: store.Update, Table: store.Records, Key: entryKey(c.Tenant, c.Entry), If: takesConnector(c),
 			Add: map[string]int64{attrConnectors: 1}},
 		{Verb: store.Put, Table: store.Records, Key: connectorKey(c.Tenant, c.ID), If: store.Absent(),
 			Set: store.Attrs{attrDoc: doc, attrTenant: c.Tenant, attrRevision: int64(1)}},
@@ -31,6 +31,9 @@ func (v *Vault) CreateConnector(ctx context.Context, c record.Connector, once *O
 	var failed *store.ConditionFailed
 	if !errors.As(err, &failed) {
 		return c, err
+	}
+	if failed.Index == 0 && failed.Old != nil {
+		return c, tooManyConnectors()
 	}
 	if failed.Index == 0 {
 		return c, NotFound("vault entry", c.Entry)

@@ -20,8 +20,8 @@ func aliasKey(e record.Entry) store.Key {
 	return store.Key{Partition: e.Tenant, Sort: "alias#" + e.Environment + "#" + e.Alias}
 }
 
-// CreateEntry stores a new entry, its alias, and the note that makes the request repeatable, all or none.
-// alias_taken when another entry of the environment has the alias.
+// CreateEntry stores a new entry, its alias, and the note that makes the request repeatable, and takes a use of the connector
+// token that it is made with, all or none. alias_taken when another entry of the environment has the alias.
 func (v *Vault) CreateEntry(ctx context.Context, e record.Entry, once *Once) (record.Entry, error) {
 	doc, err := encode(e)
 	if err != nil {
@@ -35,6 +35,11 @@ func (v *Vault) CreateEntry(ctx context.Context, e record.Entry, once *Once) (re
 	if once != nil {
 		ops = append(ops, once.op(v.Now(), e.Tenant, e.ID))
 	}
+	use, err := v.takenUse(ctx, e)
+	if err != nil {
+		return e, err
+	}
+	ops = append(ops, use...)
 	err = v.applyAudited(ctx, e.Tenant, entrySubject(e.ID), entryCreated(e), ops...)
 	var failed *store.ConditionFailed
 	if !errors.As(err, &failed) {
@@ -45,6 +50,9 @@ func (v *Vault) CreateEntry(ctx context.Context, e record.Entry, once *Once) (re
 		if id, err := v.earlier(ctx, e.Tenant, once); err != nil || id != "" {
 			return v.again(ctx, e.Tenant, id, err)
 		}
+	}
+	if failed.Index == len(ops)-len(use) {
+		return e, useRefused(failed.Old)
 	}
 	return e, aliasTaken(e)
 }
@@ -139,22 +147,30 @@ func changedMeanwhile() *fault.Error {
 
 // DeleteEntry removes an entry, its alias, its credential and its open authorization request, all or none. generation is
 // that of the credential which was read, 0 when there was none: a token set that was stored since is not removed unseen.
-// vault_entry_in_use while a connector uses it. Removing one that is gone is no error: it may be our own success.
+// The connector token that a never authorized entry was made with gets its use back. vault_entry_in_use while a connector uses it. Removing one that is gone is no error: it may be our own success.
 func (v *Vault) DeleteEntry(ctx context.Context, e record.Entry, generation int64) error {
 	asRead := store.Absent()
 	if generation > 0 {
 		asRead = store.Any(store.Absent(), store.Equal(attrGeneration, generation))
 	}
-	err := v.applyAudited(ctx, e.Tenant, entrySubject(e.ID), entryDeleted(e),
-		store.Op{Verb: store.Delete, Table: store.Records, Key: entryKey(e.Tenant, e.ID),
+	ops := []store.Op{
+		{Verb: store.Delete, Table: store.Records, Key: entryKey(e.Tenant, e.ID),
 			If: store.All(store.Equal(attrRevision, e.Revision), store.Equal(attrConnectors, int64(0)))},
-		store.Op{Verb: store.Delete, Table: store.Records, Key: aliasKey(e)},
-		store.Op{Verb: store.Delete, Table: store.Credentials, Key: credentialKey(e.Tenant, e.ID), If: asRead},
-		store.Op{Verb: store.Delete, Table: store.Requests, Key: openKey(e.Tenant, e.ID)})
+		{Verb: store.Delete, Table: store.Records, Key: aliasKey(e)},
+		{Verb: store.Delete, Table: store.Credentials, Key: credentialKey(e.Tenant, e.ID), If: asRead},
+		{Verb: store.Delete, Table: store.Requests, Key: openKey(e.Tenant, e.ID)},
+	}
+	if generation == 0 { // it was never authorized, and the transaction sees to it that it is not now
+		ops = append(ops, returnedUse(e)...)
+	}
+	err := v.applyAudited(ctx, e.Tenant, entrySubject(e.ID), entryDeleted(e), ops...)
 	var failed *store.ConditionFailed
 	switch {
 	case !errors.As(err, &failed):
 		return err
+	case failed.Index == 4 && failed.Old == nil: // there is no such token any more, and nothing to give back
+		e.ConnectorToken = ""
+		return v.DeleteEntry(ctx, e, generation)
 	case failed.Index != 0:
 		return changedMeanwhile()
 	case failed.Old == nil:

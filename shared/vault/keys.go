@@ -102,13 +102,8 @@ func PrincipalOf(key record.APIKey) record.Principal {
 
 // AuthenticateKey finds the key of a key's text; ok is false for anything but a living one.
 func (v *Vault) AuthenticateKey(ctx context.Context, text secret.Text) (key record.APIKey, ok bool, err error) {
-	body := text.Reveal()
-	if len(body) < 8 || !strings.HasPrefix(body, KeyMark) {
-		return key, false, nil
-	}
-	body, sum := body[:len(body)-8], body[len(body)-8:]
-	ticket, wellFormed := ident.ParseTicket(strings.TrimPrefix(body, KeyMark), ident.Key)
-	if !wellFormed || sum != checksum(body) {
+	ticket, wellFormed := parseMarked(text, KeyMark, ident.Key)
+	if !wellFormed {
 		return key, false, nil
 	}
 	key, err = v.Key(ctx, ticket.Tenant, ticket.ID)
@@ -125,6 +120,17 @@ func (v *Vault) AuthenticateKey(ctx context.Context, text secret.Text) (key reco
 		return record.APIKey{}, false, err
 	}
 	return key, true, nil
+}
+
+// parseMarked takes apart the text of a credential of ours; ok is false where its form or its checksum is not right.
+func parseMarked(text secret.Text, mark, prefix string) (ticket ident.Ticket, ok bool) {
+	body := text.Reveal()
+	if len(body) < 8 || !strings.HasPrefix(body, mark) {
+		return ticket, false
+	}
+	body, sum := body[:len(body)-8], body[len(body)-8:]
+	ticket, ok = ident.ParseTicket(strings.TrimPrefix(body, mark), prefix)
+	return ticket, ok && sum == checksum(body)
 }
 
 // Key reads a key; store.ErrNotFound when there is none.

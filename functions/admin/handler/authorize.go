@@ -50,7 +50,7 @@ func (h *Handler) authorize(ctx context.Context, r *lambdahttp.Request) (lambdah
 		out.ExpiresAt = &result.Expires
 		return lambdahttp.JSON(http.StatusOK, out)
 	}
-	state, err := h.Vault.EntryState(ctx, r.Principal.Tenant, id)
+	state, err := h.Vault.EntryStateFor(ctx, r.Principal, id)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}

@@ -66,6 +66,10 @@ func New(cfg Config) *Handler {
 		"GET /v1/keys":                                             h.listKeys,
 		"GET /v1/keys/{id}":                                        h.getKey,
 		"DELETE /v1/keys/{id}":                                     h.revokeKey,
+		"POST /v1/connector-tokens":                                h.createConnectorToken,
+		"GET /v1/connector-tokens":                                 h.listConnectorTokens,
+		"GET /v1/connector-tokens/{id}":                            h.getConnectorToken,
+		"DELETE /v1/connector-tokens/{id}":                         h.revokeConnectorToken,
 		"POST /v1/preflight":                                       h.preflight,
 		"GET /v1/events":                                           h.listEvents,
 		"POST /v1/webhooks":                                        h.createWebhook,
@@ -88,12 +92,16 @@ func (h *Handler) Handle(ctx context.Context, event events.APIGatewayV2HTTPReque
 	return h.mux.Handle(ctx, event)
 }
 
-func (h *Handler) listProviders(_ context.Context, _ *lambdahttp.Request) (lambdahttp.Response, error) {
-	return lambdahttp.JSON(http.StatusOK, api.ListOf(h.Admin.Providers(), "", h.showProvider))
+func (h *Handler) listProviders(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
+	adapters, err := h.Admin.ProvidersFor(ctx, r.Principal)
+	if err != nil {
+		return lambdahttp.Response{}, err
+	}
+	return lambdahttp.JSON(http.StatusOK, api.ListOf(adapters, "", h.showProvider))
 }
 
-func (h *Handler) getProvider(_ context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
-	adapter, err := h.Admin.Adapter(r.Param("provider"))
+func (h *Handler) getProvider(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
+	adapter, err := h.Admin.ProviderFor(ctx, r.Principal, r.Param("provider"))
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
@@ -202,7 +210,7 @@ func (h *Handler) refresh(ctx context.Context, r *lambdahttp.Request) (lambdahtt
 
 // entry answers with an entry as it now stands.
 func (h *Handler) entry(ctx context.Context, r *lambdahttp.Request, status int, id string) (lambdahttp.Response, error) {
-	state, err := h.Vault.EntryState(ctx, r.Principal.Tenant, id)
+	state, err := h.Vault.EntryStateFor(ctx, r.Principal, id)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}

@@ -120,7 +120,7 @@ func TestRolesAtTheAdminAPI(t *testing.T) {
 		{as(record.Admin), "GET", "/v1/keys", "", 403},
 		{as(record.Admin), "POST", "/v1/keys", `{"role":"owner","label":"mine"}`, 403},
 		{as(record.Admin), "PUT", "/v1/provider-apps/acme", `{}`, 403},
-		{as("connector_token"), "GET", "/v1/providers", "", 403},
+		{as("connector_token"), "GET", "/v1/vault-entries", "", 403},
 	} {
 		out := b.send(c.who, c.method, c.target, c.body)
 		if out.StatusCode != c.want || c.want == 403 && !strings.Contains(out.Body, `"code":"forbidden"`) {

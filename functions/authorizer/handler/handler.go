@@ -35,10 +35,10 @@ type Handler struct {
 	noted  noted
 }
 
-// New returns a Handler that knows the vault's own keys, and other kinds of credentials besides.
+// New returns a Handler that knows the vault's own keys and connector tokens, and other kinds of credentials besides.
 func New(v *vault.Vault, logger *slog.Logger, others ...Authenticator) *Handler {
 	h := &Handler{vault: v, logger: logger}
-	h.kinds = append([]Authenticator{{Mark: vault.KeyMark, Find: h.key}}, others...)
+	h.kinds = append([]Authenticator{{Mark: vault.KeyMark, Find: h.key}, {Mark: vault.TokenMark, Find: v.AuthenticateConnectorToken}}, others...)
 	return h
 }
 

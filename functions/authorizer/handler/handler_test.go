@@ -72,12 +72,12 @@ func TestAFurtherKindOfCredential(t *testing.T) {
 	t.Parallel()
 	b := bundletest.New(t, bundletest.Options{})
 	asked := 0
-	other := handler.Authenticator{Mark: "cvt_", Find: func(_ context.Context, text secret.Text) (record.Principal, bool, error) {
+	other := handler.Authenticator{Mark: "cvx_", Find: func(_ context.Context, text secret.Text) (record.Principal, bool, error) {
 		asked++
 		switch text.Reveal() {
-		case "cvt_good":
+		case "cvx_good":
 			return record.Principal{Tenant: bundletest.Tenant, ID: "ct_1", Role: "connector_token"}, true, nil
-		case "cvt_unsure":
+		case "cvx_unsure":
 			return record.Principal{}, false, errors.New("no answer")
 		default:
 			return record.Principal{Tenant: bundletest.Tenant, ID: "ct_2", Role: record.Owner}, false, nil
@@ -86,7 +86,7 @@ func TestAFurtherKindOfCredential(t *testing.T) {
 	h := handler.New(b.Vault, slog.New(slog.DiscardHandler), handler.OfIssuers(b.Vault, nil), other)
 	for text, want := range map[string]struct {
 		ok, fails bool
-	}{"cvt_good": {true, false}, "cvt_bad": {false, false}, "cvt_unsure": {false, true}, "cvk_good": {false, false}, "xcvt_good": {false, false}, "eyJhbGciOiJub25lIn0.e30.": {false, false}} {
+	}{"cvx_good": {true, false}, "cvx_bad": {false, false}, "cvx_unsure": {false, true}, "cvk_good": {false, false}, "xcvx_good": {false, false}, "eyJhbGciOiJub25lIn0.e30.": {false, false}} {
 		got, err := h.Handle(b.Context(), events.APIGatewayV2CustomAuthorizerV2Request{Headers: map[string]string{"authorization": "Bearer " + text}})
 		if got.IsAuthorized != want.ok || (err != nil) != want.fails || !want.ok && got.Context != nil || want.ok && got.Context["role"] != "connector_token" {
 			t.Errorf("%s: %+v %v", text, got, err)

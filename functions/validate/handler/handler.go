@@ -62,7 +62,7 @@ func (h *Handler) validate(ctx context.Context, r *lambdahttp.Request) (lambdaht
 	if err := h.Authorize.Validate(ctx, r.Principal, id, secret.New(in.ResultURL)); err != nil {
 		return lambdahttp.Response{}, err
 	}
-	state, err := h.Vault.EntryState(ctx, r.Principal.Tenant, id)
+	state, err := h.Vault.EntryStateFor(ctx, r.Principal, id)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
