@@ -43,6 +43,14 @@ var groups = []group{
 	{"a reader", readers},
 	{"a token of an issuer", tokensOfIssuers},
 	{"a key", keys},
+	{"a state", states},
+	{"session fixation", fixation},
+	{"a Result URL", resultURLs},
+	{"the Appstore door", appstore},
+	{"a cursor", cursors},
+	{"what is sent", wires},
+	{"a webhook", webhooks},
+	{"a connector token", connectorTokens},
 }
 
 // atLeast is how many attacks there are to be. Fewer are no suite.

@@ -42,7 +42,9 @@ type world struct {
 	keys  map[string]string // who → the key or token that they show
 	names map[string]string // of what there is: "victim.entry" → its id
 	was   string            // the victim's state before the first attack
-	late  sync.Map          // keys and names that are made while attacks run
+	// strict is another program beside it, which leads no webhook to this machine; its name server is an attacker's.
+	strict *world
+	late   sync.Map // keys and names that are made while attacks run
 }
 
 // buffer collects what is written at once by many.
@@ -110,6 +112,9 @@ func (w *world) end(t *testing.T) {
 	if err := w.stop(); err != nil {
 		t.Error(err)
 	}
+	if w.strict != nil {
+		w.strict.end(t)
+	}
 	w.secrets.saw("the log", []byte(w.log.String()))
 	w.secrets.files(t, w.dir)
 }
@@ -120,6 +125,7 @@ func begin(t *testing.T, s *secrets) *world {
 	i := newIssuer(t)
 	w := launch(t, s, program.Options{LoopbackWebhooks: true, Clock: true, OIDC: i.file})
 	w.issuer = i
+	w.strict = launch(t, s, program.Options{Hooks: program.Hooks{Resolver: nameServer(t)}})
 	w.tenant(t, "victim", "Victim & Daughters")
 	w.tenant(t, "mallory", "Mallory Ltd")
 	for _, who := range []string{"victim", "mallory", "arena"} {
@@ -129,6 +135,10 @@ func begin(t *testing.T, s *secrets) *world {
 		w.makeKey(t, "arena", role, object{"role": role, "connectors": map[string][]string{"reader": {w.names["arena.connector"]}}[role]})
 	}
 	w.makeKey(t, "arena", "reads books", object{"role": "reader", "connectors": []string{w.names["arena.ledger"]}})
+	w.names["pasted"] = w.entry(t, "arena", "to be pasted")
+	w.names["superseded"] = w.consent(t, w.begin(t, "arena", w.names["pasted"], "result_url"))
+	w.names["result"] = w.consent(t, w.begin(t, "arena", w.names["pasted"], "result_url"))
+	w.names["foreign result"] = w.consent(t, w.begin(t, "mallory", w.names["mallory.open"], "result_url"))
 	w.was = w.state(t, "victim")
 	return w
 }
@@ -187,9 +197,14 @@ func (w *world) furnish(t *testing.T, who string) {
 	w.shown(t, who, "POST", "/v1/webhooks/"+second.text1("id")+"/rotate-secret", nil, "secret")
 	w.makeKey(t, who, who+" reads", object{"role": "reader"})
 
+	token := w.shown(t, who, "POST", "/v1/connector-tokens", object{"providers": []string{"amazon"}, "environment": "test", "uses": 50,
+		"expires_in_hours": 24, "label": who + " gave it"}, "token")
+	w.keys[who+"'s token"] = token.text1("token")
+	set("token", token.text1("id"))
+
 	open := set("open", w.entry(t, who, who+"'s open"))
 	w.begin(t, who, open, "browser")
-	for _, list := range []string{"vault-entries", "connectors", "keys", "events", "audit-events"} {
+	for _, list := range []string{"vault-entries", "connectors", "connector-tokens", "keys", "events", "audit-events"} {
 		if next := w.must(t, who, 200, "GET", "/v1/"+list+"?limit=1", nil); next.json()["next_cursor"] != nil {
 			set(list+" cursor", next.text1("next_cursor"))
 		}
@@ -429,7 +444,7 @@ func (w *world) must(t *testing.T, who string, want int, method, path string, bo
 }
 
 // collections are the lists that a tenant has. What looks at them changes nothing but when a key was used.
-var collections = []string{"provider-apps", "vault-entries", "connectors", "keys", "webhooks", "events", "audit-events"}
+var collections = []string{"provider-apps", "vault-entries", "connectors", "connector-tokens", "keys", "webhooks", "events", "audit-events"}
 
 var moving = regexp.MustCompile(`"last_used_at":("[^"]*"|null)|"used_at":("[^"]*"|null)`)
 
@@ -466,7 +481,8 @@ type wire struct {
 
 type sent struct {
 	host, method, path, query string
-	secret                    bool // a client secret, token or key was in it
+	secret                    bool   // a client secret, token or key was in it
+	code                      string // that was exchanged
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)
@@ -485,7 +501,7 @@ func (w *wire) around(next http.RoundTripper) http.RoundTripper {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			form, _ = url.ParseQuery(string(body))
 		}
-		noted := sent{r.URL.Host, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, false}
+		noted := sent{r.URL.Host, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, false, form.Get("code")}
 		for what, value := range map[string]string{"a client secret": form.Get("client_secret"), "a refresh token": form.Get("refresh_token"), "a code": form.Get("code"),
 			"a token of Amazon's": r.Header.Get("X-Amz-Access-Token"), "a token": strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")} {
 			if len(value) >= shortest {
@@ -512,6 +528,17 @@ func (w *wire) around(next http.RoundTripper) http.RoundTripper {
 		}
 		return response, err
 	})
+}
+
+// exchanges counts how often a code was offered at a token endpoint.
+func (w *wire) exchanges(code string) int {
+	n := 0
+	for _, c := range w.all() {
+		if c.code == code && code != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // all is what has been sent so far.
