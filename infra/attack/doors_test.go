@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"connectorvault/infra/local/program"
 	amazonsim "connectorvault/infra/sim/amazon"
@@ -417,23 +416,22 @@ func appstore(w *world) []attack {
 	consent := w.ready.Simulators.Amazon.Consent
 	confirm := strings.Replace(consent, "/consent", "/confirm/"+amazonsim.SeededApplicationID, 1)
 	out := each("open redirect: ", map[string]string{
-		"another host":                "https://mallory.example.com/apps/authorize/confirm/" + amazonsim.SeededApplicationID,
-		"a host that begins like it":  "https://sellercentral.amazon.com.mallory.example.com/apps/authorize/confirm/x",
-		"a host that ends like it":    "https://mallorysellercentral.amazon.com/apps/authorize/confirm/x",
-		"a host as userinfo":          "https://sellercentral.amazon.com@mallory.example.com/apps/authorize/confirm/x",
-		"userinfo":                    strings.Replace(confirm, "http://", "http://a:b@", 1),
-		"another path":                consent,
-		"a path with dots":            strings.Replace(confirm, "/confirm/", "/confirm/../../x/", 1),
-		"a path with escaped dots":    strings.Replace(confirm, "/confirm/", "/confirm/%2e%2e/%2e%2e/x/", 1),
-		"a script":                    "javascript:alert(1)",
-		"data":                        "data:text/html,<script>alert(1)</script>",
-		"no scheme":                   "//mallory.example.com/apps/authorize/confirm/x",
-		"a backslash":                 "https:\\\\mallory.example.com/apps/authorize/confirm/x",
-		"a line's end":                confirm + "\r\nLocation: https://mallory.example.com",
-		"a fragment":                  confirm + "#@mallory.example.com",
-		"http to the real one":        "http://sellercentral.amazon.com/apps/authorize/confirm/x",
-		"nothing":                     "",
-		"a query that is not its own": confirm + "?redirect_uri=https://mallory.example.com",
+		"another host":               "https://mallory.example.com/apps/authorize/confirm/" + amazonsim.SeededApplicationID,
+		"a host that begins like it": "https://sellercentral.amazon.com.mallory.example.com/apps/authorize/confirm/x",
+		"a host that ends like it":   "https://mallorysellercentral.amazon.com/apps/authorize/confirm/x",
+		"a host as userinfo":         "https://sellercentral.amazon.com@mallory.example.com/apps/authorize/confirm/x",
+		"userinfo":                   strings.Replace(confirm, "http://", "http://a:b@", 1),
+		"another path":               consent,
+		"a path with dots":           strings.Replace(confirm, "/confirm/", "/confirm/../../x/", 1),
+		"a path with escaped dots":   strings.Replace(confirm, "/confirm/", "/confirm/%2e%2e/%2e%2e/x/", 1),
+		"a script":                   "javascript:alert(1)",
+		"data":                       "data:text/html,<script>alert(1)</script>",
+		"no scheme":                  "//mallory.example.com/apps/authorize/confirm/x",
+		"a backslash":                "https:\\\\mallory.example.com/apps/authorize/confirm/x",
+		"a line's end":               confirm + "\r\nLocation: https://mallory.example.com",
+		"a fragment":                 confirm + "#@mallory.example.com",
+		"http to the real one":       "http://sellercentral.amazon.com/apps/authorize/confirm/x",
+		"nothing":                    "",
 	}, func(_, text string) attack {
 		query := url.Values{"amazon_callback_uri": {text}, "amazon_state": {"EXAMPLE-state"}, "selling_partner_id": {"A1EXAMPLE"}}
 		return attack{do: func(t *testing.T, w *world) {
@@ -447,6 +445,22 @@ func appstore(w *world) []attack {
 		return w.quietly(t, w.key(t, who), "POST", "/v1/vault-entries/"+entry+"/authorize", nil, object{"mode": "appstore", "handle": handle})
 	}
 	return append(out,
+		attack{name: "open redirect: a query that brings its own", do: func(t *testing.T, w *world) {
+			b := w.browser(t)
+			b.open(w.url + "/oauth/amazon/login?" + url.Values{"amazon_callback_uri": {confirm + "?redirect_uri=https://mallory.example.com&redirect_uri=x&state=mallory"},
+				"amazon_state": {"EXAMPLE-state"}, "selling_partner_id": {"A1EXAMPLE"}}.Encode())
+			found := handleOnPage.FindSubmatch(b.body)
+			if found == nil {
+				return // it is not taken at all
+			}
+			begun := begin(t, w, "owner", w.entry(t, "owner", "brings its own"), w.secrets.plant("a visit's handle", string(found[1])))
+			w.secrets.plant("a start handle", begun.text1("start_url")[strings.LastIndex(begun.text1("start_url"), "/")+1:])
+			next := b.open(begun.text1("start_url")).press(nil)
+			u, err := url.Parse(next)
+			if err != nil || strings.Contains(next, "mallory") || len(u.Query()["redirect_uri"]) != 1 || len(u.Query()["state"]) != 1 {
+				t.Errorf("it leads to %s", next)
+			}
+		}},
 		attack{name: "its callback twice", do: func(t *testing.T, w *world) {
 			query := "?amazon_state=x&selling_partner_id=A1&amazon_callback_uri=" + url.QueryEscape(confirm) + "&amazon_callback_uri=" + url.QueryEscape("https://mallory.example.com/")
 			if got := w.ask(t, "", "GET", "/oauth/amazon/login"+query, nil, nil); got.status != 400 {
@@ -479,7 +493,7 @@ func appstore(w *world) []attack {
 			handle := w.visit(t, w.browser(t))
 			first := begin(t, w, "owner", w.entry(t, "owner", "first visit"), handle)
 			w.secrets.plant("a start handle", first.text1("start_url")[strings.LastIndex(first.text1("start_url"), "/")+1:])
-			w.refused(t, begin(t, w, "mallory", w.names["mallory.open"], handle), 404, "authorization_request_unknown")
+			w.refused(t, begin(t, w, "mallory", w.names["mallory.open"], handle), 400, "authorization_request_unknown")
 		}},
 		attack{name: "a visit's handle with one character changed", do: func(t *testing.T, w *world) {
 			handle := w.visit(t, w.browser(t))
@@ -549,23 +563,21 @@ func cursors(w *world) []attack {
 		}})
 	}
 	return append(out, attack{name: "that lives on after its connector", do: func(t *testing.T, w *world) {
-		connector := w.must(t, "owner", 201, "POST", "/v1/connectors", object{"name": "short-lived", "vault_entry": w.names["arena.entry"]}).text1("id")
-		cursor := w.must(t, "owner", 200, "GET", "/v1/connectors/"+connector+"/orders?limit=2", nil).text1("next_cursor")
+		connector := w.must(t, "owner", 201, "POST", "/v1/connectors", object{"name": "short-lived", "vault_entry": w.names["arena.books"], "settings": object{"business": w.names["arena.business"]}}).text1("id")
+		cursor := w.must(t, "owner", 200, "GET", "/v1/connectors/"+connector+"/contacts?limit=1", nil).text1("next_cursor")
 		w.must(t, "owner", 204, "DELETE", "/v1/connectors/"+connector, nil)
 		w.await(t, func() bool { // a connector is remembered for five seconds
-			return w.ask(t, w.key(t, "owner"), "GET", "/v1/connectors/"+connector+"/orders?cursor="+cursor, nil, nil).status == 404
+			return w.ask(t, w.key(t, "owner"), "GET", "/v1/connectors/"+connector+"/contacts?cursor="+cursor, nil, nil).status == 404
 		})
 	}}, attack{name: "that outlives what its connector may read", do: func(t *testing.T, w *world) {
-		connector := w.must(t, "owner", 201, "POST", "/v1/connectors", object{"name": "narrowed", "vault_entry": w.names["arena.entry"]}).text1("id")
-		cursor := w.must(t, "owner", 200, "GET", "/v1/connectors/"+connector+"/orders?limit=2", nil).text1("next_cursor")
-		w.must(t, "owner", 200, "PATCH", "/v1/connectors/"+connector, object{"settings": object{"resources": []string{"inventory"}}})
-		deadline := time.Now().Add(time.Minute)
-		for time.Now().Before(deadline) {
-			if w.ask(t, w.key(t, "owner"), "GET", "/v1/connectors/"+connector+"/orders?cursor="+cursor, nil, nil).status >= 400 {
-				return
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		t.Error("the cursor still reads")
+		settings := object{"business": w.names["arena.business"]}
+		connector := w.must(t, "owner", 201, "POST", "/v1/connectors", object{"name": "narrowed", "vault_entry": w.names["arena.books"], "settings": settings}).text1("id")
+		cursor := w.must(t, "owner", 200, "GET", "/v1/connectors/"+connector+"/contacts?limit=1", nil).text1("next_cursor")
+		settings["resources"] = []string{"ledger-entries"}
+		w.must(t, "owner", 200, "PATCH", "/v1/connectors/"+connector, object{"settings": settings})
+		w.await(t, func() bool {
+			got := w.ask(t, w.key(t, "owner"), "GET", "/v1/connectors/"+connector+"/contacts?cursor="+cursor, nil, nil)
+			return got.status >= 400 && got.status < 500 && got.json()["code"] != "rate_limited"
+		})
 	}})
 }

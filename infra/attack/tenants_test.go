@@ -114,7 +114,7 @@ func foreignLists(w *world) []attack {
 	var out []attack
 	traces := []string{"victim", "Victim"}
 	for name, value := range w.names {
-		if strings.HasPrefix(name, "victim") && !strings.Contains(name, "cursor") && name != "victim.order" { // one simulated seller has the same orders for all
+		if strings.HasPrefix(name, "victim") && !strings.Contains(name, "cursor") && name != "victim.order" && name != "victim.business" { // of which one simulated account has the same for all
 			traces = append(traces, value)
 		}
 	}

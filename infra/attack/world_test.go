@@ -119,13 +119,16 @@ func (w *world) end(t *testing.T) {
 	w.secrets.files(t, w.dir)
 }
 
+// tick is how soon a queue is looked at, so that nobody waits for it.
+const tick = 20 * time.Millisecond
+
 // begin makes the world that most attacks are made in.
 func begin(t *testing.T, s *secrets) *world {
 	t.Helper()
 	i := newIssuer(t)
-	w := launch(t, s, program.Options{LoopbackWebhooks: true, Clock: true, OIDC: i.file})
+	w := launch(t, s, program.Options{LoopbackWebhooks: true, Clock: true, OIDC: i.file, Tick: tick})
 	w.issuer = i
-	w.strict = launch(t, s, program.Options{Hooks: program.Hooks{Resolver: nameServer(t)}})
+	w.strict = launch(t, s, program.Options{Tick: tick, Hooks: program.Hooks{Resolver: nameServer(t)}})
 	w.tenant(t, "victim", "Victim & Daughters")
 	w.tenant(t, "mallory", "Mallory Ltd")
 	for _, who := range []string{"victim", "mallory", "arena"} {
@@ -187,6 +190,7 @@ func (w *world) furnish(t *testing.T, who string) {
 	w.must(t, who, 200, "POST", "/v1/vault-entries/"+books+"/validate", object{"result_url": result})
 	members := w.must(t, who, 200, "GET", "/v1/vault-entries/"+books, nil).json()["account"].(object)["members"].([]any)
 	business := members[0].(object)["id"].(string)
+	set("business", business)
 	set("ledger", w.must(t, who, 201, "POST", "/v1/connectors", object{"name": who + "'s ledger", "vault_entry": books, "settings": object{"business": business}}).text1("id"))
 	w.must(t, who, 200, "GET", "/v1/connectors/"+w.names[who+".ledger"]+"/contacts?limit=1", nil)
 
@@ -268,7 +272,7 @@ func (w *world) plantQuery(address string) {
 	if err != nil {
 		return
 	}
-	for _, name := range []string{"state", "spapi_oauth_code", "code", "amazon_state"} {
+	for _, name := range []string{"state", "spapi_oauth_code", "code"} { // amazon_state is Amazon's, and lies with the visit until it goes on
 		w.secrets.plant("a "+name, u.Query().Get(name))
 	}
 }
@@ -564,11 +568,11 @@ func (w *world) astray(t *testing.T) {
 	}
 	for _, c := range calls {
 		decoded, err := url.PathUnescape(c.path)
-		segments := strings.Split(decoded, "/")
+		segments := strings.FieldsFunc(decoded, func(r rune) bool { return r == '/' || r == '\\' })
 		if !hosts[c.host] || c.host == w.wire.self && c.secret {
 			t.Errorf("%s %s was asked of %s, a secret with it: %t", c.method, c.path, c.host, c.secret)
 		}
-		if err != nil || slices.Contains(segments, "..") || slices.Contains(segments, ".") || strings.Contains(decoded, "_sim") {
+		if err != nil || slices.Contains(segments, "..") || slices.Contains(segments, ".") {
 			t.Errorf("%s was asked for", c.path)
 		}
 	}
