@@ -26,6 +26,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"connectorvault/infra/stack"
+	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/record"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
@@ -45,6 +46,7 @@ var samples = map[string]want{
 	"admin/get-provider.json":                           {200, "redirect_uri", "https://vault.example.com/oauth/amazon/callback"},
 	"admin/list-provider-apps.json":                     {200, "items.0.provider", "amazon"},
 	"admin/put-provider-app.json":                       {200, "client_secret_expires_at", "2027-05-20T00:00:00Z"},
+	"admin/rotate-provider-app-secret.json":             {202, "status", "requested"},
 	"admin/create-vault-entry.json":                     {201, "status", "pending"},
 	"admin/create-vault-entry-in-no-marketplace.json":   {400, "code", "unknown_marketplace"},
 	"admin/create-sage-vault-entry.json":                {201, "secrets.#", "3"},
@@ -139,6 +141,10 @@ var samples = map[string]want{
 	"refresh/call-promote.json":                {0, "answer.outcome", "success"},
 	"refresh/call-due.json":                    {0, "answer.outcome", "success"},
 	"refresh/call-rescue.json":                 {0, "answer.generation", "2"},
+	"refresh/call-rotate.json":                 {0, "answer.outcome", "success"},
+	"refresh/secret-expiry-batch.json":         {0, "batchItemFailures.0.itemIdentifier", ""},
+	"refresh/new-secret-batch.json":            {0, "batchItemFailures.0.itemIdentifier", ""},
+	"refresh/new-secret-of-a-stranger.json":    {0, "batchItemFailures.#", "1"},
 
 	"tenant/create.json":                                  {0, "owner_key", "*"},
 	"tenant/create-once.json":                             {0, "tenant", "t_405wkp13drtpqmyt"},
@@ -218,6 +224,20 @@ var effects = map[string]func(*testing.T, *world){
 			t.Error("the provider was not told that the token is not needed any more")
 		}
 	},
+	"admin/rotate-provider-app-secret.json": wasRotated,
+	"refresh/call-rotate.json":              wasRotated,
+	"refresh/secret-expiry-batch.json":      wasRotated,
+	"refresh/new-secret-batch.json": func(t *testing.T, w *world) {
+		app, _, err := w.vault.App(t.Context(), tenant, amazon.Name, record.Production)
+		if err != nil || app.SecretExpires.Format(time.DateOnly) != "2027-05-20" || app.Previous == nil || app.Previous.Version != "v_1000000000000001" ||
+			app.Previous.Until.Format(time.DateOnly) != "2026-11-28" {
+			t.Errorf("the application is %+v: %v", app, err)
+		}
+		text, err := w.secrets.GetSecret(t.Context(), vault.AppSecret(tenant, amazon.Name, record.Production, app.Version))
+		if err != nil || !strings.Contains(text.Reveal(), "EXAMPLE-not-a-real-secret") {
+			t.Errorf("the new secret is not there: %v", err)
+		}
+	},
 	"tenant/delete.json": func(t *testing.T, w *world) {
 		if w.provider.revoked.Load() != 2 {
 			t.Errorf("%d providers were told", w.provider.revoked.Load())
@@ -251,6 +271,12 @@ var effects = map[string]func(*testing.T, *world){
 			t.Errorf("the request is %s: %v", r.Stage, err)
 		}
 	},
+}
+
+func wasRotated(t *testing.T, w *world) {
+	if n := w.provider.rotated.Load(); n != 1 {
+		t.Errorf("the provider was asked for a new secret %d times", n)
+	}
 }
 
 // isEmpty looks for what a deletion should have removed.

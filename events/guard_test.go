@@ -170,7 +170,6 @@ var unneeded = map[string]string{
 	"sqs:GetQueueAttributes":              "Lambda itself polls the queues",
 	"RescueQueue.Arn":                     "for a table that refuses a write; the refresh cycle's own tests make one refuse",
 	"admin secretsmanager:GetSecretValue": "seals PKCE verifiers, for providers whose consent page takes a challenge",
-	"admin secretsmanager:DeleteSecret":   "also of an application that is registered again without what reads need",
 	"read dynamodb:Query":                 "for an application whose calls at once are nearly all taken: the free ones are looked for",
 	"read dynamodb:DeleteItem":            "likewise: what is scarce is given back at once",
 }

@@ -55,6 +55,9 @@ const (
 	seller    = "A1EXAMPLESELLER"
 	publicURL = "https://vault.example.com"
 	code      = "EXAMPLE-code"
+	clientID  = "amzn1.application-oa2-client.00000000000000000000000000000000"
+
+	secretsQueue = "arn:aws:sqs:eu-central-1:111122223333:connector-vault-SecretsQueue-EXAMPLE"
 
 	connected   = "ve_1000000000000001" // authorized, and due
 	waiting     = "ve_1000000000000002" // never authorized
@@ -143,6 +146,9 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 		if g.function.Environment["CV_REFRESH_FUNCTION"] != "" {
 			p.Invoke = func(ctx context.Context, call tokens.Call) (tokens.Answer, error) { return w.invoke(ctx, g, call) }
 			p.Nudge = func(ctx context.Context, call tokens.Call) error { _, err := w.invoke(ctx, g, call); return err }
+		}
+		if arn := g.function.Environment["CV_QUEUE_SECRETS_ARN"]; arn != "" {
+			p.Notices = map[string]string{secretsQueue: amazon.Name}
 		}
 		p.Rescue = func(_ context.Context, call tokens.Call) error { return w.send(g, "RescueQueue", &w.rescued, call) }
 		p.Enqueue = func(_ context.Context, calls []tokens.Call) error {
@@ -270,8 +276,9 @@ func seed(t *testing.T, b *bundle.Bundle) {
 			"client_id": "amzn1.application-oa2-client.00000000000000000000000000000000"}}
 	text, err := vault.Secrets{Version: app.Version, Fields: map[string]secret.Text{"client_secret": secret.New(canaryClient)}}.Encode()
 	must(err)
-	must(b.Secrets.PutSecret(ctx, vault.AppSecret(tenant, amazon.Name, record.Production), text))
-	must(v.PutApp(ctx, "", app))
+	must(b.Secrets.PutSecret(ctx, vault.AppSecret(tenant, amazon.Name, record.Production, app.Version), text))
+	app.Client = clientID
+	must(v.ReplaceApp(ctx, record.App{}, app))
 
 	for id, alias := range map[string]string{connected: "US store", waiting: "second", invited: "third", travelling: "fourth", pasting: "fifth", interrupted: "sixth"} {
 		_, err := v.CreateEntry(ctx, record.Entry{Tenant: tenant, ID: id, Provider: amazon.Name, Alias: alias, Environment: "production",
@@ -348,7 +355,7 @@ func seedWebhooks(t *testing.T, v *vault.Vault) {
 }
 
 // orphan is a secret of an application that no record names, and was seen so a day ago.
-var orphan = vault.AppSecret(tenant, amazon.Name, record.Sandbox)
+var orphan = vault.AppSecret(tenant, amazon.Name, record.Sandbox, "v_1000000000000009")
 
 func seedOrphan(t *testing.T, b *bundle.Bundle) {
 	t.Helper()
@@ -439,7 +446,7 @@ func seedRequests(t *testing.T, v *vault.Vault) {
 }
 
 // standIn answers for the providers as far as the samples go. What it hands out are canaries.
-type standIn struct{ revoked atomic.Int64 }
+type standIn struct{ revoked, rotated atomic.Int64 }
 
 func (s *standIn) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -462,6 +469,10 @@ func (s *standIn) handler() http.Handler {
 	answer("GET /reports/2021-06-30/documents/amzn1.spdoc.1", 200, `{"reportDocumentId": "amzn1.spdoc.1", "url": "{self}/document?signature=CANARY-presigned"}`)
 	answer("POST /token", 200, `{"access_token": "CANARY-sage-access-2", "refresh_token": "CANARY-sage-refresh-2", "token_type": "bearer", "expires_in": 300,
 		"refresh_token_expires_in": 2678400, "scope": "readonly", "requested_by_id": "00000000-0000-4000-8000-00000000000b"}`)
+	mux.HandleFunc("POST /applications/2023-11-30/clientSecret", func(w http.ResponseWriter, _ *http.Request) {
+		s.rotated.Add(1)
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, _ *http.Request) {
 		s.revoked.Add(1)
 		_, _ = io.WriteString(w, `{"success": "ok"}`)

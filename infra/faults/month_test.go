@@ -33,7 +33,9 @@ func month(b *bed, days int) (r result) {
 	e := b.seed(1, 0)[0]
 	fake := secretstest.New(b.T, secretstest.Options{})
 	slow := secretsstore.New(fake.Client(), "vault")
-	for _, name := range []string{keyring.Name(program.Tenant), vault.AppSecret(program.Tenant, "sage", record.Production)} {
+	app, _, err := b.vault.App(b.Context(), program.Tenant, "sage", record.Production)
+	b.ok(err)
+	for _, name := range []string{keyring.Name(program.Tenant), vault.AppSecret(program.Tenant, "sage", record.Production, app.Version)} {
 		text, err := b.secrets.GetSecret(b.Context(), name)
 		b.ok(err)
 		b.ok(slow.PutSecret(b.Context(), name, text))

@@ -455,6 +455,8 @@ func TestCorrectedApplicationWaitsForNobody(t *testing.T) {
 	v.must(200, "PUT", "/v1/provider-apps/amazon", object{"application_id": "amzn1.sp.solution.5eed0000-0000-4000-8000-000000000001",
 		"client_id": "amzn1.application-oa2-client.5eed0000000040008000000000000001", "client_secret": "amzn1.oa2-cs.v1.wrong-one"})
 	v.advance(2 * time.Hour)
+	v.must(200, "GET", base+"/orders?limit=1", nil) // by the secret before, which works for a week
+	v.advance(7 * 24 * time.Hour)
 	for range 3 {
 		if a := v.do("GET", base+"/orders?limit=1", nil); a.status != http.StatusBadGateway || a.text(t, "code") != "client_misconfigured" {
 			t.Fatalf("a wrong secret: %d %s", a.status, a.body)

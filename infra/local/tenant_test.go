@@ -145,11 +145,13 @@ func (v *vault) business(entry string) string {
 
 // What lies outside every tenant, by the beginnings of the sort keys, with why it is of none.
 var shared = map[string]string{
-	"tenant#":  "the list of tenants: their ids, and whether they are being deleted",
-	"orphan":   "the search for secrets that no record names: it goes through the secret store's one list",
-	"slot#":    "calls at once of one application, which several tenants may use",
-	"bucket#":  "likewise its rate; the application is named by a fingerprint",
-	"request#": "a visit from a provider's store that nobody has claimed yet",
+	"tenant#":   "the list of tenants: their ids, and whether they are being deleted",
+	"orphan":    "the search for secrets that no record names: it goes through the secret store's one list",
+	"slot#":     "calls at once of one application, which several tenants may use",
+	"bucket#":   "likewise its rate; the application is named by a fingerprint",
+	"client#":   "who has an application of a client, which a provider names by its id; it is a fingerprint, and says whose and of which side",
+	"rotation#": "when a new secret of a client was asked for, by a fingerprint of it",
+	"request#":  "a visit from a provider's store that nobody has claimed yet",
 }
 
 // Every key of the store begins with the tenant whose it is, and what begins with none holds nothing of any.

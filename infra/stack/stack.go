@@ -5,7 +5,8 @@
 // is denied in production. So the template is read the way CloudFormation reads it, as far as these questions need,
 // and tests hold the code against it.
 //
-// Every condition of the template counts as false, which is what it is with the parameters' defaults.
+// Every condition of the template counts as false, which is what it is with the parameters' defaults, but for those that
+// give a function more to do: what it may then touch is what is to be looked at.
 package stack
 
 import (
@@ -39,6 +40,9 @@ type Resource struct {
 var pseudo = map[string]any{
 	"AWS::Partition": "aws", "AWS::Region": "eu-central-1", "AWS::AccountId": "111122223333", "AWS::StackName": StackName, "AWS::NoValue": nil,
 }
+
+// switchedOn are the conditions that count as true.
+var switchedOn = map[string]bool{"TakesSecrets": true}
 
 // StackName is what the stack is called, here.
 const StackName = "vault"
@@ -126,6 +130,9 @@ func (r *resolver) value(n *yaml.Node) any {
 	case "!Sub":
 		return r.substitute(n.Value)
 	case "!If":
+		if switchedOn[n.Content[0].Value] {
+			return r.value(n.Content[1])
+		}
 		return r.value(n.Content[2])
 	}
 	switch n.Kind {

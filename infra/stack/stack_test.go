@@ -164,9 +164,9 @@ func TestWhatCannotBeMadeAnewIsKept(t *testing.T) {
 			t.Errorf("%s can be lost: %+v, %s", id, in, template.Resources[id].Deletion)
 		}
 	}
-	for _, id := range []string{"RescueQueue", "RescueDeadLetters"} {
+	for _, id := range []string{"RescueQueue", "RescueDeadLetters", "SecretsQueue", "SecretsDeadLetters"} {
 		if template.Resources[id].Deletion != "Retain" {
-			t.Errorf("%s goes with the stack, and a living token with it", id)
+			t.Errorf("%s goes with the stack, and a living token or secret with it", id)
 		}
 	}
 	for id, r := range template.Of("AWS::DynamoDB::Table") {
@@ -314,7 +314,7 @@ func bootCall(t *testing.T, name string) (function string, arguments []string) {
 // Only the token service may touch what can lose or show an account.
 func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 	t.Parallel()
-	app := stack.SecretARN(stack.StackName + "/t_1000000000000000/app/amazon/production")
+	app := stack.SecretARN(stack.StackName + "/t_1000000000000000/app/amazon/production/v_1000000000000001")
 	ring := stack.SecretARN(stack.StackName + "/t_1000000000000000/keyring")
 	entry := stack.SecretARN(stack.StackName + "/t_1000000000000000/entry/ve_1000000000000000")
 	calls := stack.SecretARN(stack.StackName + "/t_1000000000000000/read/entry/ve_1000000000000000")
@@ -326,7 +326,7 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 			}
 		}
 		only(may("secretsmanager:GetSecretValue", app), "reads client secrets", "refresh")
-		only(may("secretsmanager:PutSecretValue", app), "writes client secrets", "admin")
+		only(may("secretsmanager:PutSecretValue", app), "writes client secrets", "admin", "refresh")
 		only(may("secretsmanager:GetSecretValue", entry), "reads client secrets of entries", "refresh")
 		only(may("secretsmanager:GetSecretValue", calls), "reads what calls take besides a token", "refresh", "read")
 		only(may("secretsmanager:PutSecretValue", entry) && may("secretsmanager:PutSecretValue", calls), "writes an entry's secrets", "admin")
@@ -364,7 +364,7 @@ func TestQueuesOutlastTheFunction(t *testing.T) {
 	t.Parallel()
 	template := load(t)
 	consumers := map[string]string{"WebhookQueue": "notify"}
-	for queue, dead := range map[string]string{"DueQueue": "DueDeadLetters", "RescueQueue": "RescueDeadLetters", "WebhookQueue": "WebhookDeadLetters"} {
+	for queue, dead := range map[string]string{"DueQueue": "DueDeadLetters", "RescueQueue": "RescueDeadLetters", "SecretsQueue": "SecretsDeadLetters", "WebhookQueue": "WebhookDeadLetters"} {
 		timeout := functions(t)[cmp.Or(consumers[queue], "refresh")].Timeout
 		var in struct {
 			VisibilityTimeout, MessageRetentionPeriod int
@@ -392,6 +392,57 @@ func TestQueuesOutlastTheFunction(t *testing.T) {
 		properties, _ := events[name].(map[string]any)["Properties"].(map[string]any)
 		if !reflect.DeepEqual(properties["FunctionResponseTypes"], []any{"ReportBatchItemFailures"}) {
 			t.Errorf("%s repeats whole batches", name)
+		}
+	}
+}
+
+// Only Amazon may send to the queue of client secrets, and it may do nothing else.
+func TestOnlyAmazonSendsClientSecrets(t *testing.T) {
+	t.Parallel()
+	template := load(t)
+	var policy struct {
+		Queues         []string
+		PolicyDocument struct {
+			Statement []struct {
+				Effect, Resource any
+				Principal        any
+				Action           any
+			}
+		}
+	}
+	if err := template.Resources["SecretsQueuesPolicy"].Decode(&policy); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range policy.PolicyDocument.Statement {
+		if s.Effect != "Allow" {
+			continue
+		}
+		who, _ := s.Principal.(map[string]any)["AWS"].(string)
+		if !strings.HasSuffix(who, ":iam::437568002678:root") || s.Resource != "SecretsQueue.Arn" ||
+			!reflect.DeepEqual(s.Action, []any{"sqs:SendMessage", "sqs:GetQueueAttributes"}) {
+			t.Errorf("the policy lets in %+v", s)
+		}
+	}
+	var mapping struct {
+		FunctionName, EventSourceArn string
+		BatchSize                    int
+		FunctionResponseTypes        []string
+	}
+	if err := template.Resources["RefreshFunctionSecrets"].Decode(&mapping); err != nil {
+		t.Fatal(err)
+	}
+	if mapping.FunctionName != "RefreshFunction" || mapping.EventSourceArn != functions(t)["refresh"].Environment["CV_QUEUE_SECRETS_ARN"] ||
+		!slices.Equal(mapping.FunctionResponseTypes, []string{"ReportBatchItemFailures"}) {
+		t.Errorf("the token service gets %+v", mapping)
+	}
+	for name, f := range functions(t) {
+		if f.Role.Allows("sqs:ReceiveMessage", "SecretsQueue.Arn") != (name == "refresh") || f.Role.Allows("sqs:SendMessage", "SecretsQueue.Arn") {
+			t.Errorf("%s has other rights to the queue than it should", name)
+		}
+	}
+	for _, id := range []string{"SecretsQueue", "SecretsDeadLetters", "SecretsQueuesPolicy", "RefreshFunctionSecrets"} {
+		if template.Resources[id].Condition != "TakesSecrets" {
+			t.Errorf("%s is there unasked", id)
 		}
 	}
 }

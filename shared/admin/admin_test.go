@@ -487,7 +487,7 @@ func TestAnApplicationsSecretGoesInAndNeverComesBack(t *testing.T) {
 	if shown, err := json.Marshal(app); err != nil || strings.Contains(string(shown), bundletest.ClientSecret) {
 		t.Errorf("the record is %s, %v", shown, err)
 	}
-	name := vault.AppSecret(bundletest.Tenant, bundletest.Name, record.Production)
+	name := vault.AppSecret(bundletest.Tenant, bundletest.Name, record.Production, app.Version)
 	if slices.Contains(b.Secrets.Read()[before:], name) {
 		t.Error("the secret was read")
 	}

@@ -13,6 +13,7 @@ import (
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
+	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
 
@@ -25,7 +26,8 @@ const (
 )
 
 // PutApp registers the operator's application, or replaces what was registered. The secret is stored before the
-// record that names its version, so a crash in between leaves the old record, with a secret that is found anew.
+// record that names its version, so a crash in between leaves the old record with its own, and a secret that no record names.
+// The secret before stays beside the new one for as long as the provider takes both.
 func (s *Service) PutApp(ctx context.Context, p record.Principal, name string, in Fields) (record.App, error) {
 	adapter, err := s.Adapter(name)
 	if err != nil {
@@ -43,21 +45,27 @@ func (s *Service) PutApp(ctx context.Context, p record.Principal, name string, i
 	if err != nil {
 		return app, err
 	}
-	if err := validator.ValidateApp(app.Fields, secrets); err != nil {
+	if err = validator.ValidateApp(app.Fields, secrets); err != nil {
 		return app, err
 	}
 	app.Tenant, app.Provider = p.Tenant, d.Name
-	// Of two who register at once, each stores its secret and then its record. The later record must not name the earlier
-	// secret, so whoever finds another's record between the two begins again: what is stored last is stored whole.
+	if rotator, can := adapter.(provider.Rotator); can {
+		app.Client = rotator.ClientOf(app)
+	}
+	if app.Secret, err = vault.Fingerprint(apart(secrets, app.ReadSecrets)[record.ClientSecrets]); err != nil {
+		return app, err
+	}
+	_, dated := in[fieldExpires]
+	// Of two who register at once, whoever finds another's record begins again: what was before is then the other's.
 	for try := 0; ; try++ {
-		app, err = s.storeApp(ctx, app, secrets)
+		stored, err := s.storeApp(ctx, d, app, dated, secrets)
 		if fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
-			return app, err
+			return stored, err
 		}
 	}
 }
 
-func (s *Service) storeApp(ctx context.Context, app record.App, secrets map[string]secret.Text) (record.App, error) {
+func (s *Service) storeApp(ctx context.Context, d *provider.Descriptor, app record.App, dated bool, secrets map[string]secret.Text) (record.App, error) {
 	before, found, err := s.Vault.App(ctx, app.Tenant, app.Provider, app.APIEnvironment)
 	if err != nil {
 		return app, err
@@ -70,7 +78,10 @@ func (s *Service) storeApp(ctx context.Context, app record.App, secrets map[stri
 	if found {
 		app.CreatedAt = before.CreatedAt
 	}
-	name := vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment)
+	if found && app.Client != "" && app.Client == before.Client {
+		overlap(d, &app, before, dated)
+	}
+	name := vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment, app.Version)
 	for group, values := range apart(secrets, app.ReadSecrets) {
 		text, err := vault.Secrets{Version: app.Version, Fields: values}.Encode()
 		if err != nil {
@@ -80,12 +91,20 @@ func (s *Service) storeApp(ctx context.Context, app record.App, secrets map[stri
 			return app, err
 		}
 	}
-	if len(app.ReadSecrets) == 0 && len(before.ReadSecrets) > 0 {
-		if err := s.deleteSecret(ctx, vault.GroupSecret(name, record.ReadSecrets)); err != nil {
-			return app, err
-		}
+	return app, s.Vault.ReplaceApp(ctx, before, app)
+}
+
+// overlap keeps what works beside a secret of the same client: the one before, or, where it is the same secret, what was
+// kept beside it so far.
+func overlap(d *provider.Descriptor, app *record.App, before record.App, dated bool) {
+	if app.Secret != before.Secret {
+		app.Previous = vault.Overlap(before, d.SecretOverlap, time.Time{}, app.UpdatedAt)
+		return
 	}
-	return app, s.Vault.PutApp(ctx, before.Version, app)
+	app.Previous = before.Overlapping(app.UpdatedAt)
+	if !dated { // said again is not made anew
+		app.SecretExpires, app.ExpiryAssumed = before.SecretExpires, before.ExpiryAssumed
+	}
 }
 
 // apart splits an application's secrets into those that reads need and the others.
@@ -106,7 +125,6 @@ func apart(secrets map[string]secret.Text, reads []string) secretValues {
 
 func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[string]secret.Text, error) {
 	app := record.App{Fields: map[string]string{}}
-	secrets := map[string]secret.Text{}
 	if err := in.unknown(append(names(d.AppFields), fieldSide, fieldExpires, fieldDraft, fieldWord)); err != nil {
 		return app, nil, err
 	}
@@ -137,20 +155,27 @@ func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[s
 	if err := s.secretLife(d, in, &app); err != nil {
 		return app, nil, err
 	}
+	secrets, err := appFields(d, in, &app)
+	return app, secrets, err
+}
+
+// appFields takes over what a request says of the provider's own fields.
+func appFields(d *provider.Descriptor, in Fields, app *record.App) (map[string]secret.Text, error) {
+	secrets := map[string]secret.Text{}
 	for _, f := range d.AppFields {
 		if f.Name == fieldSide || f.Name == fieldExpires || f.Name == fieldDraft {
 			continue
 		}
 		value, err := in.text(f.Name)
 		if err != nil {
-			return app, nil, err
+			return nil, err
 		}
 		value = strings.TrimSpace(value)
 		switch {
 		case value == "" && f.Required:
-			return app, nil, missing(f.Name).Do("Give the " + f.Label + ". " + f.Help)
+			return nil, missing(f.Name).Do("Give the " + f.Label + ". " + f.Help)
 		case len(value) > 4096:
-			return app, nil, invalid(f.Name, f.Name+" is longer than any such value.").Do("Check what was pasted.")
+			return nil, invalid(f.Name, f.Name+" is longer than any such value.").Do("Check what was pasted.")
 		case value == "":
 		case f.Secret:
 			secrets[f.Name] = secret.New(value)
@@ -161,7 +186,7 @@ func (s *Service) parseApp(d *provider.Descriptor, in Fields) (record.App, map[s
 			app.Fields[f.Name] = value
 		}
 	}
-	return app, secrets, nil
+	return secrets, nil
 }
 
 // secretLife settles when the client secret ends. A date that nobody told us is the usual one, and says so.
@@ -188,4 +213,33 @@ func (s *Service) secretLife(d *provider.Descriptor, in Fields, app *record.App)
 	}
 	app.SecretExpires = at.UTC()
 	return nil
+}
+
+// RotateSecret asks the provider for a new client secret of an application. It comes by itself, and takes the place of the
+// one in force.
+func (s *Service) RotateSecret(ctx context.Context, p record.Principal, name string, in Fields) (record.App, error) {
+	adapter, err := s.Adapter(name)
+	if err != nil {
+		return record.App{}, err
+	}
+	if err := in.unknown([]string{fieldSide}); err != nil {
+		return record.App{}, err
+	}
+	text, err := in.text(fieldSide)
+	if err != nil {
+		return record.App{}, err
+	}
+	env, err := side(text)
+	if err != nil {
+		return record.App{}, err
+	}
+	answer, err := s.Tokens(ctx, tokens.Call{Op: tokens.Rotate, Tenant: p.Tenant, Provider: adapter.Descriptor().Name, APIEnvironment: env})
+	if err == nil {
+		err = answer.Err()
+	}
+	if err != nil {
+		return record.App{}, err
+	}
+	app, _, err := s.Vault.App(ctx, p.Tenant, adapter.Descriptor().Name, env)
+	return app, err
 }

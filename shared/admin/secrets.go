@@ -172,14 +172,6 @@ func (s *Service) putSecret(ctx context.Context, name string, text secret.Text) 
 	return nil
 }
 
-func (s *Service) deleteSecret(ctx context.Context, name string) error {
-	if err := s.Secrets.DeleteSecret(ctx, name); err != nil {
-		return fault.Wrap(err, fault.Unavailable, "store_unavailable", "The secret store removes nothing now.").
-			Do("Try again in a moment.").After(2 * time.Second)
-	}
-	return nil
-}
-
 // dropSecrets removes secrets of an entry that no record names, or none any more. What stays behind is found by the search
 // for orphans.
 func (s *Service) dropSecrets(ctx context.Context, e record.Entry, secrets record.SecretGroups) {

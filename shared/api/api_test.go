@@ -147,13 +147,29 @@ func TestAnEntryIsShownAsItStands(t *testing.T) {
 
 func TestAnApplicationIsShownWithoutItsVersion(t *testing.T) {
 	t.Parallel()
-	out := decoded(t, api.AppOf(record.App{Tenant: "t_canary", Version: "v_canary", Fields: map[string]string{"client_id": "c"}}))
+	out := decoded(t, api.AppOf(record.App{Tenant: "t_canary", Version: "v_canary", Fields: map[string]string{"client_id": "c"}}, time.Time{}))
 	if body, _ := json.Marshal(out); strings.Contains(string(body), "canary") || out["client_secret_expires_at"] != nil {
 		t.Errorf("the application is %s", body)
 	}
 	connector := decoded(t, api.ConnectorOf(record.Connector{Tenant: "t_canary", CreatedBy: "key_canary", ID: "con_1"}))
 	if body, _ := json.Marshal(connector); strings.Contains(string(body), "canary") {
 		t.Errorf("the connector is %s", body)
+	}
+}
+
+func TestTheSecretBeforeIsShownWhileItWorks(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC)
+	app := record.App{Secret: "canary", Client: "c", Previous: &record.PreviousSecret{Version: "v_canary", Until: now}}
+	out := decoded(t, api.AppOf(app, now.Add(-time.Second)))
+	if body, _ := json.Marshal(out); out["previous_secret_until"] != "2027-01-02T00:00:00Z" || strings.Contains(string(body), "canary") {
+		t.Errorf("the application is %s", body)
+	}
+	if out := decoded(t, api.AppOf(app, now)); out["previous_secret_until"] != nil {
+		t.Errorf("the application is %v", out)
+	}
+	if out := decoded(t, api.RotationOf(app, now)); out["status"] != "requested" || out["next"] == "" || out["provider_app"] == nil {
+		t.Errorf("the rotation is %v", out)
 	}
 }
 

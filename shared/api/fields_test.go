@@ -44,7 +44,7 @@ func TestOfSecretsTheNamesAreShown(t *testing.T) {
 		t.Errorf("of none are shown %v", out["secrets"])
 	}
 	app := record.App{Version: "v_canary", ReadSecrets: []string{"canary"}, Fields: map[string]string{"client_id": "c"}}
-	if body, err := json.Marshal(api.AppOf(app)); err != nil || strings.Contains(string(body), "canary") {
+	if body, err := json.Marshal(api.AppOf(app, time.Time{})); err != nil || strings.Contains(string(body), "canary") {
 		t.Errorf("the application is %s, %v", body, err)
 	}
 }

@@ -24,6 +24,7 @@ import (
 
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/issuer"
+	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/store"
 	"connectorvault/shared/store/dynamostore"
@@ -51,10 +52,14 @@ func TokenService(v *variables, config aws.Config, parts *bundle.Parts) {
 	parts.Invoke, parts.Nudge = invoker.invoke, invoker.nudge
 }
 
-// Queues are the token service's own: what is due, and what was rescued.
+// Queues are the token service's own: what is due, what was rescued, and, where there is one, what Amazon says of client
+// secrets.
 func Queues(v *variables, config aws.Config, parts *bundle.Parts) {
 	due, rescue := newQueue(config, v.must("CV_QUEUE_DUE_URL")), newQueue(config, v.must("CV_QUEUE_RESCUE_URL"))
 	parts.Enqueue, parts.Rescue = due.sendAll, rescue.send
+	if arn := v.get("CV_QUEUE_SECRETS_ARN"); arn != "" {
+		parts.Notices = map[string]string{arn: amazon.Name}
+	}
 }
 
 // Environment is where variables come from: os.LookupEnv, or a test's map.

@@ -49,6 +49,18 @@ func TestAFunctionStartsWithWhatTheTemplateGives(t *testing.T) {
 	}
 }
 
+func TestTheQueueOfClientSecretsIsThereWhenTheTemplateMadeIt(t *testing.T) {
+	t.Parallel()
+	values := whole()
+	for arn, want := range map[string]int{"": 0, "arn:aws:sqs:eu-central-1:111122223333:secrets": 1} {
+		values["CV_QUEUE_SECRETS_ARN"] = arn
+		b, err := Load(environment(values), needs()...)
+		if err != nil || len(b.Notices) != want || want == 1 && b.Notices[arn] != "amazon" {
+			t.Errorf("%q: %v, %v", arn, b.Notices, err)
+		}
+	}
+}
+
 func TestWhatIsMissingIsNamedAllAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := Load(environment(nil), needs()...)

@@ -48,6 +48,7 @@ type Parts struct {
 	Nudge     tokens.Nudge  // likewise, without waiting; read
 	Rescue    func(context.Context, tokens.Call) error
 	Enqueue   func(context.Context, []tokens.Call) error
+	Notices   map[string]string                              // queues that providers write to about client secrets: ARN → provider; token service
 	Announce  func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
 
 	Recovery time.Duration // how far back the tables can be restored; 0 = not at all
@@ -137,7 +138,7 @@ func (b *Bundle) Read() *read.Service {
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce,
+		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce, Notices: b.Notices,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
 }
 

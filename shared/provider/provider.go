@@ -49,6 +49,7 @@ type Descriptor struct {
 	AuthorizationLife time.Duration // of a consent; 0 = it does not end by itself
 	RefreshLife       time.Duration // of an unused refresh token; 0 = not limited
 	SecretLife        time.Duration // of an app's client secret from the day it is made; 0 = it does not end by itself
+	SecretOverlap     time.Duration // how long an app's client secret works on once there is a newer one; 0 = not at all
 	Concurrent        int           // calls at once that the provider takes of one application; 0 = not limited
 	Rate              float64       // calls a second that it takes of one application, all operations together; 0 = not stated
 	Burst             int           // of that rate
@@ -144,6 +145,7 @@ type Adapter interface {
 type AppCredentials struct {
 	App     record.App             // the zero value where the entry brings its own
 	Secrets map[string]secret.Text // of the application or of the entry, by field
+	Version string                 // which of the application's secrets they are: App.Version, or that of App.Previous
 }
 
 // Consent is what a consent URL is made of.
@@ -190,6 +192,28 @@ type Challenger interface {
 type AppValidator interface {
 	// ValidateApp checks the application's fields as PUT /v1/provider-apps gives them and returns the public ones.
 	ValidateApp(fields map[string]string, secrets map[string]secret.Text) error
+}
+
+// Rotator is the capability of providers that make a new client secret for an application when they are asked to, and send
+// it by a message to a queue.
+type Rotator interface {
+	// ClientOf is what the provider's messages name an application by.
+	ClientOf(app record.App) string
+
+	// Rotation returns the call that asks for a new secret, and how long to wait before asking again. Its operation takes
+	// the application's own token.
+	Rotation(app record.App) (call Call, pause time.Duration)
+
+	// ParseNotice reads a message of the queue. Its error says what is wrong with it and quotes nothing.
+	ParseNotice(message secret.Text) (SecretNotice, error)
+}
+
+// SecretNotice is a provider's message about an application's client secret.
+type SecretNotice struct {
+	Client     string                 // whose
+	Ends       time.Time              // when the secret ends that is in force at the provider
+	Secrets    map[string]secret.Text // a new one, which that is, by field of the application; nil = it is only said that it ends
+	BeforeEnds time.Time              // with a new one: until when the one before works; zero = not said
 }
 
 // Login is the Appstore's visit to our login URI.

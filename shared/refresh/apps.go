@@ -28,12 +28,26 @@ func (s *Service) credentials(ctx context.Context, entry record.Entry, d *provid
 			fmt.Sprintf("No %s application is registered for %s.", d.Title, entry.APIEnvironment)).
 			Do("An owner registers it with PUT /v1/provider-apps/" + d.Name + ".")
 	}
-	secrets, found, err := s.secrets.Read(ctx, vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment), app.Version, again)
+	return s.ofApp(ctx, app, again)
+}
+
+// ofApp is an application with the one of its secrets that works, as far as is known.
+func (s *Service) ofApp(ctx context.Context, app record.App, again bool) (provider.AppCredentials, error) {
+	version := s.works.choose(app, s.Now())
+	secrets, found, err := s.secretsOf(ctx, app, version, again)
+	if err == nil && !found && version != app.Version {
+		version = app.Version
+		secrets, found, err = s.secretsOf(ctx, app, version, again)
+	}
 	if err == nil && !found {
 		err = fault.New(fault.Misconfigured, "client_misconfigured", "The application's secret is missing from the secret store.").
 			Do("An owner registers the application again with PUT /v1/provider-apps/" + app.Provider + ".")
 	}
-	return provider.AppCredentials{App: app, Secrets: secrets.Fields}, err
+	return provider.AppCredentials{App: app, Secrets: secrets.Fields, Version: version}, err
+}
+
+func (s *Service) secretsOf(ctx context.Context, app record.App, version string, again bool) (vault.Secrets, bool, error) {
+	return s.secrets.Read(ctx, vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment, version), version, again)
 }
 
 // ownClient is the client that an entry brings along.
@@ -61,15 +75,32 @@ func (s *Service) ownClient(ctx context.Context, entry record.Entry, d *provider
 	return provider.AppCredentials{Secrets: secrets.Fields}, err
 }
 
-// changedClient reads the client's secrets anew and reports whether they are others than those that were used.
+// changedClient returns what else a client may be that was refused: it reads its secrets anew, and where they are those that
+// were used, takes the other one of two that overlap. false when there is nothing else.
 func (s *Service) changedClient(ctx context.Context, used client) (provider.AppCredentials, bool) {
 	fresh, err := s.credentials(ctx, used.entry, used.adapter.Descriptor(), true)
 	if err != nil {
 		return fresh, false
 	}
-	same := maps.EqualFunc(fresh.Secrets, used.app.Secrets, func(a, b secret.Text) bool { return a.Equal(b) }) &&
-		maps.Equal(fresh.App.Fields, used.app.App.Fields)
-	return fresh, !same
+	if !sameClient(fresh, used.app) {
+		return fresh, true
+	}
+	before := fresh.App.Overlapping(s.Now())
+	if before == nil || fresh.App.Version == "" {
+		return fresh, false
+	}
+	other := fresh
+	if other.Version = before.Version; fresh.Version == before.Version {
+		other.Version = fresh.App.Version
+	}
+	secrets, found, err := s.secretsOf(ctx, other.App, other.Version, false)
+	other.Secrets = secrets.Fields
+	return other, err == nil && found && !sameClient(other, used.app)
+}
+
+func sameClient(fresh, used provider.AppCredentials) bool {
+	return maps.EqualFunc(fresh.Secrets, used.Secrets, func(a, b secret.Text) bool { return a.Equal(b) }) &&
+		maps.Equal(fresh.App.Fields, used.App.Fields)
 }
 
 // session is on whose behalf the token service itself calls a provider's API.

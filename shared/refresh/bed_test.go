@@ -197,7 +197,7 @@ func (b *bed) putAppSecret(version, clientSecret string) error {
 	if err != nil {
 		return err
 	}
-	return b.store.PutSecret(b.Context(), vault.AppSecret(tenant, "fake", record.Production), text)
+	return b.store.PutSecret(b.Context(), vault.AppSecret(tenant, "fake", record.Production, version), text)
 }
 
 func (b *bed) newEntry(alias string) record.Entry {

@@ -252,7 +252,9 @@ func TestTheRefreshTokensClock(t *testing.T) {
 		bubble(t, func(b *bed) {
 			b.authorized()
 			p, start := b.process(faults{}), b.now()
-			b.ok(b.store.DeleteSecret(b.Context(), vault.AppSecret(tenant, "fake", record.Production)))
+			app, _, err := b.vault.App(b.Context(), tenant, "fake", record.Production)
+			b.ok(err)
+			b.ok(b.store.DeleteSecret(b.Context(), vault.AppSecret(tenant, "fake", record.Production, app.Version)))
 			p.schedule(start.Add(32 * day))
 			b.wantEvents("refresh_token in 14", "refresh_token in 7", "refresh_token in 1")
 			b.wantPosts(0)

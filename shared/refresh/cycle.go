@@ -221,8 +221,8 @@ func (s *Service) holdOff(ctx context.Context, leased record.Credential) (moved 
 // with enough left to make the answer durable, however long taking the lease took: whoever comes next must not find
 // the token still on its way.
 //
-// A client that is refused has spent nothing, and its secret may have been changed since it was cached. Then there is
-// a second POST, in what is left of the same time.
+// A client that is refused has spent nothing. Its secret may have been changed since it was cached, or be the one of two
+// that does not work yet, or any more. Then there is a second POST, in what is left of the same time.
 func (s *Service) spend(ctx context.Context, until time.Time, as client, post func(context.Context, oauth.Client) (oauth.Tokens, error)) (oauth.Tokens, error) {
 	limit := min(s.PostTimeout, until.Sub(s.Now())-s.StoreBudget)
 	if limit <= wakeGrace { // the lease came so late that nothing may be begun under it
@@ -241,7 +241,10 @@ func (s *Service) spend(ctx context.Context, until time.Time, as client, post fu
 		return issued, err
 	}
 	if fresh, changed := s.changedClient(ctx, as); changed {
-		return post(ctx, as.source.TokenClient(as.entry, fresh))
+		issued, err = post(ctx, as.source.TokenClient(as.entry, fresh))
+		if !rejectedClient(err) {
+			s.noteWorks(ctx, fresh)
+		}
 	}
 	return issued, err
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/oauth"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -26,19 +27,28 @@ func (s *Service) grant(ctx context.Context, call tokens.Call) (tokens.Answer, e
 	if found && !call.Force && s.Now().Add(grantMargin).Before(kept.Expires) {
 		return tokens.Answer{Outcome: tokens.AlreadyFresh, Expires: kept.Expires}, nil
 	}
-	if err := s.enoughTime(ctx, false); err != nil {
+	set, err := s.newGrant(ctx, as, call.Scope)
+	if err != nil {
 		return tokens.Answer{}, err
 	}
-	asked, cancel := context.WithTimeout(ctx, s.PostTimeout)
-	defer cancel()
-	issued, err := as.source.TokenClient(as.entry, as.app).ClientCredentials(asked, call.Scope)
+	return tokens.Answer{Outcome: tokens.Success, Expires: set.Expires}, nil
+}
+
+// newGrant asks for a token of the application's own and keeps it.
+func (s *Service) newGrant(ctx context.Context, as client, scope string) (vault.TokenSet, error) {
+	if err := s.enoughTime(ctx, false); err != nil {
+		return vault.TokenSet{}, err
+	}
+	issued, err := s.spend(ctx, s.Now().Add(s.budget(false)+time.Second), as, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
+		return c.ClientCredentials(ctx, scope)
+	})
 	if err != nil {
-		return tokens.Answer{}, adoptFault(err)
+		return vault.TokenSet{}, adoptFault(err)
 	}
 	set := vault.TokenSet{Access: issued.Access, Lifetime: lifetime(issued), Expires: s.Now().Add(lifetime(issued)).UTC()}
-	if err := s.Vault.KeepGrant(ctx, as.app.App, call.Scope, set); err != nil {
-		return tokens.Answer{}, fault.Wrap(err, fault.Unavailable, "store_unavailable", "The vault's store does not answer now.").
+	if err := s.Vault.KeepGrant(ctx, as.app.App, scope, set); err != nil {
+		return set, fault.Wrap(err, fault.Unavailable, "store_unavailable", "The vault's store does not answer now.").
 			Do("Try again in a moment.").After(2 * time.Second)
 	}
-	return tokens.Answer{Outcome: tokens.Success, Expires: set.Expires}, nil
+	return set, nil
 }

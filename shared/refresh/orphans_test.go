@@ -64,7 +64,7 @@ func TestASecretWithoutARecordIsRemovedWhenItIsSeenAgainADayLater(t *testing.T) 
 	r.sweeps(r.Tokens, 0) // it is not time
 	r.Clock.Add(day - time.Minute)
 	r.sweeps(r.Tokens, 0)
-	fresh := vault.AppSecret(bundletest.Tenant, bundletest.Name, record.Sandbox)
+	fresh := vault.AppSecret(bundletest.Tenant, bundletest.Name, record.Sandbox, "v_1")
 	r.lose(fresh, "v_1")
 	r.lose(lost[2], "v_2") // somebody has just stored it anew, and comes to its record yet
 	r.Clock.Add(time.Minute)
@@ -102,16 +102,17 @@ func TestASecretWhoseRecordComesMeanwhileStays(t *testing.T) {
 	_, err := r.Admin.PutApp(r.Context(), r.Owner, bundletest.Name, bundletest.AppFields())
 	r.Fault(err, fault.Unavailable, "store_unavailable")
 	r.Store.Fail(nil)
-	name := vault.AppSecret(bundletest.Tenant, bundletest.Name, record.Production)
 	r.sweeps(r.Tokens, 0)
 	r.Clock.Add(day)
 	r.App()
-	r.sweeps(r.Tokens, 0)
+	r.sweeps(r.Tokens, 1) // the one that no record names
 	for range 3 {
 		r.Clock.Add(day)
 		r.sweeps(r.Tokens, 0)
 	}
-	if !r.there(name) {
+	app, _, err := r.Vault.App(r.Context(), bundletest.Tenant, bundletest.Name, record.Production)
+	r.OK(err)
+	if !r.there(vault.AppSecret(bundletest.Tenant, bundletest.Name, record.Production, app.Version)) {
 		t.Error("an application's secret is gone")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,33 +12,34 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
 
 var (
-	appSecretName = vault.AppSecret(tenant, "fake", record.Production)
+	appSecretName = vault.AppSecret(tenant, "fake", record.Production, "") // what the name of each version begins with
 	keyringName   = tenant + "/keyring"
 )
 
 // countFetches counts fetches of the application's secret.
 func countFetches(n *int) func(string, func() (secret.Text, error)) (secret.Text, error) {
 	return func(name string, fetch func() (secret.Text, error)) (secret.Text, error) {
-		if name == appSecretName {
+		if strings.HasPrefix(name, appSecretName) {
 			*n++
 		}
 		return fetch()
 	}
 }
 
-// lags shows a stale secret for the first fetches.
-func lags(n *int, first int, stale secret.Text) func(string, func() (secret.Text, error)) (secret.Text, error) {
+// lags has no such secret for the first fetches.
+func lags(n *int, first int) func(string, func() (secret.Text, error)) (secret.Text, error) {
 	return func(name string, fetch func() (secret.Text, error)) (secret.Text, error) {
-		if name != appSecretName {
+		if !strings.HasPrefix(name, appSecretName) {
 			return fetch()
 		}
 		if *n++; *n <= first {
-			return stale, nil
+			return secret.Text{}, store.ErrNotFound
 		}
 		return fetch()
 	}

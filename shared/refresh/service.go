@@ -42,6 +42,10 @@ type Config struct {
 	// Rescue takes a sealed answer that the table refused; it is given back as a call with op rescue. On AWS a queue.
 	Rescue func(ctx context.Context, call tokens.Call) error
 
+	// Notices are the queues that providers write to about client secrets: the queue's ARN → the provider's name. Where a
+	// provider has none, its client secrets are replaced by hand.
+	Notices map[string]string
+
 	// Enqueue takes the calls that a sweep found due, each to be delivered at its NotBefore.
 	Enqueue func(ctx context.Context, calls []tokens.Call) error
 
@@ -60,6 +64,7 @@ type Service struct {
 	flight  singleflight.Group
 	running tally
 	secrets *vault.SecretReader
+	works   overlaps
 }
 
 // New returns a Service, with defaults filled in.
@@ -80,7 +85,7 @@ func New(cfg Config) *Service {
 // ctx's deadline still bounds what is begun. Equal calls that run at once are one.
 func (s *Service) Do(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
 	// Everything that tells two calls apart is in the key: of two rescued answers for one entry, one may be the living token.
-	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%d|%t|%v|%s|%x", call.Op, call.Tenant, call.Entry, call.Request, call.Scope, call.FailedGeneration, call.Client, call.Force, call.Claims,
+	key := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%d|%t|%t|%v|%s|%x", call.Op, call.Tenant, call.Entry, call.Request, call.Scope+"|"+call.Provider+"|"+string(call.APIEnvironment), call.FailedGeneration, call.Client, call.Force, call.Pending, call.Claims,
 		call.Code.Fingerprint()+call.RefreshToken.Fingerprint(), sha256.Sum256(call.Rescued))
 	s.running.begin() // before the work is handed over, so that a Drain never comes between
 	flight := s.flight.DoChan(key, func() (any, error) {
@@ -144,6 +149,8 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 		return s.due(ctx, call)
 	case tokens.Grant:
 		return s.grant(ctx, call)
+	case tokens.Rotate:
+		return s.rotateNow(ctx, call)
 	case tokens.Rescue:
 		return s.rescued(ctx, call)
 	case tokens.Revoke:

@@ -40,6 +40,7 @@ func Table() []Route {
 		{Method: "GET", Path: "/v1/providers/{provider}", Function: Admin, Right: access.SeeProviders},
 		{Method: "GET", Path: "/v1/provider-apps", Function: Admin, Right: access.SeeApps},
 		{Method: "PUT", Path: "/v1/provider-apps/{provider}", Function: Admin, Right: access.RegisterApps},
+		{Method: "POST", Path: "/v1/provider-apps/{provider}/rotate-secret", Function: Admin, Right: access.RegisterApps},
 
 		{Method: "POST", Path: "/v1/vault-entries", Function: Admin, Right: access.CreateEntries},
 		{Method: "GET", Path: "/v1/vault-entries", Function: Admin, Right: access.SeeEntries},

@@ -95,6 +95,7 @@ var callers = map[string]string{
 	"POST /v1/webhooks/{id}/test":                              "OA",
 	"PUT /v1/provider-apps/{provider}":                         "O",
 	"POST /v1/vault-entries":                                   "OAC",
+	"POST /v1/provider-apps/{provider}/rotate-secret":          "O",
 	"GET /v1/vault-entries":                                    "OAP",
 	"GET /v1/vault-entries/{id}":                               "OAPC",
 	"PATCH /v1/vault-entries/{id}":                             "OA",

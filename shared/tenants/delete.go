@@ -292,16 +292,24 @@ func (w *work) applications(ctx context.Context) {
 		return
 	}
 	for _, app := range apps {
-		name := vault.AppSecret(w.id(), app.Provider, app.APIEnvironment)
-		for _, group := range []record.SecretGroup{record.ClientSecrets, record.ReadSecrets} {
-			if group == record.ReadSecrets && len(app.ReadSecrets) == 0 {
-				continue
-			}
-			if err := w.Secrets.DeleteSecret(ctx, vault.GroupSecret(name, group)); err != nil {
+		name := vault.AppSecret(w.id(), app.Provider, app.APIEnvironment, app.Version)
+		names := []string{name}
+		if len(app.ReadSecrets) > 0 {
+			names = append(names, vault.GroupSecret(name, record.ReadSecrets))
+		}
+		if app.Previous != nil {
+			names = append(names, vault.AppSecret(w.id(), app.Provider, app.APIEnvironment, app.Previous.Version))
+		}
+		for _, name := range names {
+			if err := w.Secrets.DeleteSecret(ctx, name); err != nil {
 				w.failed(ctx, "applications", err)
 				return
 			}
 			w.deletion.Removed.Secrets++
+		}
+		if err := w.Vault.ForgetClient(ctx, app); err != nil {
+			w.failed(ctx, "applications", err)
+			return
 		}
 	}
 }

@@ -419,6 +419,10 @@ func TestADeletedTenantLeavesNothingButItsId(t *testing.T) {
 		t.Errorf("the provider was told of %d tokens", got)
 	}
 	b.empty(entries)
+	leading, _, err := b.Store.Query(b.Context(), store.Query{Table: store.Records, Partition: ident.Outside, Prefix: "client#", Limit: 10})
+	if err != nil || len(leading) != 0 {
+		t.Errorf("from outside lead to its applications %v, %v", leading, err)
+	}
 	if b.works(key) || !b.works(others) {
 		t.Errorf("the tenant's key works: %t, the other's: %t", b.works(key), b.works(others))
 	}

@@ -34,6 +34,7 @@ const (
 	Grant    Op = "grant"    // make sure that a token of the application's own is kept
 	Rescue   Op = "rescue"   // store a sealed answer that the table had refused
 	Revoke   Op = "revoke"   // tell a provider that a sealed refresh token is not needed any more
+	Rotate   Op = "rotate"   // ask a provider for a new client secret of an application
 	Deny     Op = "deny"     // note that consent was denied for an authorization request
 )
 
@@ -54,7 +55,9 @@ type Call struct {
 
 	Scope string // Grant
 
-	Pending bool // Forget: only an entry that was never authorized
+	Pending        bool                  // Forget: only an entry that was never authorized
+	Provider       string                // Rotate: whose application
+	APIEnvironment record.APIEnvironment // Rotate: of which side
 
 	Reason string // Deny: our code for it
 
@@ -139,6 +142,8 @@ type wire struct {
 	Principal        string            `json:"principal,omitempty"`
 	Scope            string            `json:"scope,omitempty"`
 	Pending          bool              `json:"pending,omitempty"`
+	Provider         string            `json:"provider,omitempty"`
+	APIEnvironment   string            `json:"api_environment,omitempty"`
 	Client           int64             `json:"client,omitempty"`
 	Rescued          json.RawMessage   `json:"rescued,omitempty"`
 	NotBefore        time.Time         `json:"not_before,omitzero"`
@@ -150,7 +155,7 @@ type wire struct {
 func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
-		Principal: c.Principal, Scope: c.Scope, Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore,
+		Principal: c.Principal, Scope: c.Scope, Provider: c.Provider, APIEnvironment: string(c.APIEnvironment), Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore,
 		Reason: c.Reason, By: c.By, Pending: c.Pending})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
@@ -166,7 +171,7 @@ func Decode(b []byte) (Call, error) {
 	}
 	return Call{Op: w.Op, Tenant: w.Tenant, Entry: w.Entry, Force: w.Force, FailedGeneration: w.FailedGeneration,
 		Request: w.Request, Code: secret.New(w.Code), Claims: w.Claims, RefreshToken: secret.New(w.RefreshToken),
-		Principal: w.Principal, Scope: w.Scope, Client: w.Client, Rescued: w.Rescued, NotBefore: w.NotBefore,
+		Principal: w.Principal, Scope: w.Scope, Provider: w.Provider, APIEnvironment: record.APIEnvironment(w.APIEnvironment), Client: w.Client, Rescued: w.Rescued, NotBefore: w.NotBefore,
 		Reason: w.Reason, By: w.By, Pending: w.Pending}, nil
 }
 

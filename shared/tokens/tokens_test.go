@@ -21,7 +21,7 @@ func full() tokens.Call {
 	return tokens.Call{
 		Op: tokens.Complete, Tenant: "t_1", Entry: "ve_1", Force: true, FailedGeneration: 1<<53 + 1, Request: "ar_1",
 		Code: secret.New(canary + "-code\n\"<&"), Claims: map[string]string{"selling_partner_id": "A1", "empty": ""},
-		RefreshToken: secret.New(canary + "-refresh"), Principal: "key_1", Scope: "scope::a", Client: 2, Rescued: json.RawMessage(`{"sealed":"AAE=","n":1}`),
+		RefreshToken: secret.New(canary + "-refresh"), Principal: "key_1", Scope: "scope::a", Provider: "acme", APIEnvironment: "sandbox", Client: 2, Rescued: json.RawMessage(`{"sealed":"AAE=","n":1}`),
 		NotBefore: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Reason: "consent_denied", Pending: true,
 		By: audit.Actor{Kind: audit.Principal, ID: "key_1", Role: "owner", RequestID: "R1"},
 	}

@@ -13,8 +13,9 @@ import (
 )
 
 // Orphans are secrets that no record names: a process died between storing a secret and storing its record, or between
-// removing a record and removing its secret. They harm nobody and cost a little, so they are looked for once a day, a part
-// at a time.
+// removing a record and removing its secret. An application's are always left to this search, when they are replaced and
+// when their time beside a newer one is over: a read that has just looked at the record before still finds them. They harm
+// nobody and cost a little, so they are looked for once a day, a part at a time.
 
 // orphanNoteKept is longer than the time between two sightings.
 const orphanNoteKept = 8 * 24 * time.Hour
@@ -94,9 +95,12 @@ func (v *Vault) Orphaned(ctx context.Context, name string) (bool, error) {
 		}
 		named := e.Secrets[group].Version == parts[2] || e.Successor != nil && e.Successor.Secrets[group].Version == parts[2]
 		return err == nil && !named, err
-	case len(parts) == 3 && parts[0] == "app":
+	case len(parts) == 4 && parts[0] == "app" && strings.HasPrefix(parts[3], "v_"):
 		app, found, err := v.App(ctx, tenant, parts[1], record.APIEnvironment(parts[2]))
-		named := found && (group == record.ClientSecrets || len(app.ReadSecrets) > 0)
+		named := found && app.Version == parts[3] && (group == record.ClientSecrets || len(app.ReadSecrets) > 0)
+		if before := app.Overlapping(v.Now()); before != nil && group == record.ClientSecrets {
+			named = named || before.Version == parts[3] // once its time is over nobody names it, and it goes
+		}
 		return err == nil && !named, err
 	default:
 		return false, nil

@@ -20,6 +20,10 @@ func TestASecretIsOrphanedWhenItsRecordDoesNotNameIt(t *testing.T) {
 		r.ok(err)
 		r.ok(r.PutApp(r.Context(), "", record.App{Tenant: tenant, Provider: "plain", APIEnvironment: record.Production, Version: "v_1"}))
 		r.ok(r.PutApp(r.Context(), "", record.App{Tenant: tenant, Provider: "signing", APIEnvironment: record.Production, Version: "v_1", ReadSecrets: []string{"signature"}}))
+		for name, until := range map[string]time.Duration{"both": time.Millisecond, "over": 0} {
+			r.ok(r.PutApp(r.Context(), "", record.App{Tenant: tenant, Provider: name, APIEnvironment: record.Production, Version: "v_2",
+				ReadSecrets: []string{"signature"}, Previous: &record.PreviousSecret{Version: "v_1", Until: r.clock.Now().Add(until)}}))
+		}
 		gone := r.id(ident.Entry)
 		for name, want := range map[string]bool{
 			tenant + "/entry/" + e.ID + "/v_1":            false,
@@ -31,12 +35,19 @@ func TestASecretIsOrphanedWhenItsRecordDoesNotNameIt(t *testing.T) {
 			tenant + "/read/entry/" + gone + "/v_1":       true,
 			other + "/entry/" + e.ID + "/v_1":             true, // nobody's: that tenant has no such entry
 			tenant + "/entry/" + e.ID:                     false,
-			tenant + "/app/plain/production":              false,
-			tenant + "/read/app/plain/production":         true,
-			tenant + "/app/signing/production":            false,
-			tenant + "/read/app/signing/production":       false,
-			tenant + "/app/plain/sandbox":                 true,
-			other + "/app/plain/production":               true,
+			tenant + "/app/plain/production/v_1":          false,
+			tenant + "/app/plain/production/v_2":          true, // a version that its record does not name, or not any more
+			tenant + "/read/app/plain/production/v_1":     true,
+			tenant + "/app/signing/production/v_1":        false,
+			tenant + "/read/app/signing/production/v_1":   false,
+			tenant + "/app/plain/sandbox/v_1":             true,
+			other + "/app/plain/production/v_1":           true,
+			tenant + "/app/both/production/v_2":           false,
+			tenant + "/app/both/production/v_1":           false, // the one before works too
+			tenant + "/read/app/both/production/v_2":      false,
+			tenant + "/read/app/both/production/v_1":      true, // of which reads know nothing
+			tenant + "/app/over/production/v_1":           true, // the one before, once its time is over
+			tenant + "/app/over/production/v_2":           false,
 			tenant + "/keyring":                           false, // from here on: nothing of ours
 			tenant + "/entry":                             false,
 			tenant + "/entry/" + gone + "/more":           false,

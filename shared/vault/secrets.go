@@ -14,9 +14,10 @@ import (
 	"connectorvault/shared/store"
 )
 
-// AppSecret is where a provider app's secrets lie in the secret store: one secret an app.
-func AppSecret(tenant, provider string, env record.APIEnvironment) string {
-	return tenant + "/app/" + provider + "/" + string(env)
+// AppSecret is where a version of a provider app's secrets lies. As of an entry's, nothing is ever written there twice: the
+// secret before the one in force is a version of its own, and works on beside it for as long as the provider lets it.
+func AppSecret(tenant, provider string, env record.APIEnvironment, version string) string {
+	return tenant + "/app/" + provider + "/" + string(env) + "/" + version
 }
 
 // EntrySecret is where a version of the secrets of an entry of its own lies. Nothing is ever written there twice: a changed
@@ -40,6 +41,12 @@ func GroupSecret(name string, group record.SecretGroup) string {
 type Secrets struct {
 	Version string
 	Fields  map[string]secret.Text
+}
+
+// Fingerprint tells secrets from others, and nothing else of them.
+func Fingerprint(fields map[string]secret.Text) (string, error) {
+	text, err := Secrets{Fields: fields}.Encode()
+	return text.Fingerprint(), err
 }
 
 type secretsJSON struct {
@@ -145,7 +152,7 @@ func (r *SecretReader) OfReads(ctx context.Context, v *Vault, entry record.Entry
 		if err != nil || !found || len(app.ReadSecrets) == 0 {
 			return nil, err
 		}
-		name, version = AppSecret(app.Tenant, app.Provider, app.APIEnvironment), app.Version
+		name, version = AppSecret(app.Tenant, app.Provider, app.APIEnvironment, app.Version), app.Version
 	}
 	if version == "" {
 		return nil, nil

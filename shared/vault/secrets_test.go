@@ -84,14 +84,14 @@ var missing = reading{err: store.ErrNotFound}
 // What reads may open lies under a name that a role can be given, and nothing else does.
 func TestASecretsNameSaysWhoMayOpenIt(t *testing.T) {
 	t.Parallel()
-	entry, app := vault.EntrySecret(tenant, "ve_0000000000000009", "v_1"), vault.AppSecret(tenant, "acme", record.Sandbox)
+	entry, app := vault.EntrySecret(tenant, "ve_0000000000000009", "v_1"), vault.AppSecret(tenant, "acme", record.Sandbox, "v_1")
 	for name, want := range map[string]string{
 		entry: tenant + "/entry/ve_0000000000000009/v_1",
-		app:   tenant + "/app/acme/sandbox",
+		app:   tenant + "/app/acme/sandbox/v_1",
 		vault.GroupSecret(entry, record.ClientSecrets): tenant + "/entry/ve_0000000000000009/v_1",
 		vault.GroupSecret(entry, record.ReadSecrets):   tenant + "/read/entry/ve_0000000000000009/v_1",
-		vault.GroupSecret(app, record.ClientSecrets):   tenant + "/app/acme/sandbox",
-		vault.GroupSecret(app, record.ReadSecrets):     tenant + "/read/app/acme/sandbox",
+		vault.GroupSecret(app, record.ClientSecrets):   tenant + "/app/acme/sandbox/v_1",
+		vault.GroupSecret(app, record.ReadSecrets):     tenant + "/read/app/acme/sandbox/v_1",
 	} {
 		if name != want {
 			t.Errorf("a name is %q; want %q", name, want)
@@ -99,7 +99,7 @@ func TestASecretsNameSaysWhoMayOpenIt(t *testing.T) {
 	}
 	names := map[string]bool{}
 	for _, of := range []string{tenant, other} {
-		for _, base := range []string{vault.EntrySecret(of, "ve_0000000000000009", "v_1"), vault.AppSecret(of, "acme", record.Sandbox), vault.AppSecret(of, "acme", record.Production)} {
+		for _, base := range []string{vault.EntrySecret(of, "ve_0000000000000009", "v_1"), vault.AppSecret(of, "acme", record.Sandbox, "v_1"), vault.AppSecret(of, "acme", record.Production, "v_1"), vault.AppSecret(of, "acme", record.Production, "v_2")} {
 			for _, group := range []record.SecretGroup{record.ClientSecrets, record.ReadSecrets} {
 				name := vault.GroupSecret(base, group)
 				if names[name] || !strings.HasPrefix(name, of+"/") || strings.HasPrefix(name, of+"/read/") != (group == record.ReadSecrets) {
@@ -303,11 +303,11 @@ func TestReadsGetTheSecretsOfTheirEntryOrOfItsApplication(t *testing.T) {
 
 		app := record.App{Tenant: tenant, Provider: own.Provider, APIEnvironment: record.Production, Version: "v_a"}
 		r.ok(r.PutApp(r.Context(), "", app))
-		put(vault.AppSecret(tenant, own.Provider, record.Production), record.ClientSecrets, "v_a", "client_secret", hidden)
+		put(vault.AppSecret(tenant, own.Provider, record.Production, "v_a"), record.ClientSecrets, "v_a", "client_secret", hidden)
 		r.same(of(own, true), map[string]string(nil)) // it has nothing for reads
 		app.ReadSecrets = []string{"signature"}
 		r.ok(r.PutApp(r.Context(), "v_a", app))
-		put(vault.AppSecret(tenant, own.Provider, record.Production), record.ReadSecrets, "v_a", "signature", "the application's")
+		put(vault.AppSecret(tenant, own.Provider, record.Production, "v_a"), record.ReadSecrets, "v_a", "signature", "the application's")
 		r.same(of(own, true), map[string]string{"signature": "the application's"})
 		r.same(of(own, false), map[string]string{"signature": "the entry's"})
 

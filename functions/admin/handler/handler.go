@@ -19,6 +19,7 @@ import (
 	"connectorvault/shared/ident"
 	"connectorvault/shared/lambdahttp"
 	"connectorvault/shared/provider"
+	"connectorvault/shared/record"
 	"connectorvault/shared/vault"
 )
 
@@ -46,6 +47,7 @@ func New(cfg Config) *Handler {
 		"GET /v1/providers/{provider}":                             h.getProvider,
 		"GET /v1/provider-apps":                                    h.listApps,
 		"PUT /v1/provider-apps/{provider}":                         h.putApp,
+		"POST /v1/provider-apps/{provider}/rotate-secret":          h.rotateSecret,
 		"POST /v1/vault-entries":                                   h.createEntry,
 		"GET /v1/vault-entries":                                    h.listEntries,
 		"GET /v1/vault-entries/{id}":                               h.getEntry,
@@ -124,7 +126,7 @@ func (h *Handler) listApps(ctx context.Context, r *lambdahttp.Request) (lambdaht
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	return lambdahttp.JSON(http.StatusOK, api.ListOf(apps, "", api.AppOf))
+	return lambdahttp.JSON(http.StatusOK, api.ListOf(apps, "", func(a record.App) api.App { return api.AppOf(a, h.Now()) }))
 }
 
 func (h *Handler) putApp(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
@@ -136,7 +138,19 @@ func (h *Handler) putApp(ctx context.Context, r *lambdahttp.Request) (lambdahttp
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	return lambdahttp.JSON(http.StatusOK, api.AppOf(app))
+	return lambdahttp.JSON(http.StatusOK, api.AppOf(app, h.Now()))
+}
+
+func (h *Handler) rotateSecret(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
+	var in admin.Fields
+	if err := r.Decode(&in); err != nil {
+		return lambdahttp.Response{}, err
+	}
+	app, err := h.Admin.RotateSecret(ctx, r.Principal, r.Param("provider"), in)
+	if err != nil {
+		return lambdahttp.Response{}, err
+	}
+	return lambdahttp.JSON(http.StatusAccepted, api.RotationOf(app, h.Now()))
 }
 
 func (h *Handler) createEntry(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {

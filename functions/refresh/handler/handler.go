@@ -1,5 +1,5 @@
 // Package handler is the token service behind a Lambda: invoked by the other functions, by the schedule, and by the
-// queue of what is due or was rescued.
+// queues of what is due, of what was rescued, and of what a provider says of client secrets.
 package handler
 
 import (
@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"connectorvault/shared/refresh"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/tokens"
 )
 
@@ -85,6 +86,14 @@ func (h *Handler) batch(ctx context.Context, payload json.RawMessage) (any, erro
 	}
 	var out events.SQSEventResponse
 	for _, message := range event.Records {
+		if from, ours := h.service.Notices[message.EventSourceARN]; ours {
+			// What comes from there is never looked at as a call: others may write to that queue.
+			if err := h.service.Notice(ctx, from, secret.New(message.Body)); err != nil {
+				h.logger.WarnContext(ctx, "a message about a client secret is not carried out", "message", message.MessageId, "provider", from, "error", err.Error())
+				out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: message.MessageId})
+			}
+			continue
+		}
 		call, err := tokens.Decode([]byte(message.Body))
 		if err == nil && call.Op != tokens.Due && call.Op != tokens.Rescue && call.Op != tokens.Refresh && call.Op != tokens.Revoke {
 			err = errors.New("a queue never asks for " + string(call.Op))

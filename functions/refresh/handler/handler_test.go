@@ -36,6 +36,8 @@ import (
 const (
 	tenant = "t_0000000000000001"
 	canary = "canary-93be"
+
+	secretsQueue = "arn:aws:sqs:eu-central-1:111122223333:secrets"
 )
 
 // plain is a provider without an application, whose refresh tokens stay as they are.
@@ -107,6 +109,7 @@ func newRig(t *testing.T) *rig {
 		Provider: func(name string) (provider.Adapter, bool) { return plain{client}, name == "plain" },
 		Rescue:   func(ctx context.Context, call tokens.Call) error { return r.enqueue(ctx, []tokens.Call{call}) },
 		Enqueue:  r.enqueue,
+		Notices:  map[string]string{secretsQueue: "plain"},
 		// Short, since no bubble holds this test's time.
 		StoreBudget: 200 * time.Millisecond, PostTimeout: 5 * time.Second,
 	})
@@ -300,6 +303,29 @@ func TestQueueMayNotAsk(t *testing.T) {
 		t.Errorf("the provider was asked %d times; want never", r.posts)
 	}
 	r.wantGeneration(r.entry, 1)
+}
+
+// TestAProvidersQueueIsNoQueueOfCalls: what a provider's queue holds is never carried out as a call, whatever it says.
+func TestAProvidersQueueIsNoQueueOfCalls(t *testing.T) {
+	r := newRig(t)
+	body := r.message(tokens.Call{Op: tokens.Due, Tenant: tenant, Entry: r.entry.ID, Code: secret.New(canary)})
+	send := func(arn string) (failed int) {
+		payload, err := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{MessageId: "message-0", Body: body, EventSource: "aws:sqs", EventSourceARN: arn}}})
+		r.ok(err)
+		reply, err := r.handle(payload)
+		r.ok(err)
+		var out events.SQSEventResponse
+		r.ok(json.Unmarshal(reply, &out))
+		return len(out.BatchItemFailures)
+	}
+	if failed := send(secretsQueue); failed != 1 || r.posts != 0 {
+		t.Errorf("%d failed, the provider was asked %d times", failed, r.posts)
+	}
+	r.wantGeneration(r.entry, 1)
+	if failed := send("arn:aws:sqs:eu-central-1:111122223333:due"); failed != 0 {
+		t.Errorf("%d failed", failed)
+	}
+	r.wantGeneration(r.entry, 2)
 }
 
 // TestRescueBatch: what the table refused goes to the queue, comes back until the table takes it, and is in force then.

@@ -38,14 +38,14 @@ type simulated interface {
 	Handler() http.Handler
 }
 
-func startSimulators(o Options, now func() time.Time, logger *slog.Logger) (*simulators, error) {
+func startSimulators(o Options, now func() time.Time, notify func(context.Context, []byte) error, logger *slog.Logger) (*simulators, error) {
 	s := &simulators{logger: logger}
 	if !o.Simulators {
 		return s, nil
 	}
 	err := s.serve("Amazon", func(base func() string, logger *slog.Logger) (simulated, error) {
 		sim, err := amazonsim.New(amazonsim.Config{StatePath: filepath.Join(o.Data, "amazon-simulator.db"), Now: now, Random: rand.Reader,
-			BaseURL: base, ModelsDir: o.AmazonModels, Logger: logger})
+			BaseURL: base, ModelsDir: o.AmazonModels, Notify: notify, Logger: logger})
 		if err != nil {
 			return nil, err
 		}

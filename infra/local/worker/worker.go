@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"connectorvault/shared/refresh"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/webhook"
@@ -22,9 +23,15 @@ import (
 const (
 	Due    = "due"    // what a sweep found
 	Rescue = "rescue" // sealed answers that the table refused
+	// Secrets is what Amazon says of client secrets. Its messages hold secrets, and a queue's file is no place for them: a
+	// message here is a name, and Config.Open finds what lies under it.
+	Secrets = "secrets"
 	// Webhook is what webhooks are to be told.
 	Webhook = "webhook"
 )
+
+// ARN names a queue as the events name it.
+func ARN(queue string) string { return "arn:aws:sqs:local:000000000000:" + queue }
 
 const tick = 250 * time.Millisecond
 
@@ -43,6 +50,7 @@ type lane struct {
 func lanes() []lane {
 	return []lane{
 		{queue: Rescue, batch: 1, parallel: 8, time: 10 * time.Second, visibility: 12 * time.Second},
+		{queue: Secrets, batch: 1, parallel: 1, time: time.Minute, visibility: 90 * time.Second},
 		{queue: Due, batch: 2, parallel: 4, time: 2 * time.Minute, visibility: 3 * time.Minute},
 		{queue: Webhook, batch: 1, parallel: 8, time: 29 * time.Second, visibility: time.Minute},
 	}
@@ -55,7 +63,10 @@ type Config struct {
 	Notify func(ctx context.Context, payload []byte) ([]byte, error) // what delivers webhooks; nil: nobody
 	Now    func() time.Time                                          // the schedule follows it
 	Logger *slog.Logger
-	Tick   time.Duration // how often it looks, of the machine's time; 0 = 250 ms
+	// Open returns what a message of the queue Secrets stands for, and Done forgets it once it was carried out.
+	Open func(ctx context.Context, name string) (secret.Text, error)
+	Done func(ctx context.Context, name string) error
+	Tick time.Duration // how often it looks, of the machine's time; 0 = 250 ms
 }
 
 // Worker drives the token service. Several processes may each have one on the same queues.
@@ -203,7 +214,7 @@ func (w *Worker) carryOut(ctx context.Context, l lane, messages []sqlitestore.Me
 	if l.queue == Webhook {
 		function = w.Notify
 	}
-	failed, err := deliver(invocation, function, messages)
+	failed, err := w.deliver(invocation, function, l.queue, messages)
 	if err != nil {
 		w.Logger.Warn("a batch was not carried out", "queue", l.queue, "error", err.Error())
 		return
@@ -214,15 +225,29 @@ func (w *Worker) carryOut(ctx context.Context, l lane, messages []sqlitestore.Me
 		}
 		if err := w.Queue.Delete(ctx, l.queue, m.Receipt); err != nil {
 			w.Logger.Warn("a message was not deleted and comes again", "queue", l.queue, "error", err.Error())
+			continue
+		}
+		if l.queue == Secrets {
+			if err := w.Done(ctx, string(m.Body)); err != nil {
+				w.Logger.Warn("what a message stood for is not forgotten", "queue", l.queue, "error", err.Error())
+			}
 		}
 	}
 }
 
-func deliver(ctx context.Context, function func(context.Context, []byte) ([]byte, error), messages []sqlitestore.Message) (failed map[string]bool, err error) {
+func (w *Worker) deliver(ctx context.Context, function func(context.Context, []byte) ([]byte, error), queue string, messages []sqlitestore.Message) (failed map[string]bool, err error) {
 	var event events.SQSEvent
 	for _, m := range messages {
-		event.Records = append(event.Records, events.SQSMessage{MessageId: m.ID, ReceiptHandle: m.Receipt, Body: string(m.Body),
-			EventSource: "aws:sqs", AWSRegion: "local"})
+		body := string(m.Body)
+		if queue == Secrets {
+			text, err := w.Open(ctx, body)
+			if err != nil {
+				return nil, err
+			}
+			body = text.Reveal()
+		}
+		event.Records = append(event.Records, events.SQSMessage{MessageId: m.ID, ReceiptHandle: m.Receipt, Body: body,
+			EventSource: "aws:sqs", EventSourceARN: ARN(queue), AWSRegion: "local"})
 	}
 	payload, err := json.Marshal(event)
 	if err != nil {

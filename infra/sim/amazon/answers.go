@@ -67,9 +67,3 @@ func (s *Simulator) answerStateful(ctx context.Context, c *call) (reply, error) 
 	}
 	return reply{status: http.StatusOK, raw: json.RawMessage(body)}, nil
 }
-
-// rotateApplicationClientSecret refuses: the new secret would go to a queue that was registered in the portal,
-// and the simulator has none (Amazon facts 3.4). [Simulator.RotateSecret] rotates.
-func (s *Simulator) rotateApplicationClientSecret(context.Context, *call) (reply, error) {
-	return reply{}, invalidInput("Application is not enrolled for rotation notification. Please update application notification preference in Developer console.")
-}

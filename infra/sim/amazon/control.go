@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"time"
 )
 
 // controlPrefix is where a test steers the simulator. Nothing below it exists at Amazon.
@@ -19,6 +20,8 @@ const controlPrefix = "/_sim/"
 //	POST               rates                         {"unlimited": true|false} and {"refill": true}
 //	GET, POST          apps                          applications: an [App]; the answer alone shows its secret
 //	POST               apps/{application}/secrets    a further client secret
+//	POST               apps/{application}/expiry     the message that the client secret ends; {"ends": time} says when
+//	POST               messages                      any message, as it is, to the queue of client secrets
 //	POST               self-authorizations           a [SelfAuthorization]; the answer has the refresh token
 //	GET                grants                        authorizations, without tokens
 //	POST               revocations                   a [SelfAuthorization] as a filter
@@ -33,6 +36,8 @@ func (s *Simulator) controlHandler() http.Handler {
 	mux.HandleFunc("GET /_sim/apps", control(func(r *http.Request) (any, error) { return listed(s.Apps(r.Context())) }))
 	mux.HandleFunc("POST /_sim/apps", control(s.postApp))
 	mux.HandleFunc("POST /_sim/apps/{application}/secrets", control(s.postSecret))
+	mux.HandleFunc("POST /_sim/apps/{application}/expiry", control(s.postExpiry))
+	mux.HandleFunc("POST /_sim/messages", control(s.postMessage))
 	mux.HandleFunc("POST /_sim/self-authorizations", control(s.postSelfAuthorization))
 	mux.HandleFunc("GET /_sim/grants", control(func(r *http.Request) (any, error) { return listed(s.Grants(r.Context())) }))
 	mux.HandleFunc("POST /_sim/revocations", control(s.postRevocation))
@@ -175,6 +180,26 @@ func (s *Simulator) postApp(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return s.RegisterApp(r.Context(), app)
+}
+
+// postExpiry tells the queue that an application's client secret ends.
+func (s *Simulator) postExpiry(r *http.Request) (any, error) {
+	in, err := decodeControl[struct {
+		Ends time.Time `json:"ends"`
+	}](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.TellExpiry(r.Context(), r.PathValue("application"), in.Ends)
+}
+
+// postMessage puts a message into the queue, such as one that was there before.
+func (s *Simulator) postMessage(r *http.Request) (any, error) {
+	body, err := readControl(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.tell(r.Context(), body)
 }
 
 // postSecret rotates an application's secret.

@@ -72,9 +72,15 @@ func newFront(t *testing.T) *front {
 
 func openFront(t *testing.T, state string, at *clock, models string) *front {
 	t.Helper()
+	return openNotified(t, state, at, models, nil)
+}
+
+// openNotified is openFront with a queue for messages about client secrets.
+func openNotified(t *testing.T, state string, at *clock, models string, notify func(context.Context, []byte) error) *front {
+	t.Helper()
 	f := &front{t: t, clock: at, log: &lockedBuffer{}}
 	sim, err := amazonsim.New(amazonsim.Config{
-		StatePath: state, Now: at.Now, BaseURL: func() string { return f.base }, ModelsDir: models,
+		StatePath: state, Now: at.Now, BaseURL: func() string { return f.base }, ModelsDir: models, Notify: notify,
 		Logger: slog.New(slog.NewTextHandler(f.log, nil)),
 	})
 	if err != nil {

@@ -40,7 +40,10 @@ type Config struct {
 	Random    io.Reader        // source of codes, tokens and ids; nil = crypto/rand
 	BaseURL   func() string    // where this front is reached, e.g. "http://127.0.0.1:41234"; nil = "http://127.0.0.1"
 	ModelsDir string           // folder of Amazon's OpenAPI files, whose examples the sandbox addresses answer with; "" = seeded data there too
-	Logger    *slog.Logger     // gets method, path and status of every request, and failures of the simulator itself; nil = discarded
+	// Notify takes the messages about client secrets that Amazon sends to the queue that is registered in the portal; nil = no
+	// application is enrolled for them.
+	Notify func(ctx context.Context, message []byte) error
+	Logger *slog.Logger // gets method, path and status of every request, and failures of the simulator itself; nil = discarded
 }
 
 // Simulator serves the simulated Amazon. It is safe for concurrent use, and several may share one state file.
@@ -48,6 +51,7 @@ type Simulator struct {
 	now     func() time.Time
 	random  io.Reader
 	baseURL func() string
+	notify  func(ctx context.Context, message []byte) error
 	log     *slog.Logger
 	state   *state
 	models  *models // nil without a models folder
@@ -65,7 +69,7 @@ func New(cfg Config) (*Simulator, error) {
 	if cfg.StatePath == "" {
 		return nil, errors.New("amazonsim: StatePath is required")
 	}
-	s := &Simulator{now: cfg.Now, baseURL: cfg.BaseURL, log: cfg.Logger}
+	s := &Simulator{now: cfg.Now, baseURL: cfg.BaseURL, notify: cfg.Notify, log: cfg.Logger}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -83,13 +83,14 @@ var (
 	_ provider.Prober           = (*Adapter)(nil)
 	_ provider.Librarian        = (*Adapter)(nil)
 	_ provider.ConnectorChecker = (*Adapter)(nil)
+	_ provider.Rotator          = (*Adapter)(nil)
 )
 
 func newAdapter(u *Upstream, o Options) *Adapter {
 	a := &Adapter{upstream: u, options: o, descriptor: provider.Descriptor{
 		Name: Name, Title: "Acme", PKCE: true, Rotates: true, CodeLife: 5 * time.Minute, AuthorizationLife: 365 * 24 * time.Hour,
-		SecretLife: 180 * 24 * time.Hour,
-		Modes:      []record.Mode{record.Browser, record.ResultURL, record.Appstore, record.RefreshToken},
+		SecretLife: 180 * 24 * time.Hour, SecretOverlap: 7 * 24 * time.Hour,
+		Modes: []record.Mode{record.Browser, record.ResultURL, record.Appstore, record.RefreshToken},
 		AppFields: []provider.Field{{Name: "application_id", Label: "Application id", Required: true}, {Name: "client_id", Label: "Client id", Required: true},
 			{Name: "client_secret", Label: "Client secret", Required: true, Secret: true}},
 		Fields: []provider.Field{{Name: "region", Label: "Region", Fixed: true}, {Name: "marketplace", Label: "Marketplace"},
@@ -286,6 +287,8 @@ func (a *Adapter) Judge(status int, header http.Header, body []byte) provider.Ve
 	case status == http.StatusTooManyRequests:
 		after, _ := strconv.Atoi(header.Get("Retry-After"))
 		said.Fault = fault.New(fault.RateLimited, "rate_limited", "Acme's limit is used up.").Do("Wait.").After(time.Duration(after) * time.Second)
+	case detail.Code == NotEnrolled:
+		said.Fault = fault.New(fault.Invalid, "provider_refused", "Acme does not take this.").Do("Read what it said.")
 	case status >= http.StatusInternalServerError:
 		said.Fault = fault.New(fault.Unavailable, "provider_unavailable", "Acme cannot answer just now.").Do("Try again.")
 	default:

@@ -141,6 +141,7 @@ func (b *Bench) services() {
 func (b *Bench) NewTokens() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Provider, HTTP: b.Upstream.Client, Now: b.nows,
 		Random: rand.Reader, Logger: b.log, Rescue: func(context.Context, tokens.Call) error { return errors.New("no rescue here") },
+		Notices:     map[string]string{NoticesARN: Name},
 		StoreBudget: time.Second, RescueInterval: 10 * time.Millisecond})
 }
 

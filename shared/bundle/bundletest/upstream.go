@@ -1,7 +1,6 @@
 package bundletest
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -38,7 +37,7 @@ type Upstream struct {
 	seen    map[string][]*http.Request  // by path without the region; guarded by mu
 	token   http.HandlerFunc            // in place of the token endpoint; guarded by mu
 	life    int                         // seconds that an access token lives; guarded by mu
-	clients map[string]string           // client id → secret, where that is not ClientSecret; guarded by mu
+	clients map[string][]string         // client id → secrets, where they are not ClientSecret; guarded by mu
 	forms   []url.Values                // that the token endpoint has had; guarded by mu
 	revoked []string                    // tokens that were given back; guarded by mu
 	revoke  http.HandlerFunc            // in place of the revocation endpoint; guarded by mu
@@ -53,7 +52,7 @@ type code struct {
 func newUpstream(t testing.TB, plain bool) *Upstream {
 	u := &Upstream{access: map[string]string{}, refresh: map[string]string{}, codes: map[string]code{},
 		routes: map[string]http.HandlerFunc{}, seen: map[string][]*http.Request{}, life: 3600,
-		clients: map[string]string{}, members: map[string][]string{}, says: map[string]any{}}
+		clients: map[string][]string{}, members: map[string][]string{}, says: map[string]any{}}
 	if plain {
 		u.URL, u.Client = "https://api.acme.example", &http.Client{Transport: direct{u}}
 		return u
@@ -101,11 +100,11 @@ func (u *Upstream) Revoke(access secret.Text) {
 	delete(u.access, access.Reveal())
 }
 
-// TakeSecret sets the secret that the token endpoint takes of a client. Of every other one it takes ClientSecret.
-func (u *Upstream) TakeSecret(client, value string) {
+// TakeSecret sets the secrets that the token endpoint takes of a client. Of every other one it takes ClientSecret.
+func (u *Upstream) TakeSecret(client string, values ...string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.clients[client] = value
+	u.clients[client] = values
 }
 
 // SetMembers says which businesses an account has.
@@ -285,7 +284,11 @@ func (u *Upstream) tokens(w http.ResponseWriter, r *http.Request) {
 
 // proved reports whether a client brings its secret. u.mu is held.
 func (u *Upstream) proved(r *http.Request) bool {
-	return r.FormValue("client_secret") == cmp.Or(u.clients[r.FormValue("client_id")], ClientSecret)
+	taken, named := u.clients[r.FormValue("client_id")]
+	if !named {
+		taken = []string{ClientSecret}
+	}
+	return slices.Contains(taken, r.FormValue("client_secret"))
 }
 
 // revocation is the revocation endpoint (RFC 7009): it says yes of any token, and one that it knows is dead afterwards.

@@ -30,6 +30,7 @@ const (
 	codeLife          = 5 * time.Minute
 	authorizationLife = 365 * 24 * time.Hour
 	clientSecretLife  = 180 * 24 * time.Hour
+	secretOverlap     = 7 * 24 * time.Hour // Amazon facts 3.4
 )
 
 // Options is what an adapter needs.
@@ -58,6 +59,7 @@ var (
 	_ provider.Reader       = (*Adapter)(nil)
 	_ provider.Prober       = (*Adapter)(nil)
 	_ provider.Librarian    = (*Adapter)(nil)
+	_ provider.Rotator      = (*Adapter)(nil)
 )
 
 // New returns the adapter. It panics when marketplaces.json, which is compiled in and which an operator may edit, is
@@ -92,6 +94,7 @@ func describe(p places) provider.Descriptor {
 		CodeLife:          codeLife,
 		AuthorizationLife: authorizationLife,
 		SecretLife:        clientSecretLife,
+		SecretOverlap:     secretOverlap,
 		Settings: []provider.Setting{{Name: connectorMarketplaces, Label: "Marketplaces",
 			Help: "Marketplace ids or country codes; leave it out to mean the entry's own."}},
 		Resources: resources(),
