@@ -529,6 +529,7 @@ func cursors(w *world) []attack {
 		}},
 	}
 	for name, path := range map[string]string{
+		"of another of the entry's":   "/v1/connectors/{arena.second}/orders?cursor={arena.cursor}",
 		"of another resource":         base + "/inventory?cursor={arena.cursor}",
 		"of another filter":           base + "/orders?limit=3&cursor={arena.cursor}",
 		"of another connector":        "/v1/connectors/{arena.ledger}/contacts?cursor={arena.cursor}",

@@ -17,6 +17,7 @@ var lowest = map[string]string{
 	"GET /v1/providers/{provider}":                             "reader",
 	"GET /v1/provider-apps":                                    "admin",
 	"PUT /v1/provider-apps/{provider}":                         "owner",
+	"POST /v1/provider-apps/{provider}/rotate-secret":          "owner",
 	"POST /v1/vault-entries":                                   "admin",
 	"GET /v1/vault-entries":                                    "operator",
 	"GET /v1/vault-entries/{id}":                               "operator",

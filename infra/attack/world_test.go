@@ -177,6 +177,7 @@ func (w *world) furnish(t *testing.T, who string) {
 	entry := set("entry", w.entry(t, who, who+"'s store"))
 	w.connect(t, who, entry)
 	connector := set("connector", w.must(t, who, 201, "POST", "/v1/connectors", object{"name": who + "'s orders", "vault_entry": entry}).text1("id"))
+	set("second", w.must(t, who, 201, "POST", "/v1/connectors", object{"name": who + "'s second", "vault_entry": entry}).text1("id"))
 	page := w.must(t, who, 200, "GET", "/v1/connectors/"+connector+"/orders?limit=2", nil)
 	set("cursor", page.text1("next_cursor"))
 	set("order", page.items(t)[0]["orderId"].(string))
