@@ -27,7 +27,7 @@ type CallCount struct {
 
 // Calls returns the counters of all processes that share the state.
 func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) {
-	rows, err := s.state.db.QueryContext(ctx, `SELECT endpoint, operation, outcome, count FROM calls ORDER BY 1, 2, 3`)
+	rows, err := s.state.QueryContext(ctx, `SELECT endpoint, operation, outcome, count FROM calls ORDER BY 1, 2, 3`)
 	if err != nil {
 		return nil, fmt.Errorf("reading counters: %w", err)
 	}
@@ -45,20 +45,20 @@ func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) {
 
 // ResetCalls sets every counter to nothing.
 func (s *Simulator) ResetCalls(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM calls`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM calls`)
 	return err
 }
 
 // ResetThrottles fills every rate bucket.
 func (s *Simulator) ResetThrottles(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM buckets`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM buckets`)
 	return err
 }
 
 // count counts also when the client has already gone: what happened has happened.
 func (s *Simulator) count(ctx context.Context, endpoint, operation, outcome string) {
 	ctx = context.WithoutCancel(ctx)
-	_, err := s.state.db.ExecContext(ctx, `INSERT INTO calls(endpoint, operation, outcome, count) VALUES(?, ?, ?, 1)
+	_, err := s.state.ExecContext(ctx, `INSERT INTO calls(endpoint, operation, outcome, count) VALUES(?, ?, ?, 1)
 		ON CONFLICT(endpoint, operation, outcome) DO UPDATE SET count = count + 1`, endpoint, operation, outcome)
 	if err != nil {
 		s.log.ErrorContext(ctx, "counting a call", "error", err)

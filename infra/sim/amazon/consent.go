@@ -125,7 +125,7 @@ func consentValues(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // checkConsent finds (or adopts) the application and the redirect URI in force. For the Appstore test flow,
 // which a missing state asks for (Amazon facts 2.1), the URI is the login URI.
 func (s *Simulator) checkConsent(ctx context.Context, req consentRequest) (app App, redirect string, err error) {
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		var err error
 		app, err = s.findOrAdopt(ctx, tx, req.applicationID, req.redirectURI)
 		return err
@@ -235,7 +235,7 @@ func (s *Simulator) signIn(ctx context.Context, app App, key string) (account, e
 // grantAndCallBack stores the authorization with its code and returns the callback address (Amazon facts 2.1).
 func (s *Simulator) grantAndCallBack(ctx context.Context, app App, sellerID, region, redirect, state string) (string, error) {
 	var target string
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		g, err := s.insertGrant(ctx, tx, app.ApplicationID, sellerID, region, "consent")
 		if err != nil {
 			return err

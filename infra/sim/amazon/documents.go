@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // metaSigningKey names the key that signs document addresses. It lies in the state, so that one process serves
@@ -137,7 +139,7 @@ func (s *Simulator) presign(ctx context.Context, c *call, d document) (string, e
 
 // signature covers everything but itself.
 func (s *Simulator) signature(ctx context.Context, id string, query url.Values) (string, error) {
-	key, err := metaValue(ctx, s.state.db, metaSigningKey)
+	key, err := engine.Meta(ctx, s.state, metaSigningKey)
 	if err != nil {
 		return "", err
 	}
@@ -211,7 +213,7 @@ func (s *Simulator) writeStoreError(w http.ResponseWriter, status int, code, mes
 
 // documentByID finds what an id stands for: a stored report, or a computed document.
 func (s *Simulator) documentByID(ctx context.Context, id string) (document, error) {
-	r, err := scanReport(s.state.db.QueryRowContext(ctx, selectReport+` WHERE document_id = ?`, id).Scan)
+	r, err := scanReport(s.state.QueryRowContext(ctx, selectReport+` WHERE document_id = ?`, id).Scan)
 	if err == nil {
 		seller, _ := s.seller(strings.Split(r.owner, "|")[1]) // owner is application|seller|region
 		return r.document(seller), nil
@@ -266,7 +268,7 @@ func (s *Simulator) sendDocument(w http.ResponseWriter, r *http.Request, where s
 		w.Header().Set("Content-Encoding", "gzip")
 	}
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Etag", `"`+digest(string(content))[:32]+`"`)
+	w.Header().Set("Etag", `"`+engine.Digest(string(content))[:32]+`"`)
 	s.count(ctx, endpointDocuments, "document", "200")
 	if !surelyOff(ctx, FaultDrop) || !surelyOff(ctx, FaultEmptyBody) || !surelyOff(ctx, FaultTruncated) || !surelyOff(ctx, FaultGarbled) {
 		s.writeSpoiled(w, r, where, http.StatusOK, content)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The names of the switches (Amazon facts 9.5.3). A switch without an endpoint acts wherever it has a meaning.
@@ -93,7 +95,7 @@ func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
 		return Fault{}, errors.New("status goes with the switch status, and is 400 to 599")
 	}
 	f.ID, f.Spent = 0, false
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		known, err := faults(ctx, tx)
 		if err != nil {
 			return err
@@ -128,13 +130,13 @@ func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
 
 // ClearFaults turns every switch off and lets go of whatever is held.
 func (s *Simulator) ClearFaults(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM faults`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM faults`)
 	return err
 }
 
 // ClearFault turns off the switches with this name.
 func (s *Simulator) ClearFault(ctx context.Context, name string) error {
-	return s.state.update(ctx, func(tx *sql.Tx) error {
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
 		known, err := faults(ctx, tx)
 		if err != nil {
 			return err
@@ -151,9 +153,9 @@ func (s *Simulator) ClearFault(ctx context.Context, name string) error {
 }
 
 // Faults lists the switches that are on.
-func (s *Simulator) Faults(ctx context.Context) ([]Fault, error) { return faults(ctx, s.state.db) }
+func (s *Simulator) Faults(ctx context.Context) ([]Fault, error) { return faults(ctx, s.state) }
 
-func faults(ctx context.Context, q querier) ([]Fault, error) {
+func faults(ctx context.Context, q engine.Querier) ([]Fault, error) {
 	rows, err := q.QueryContext(ctx, `SELECT id, spec, remaining, spent FROM faults ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("reading switches: %w", err)
@@ -180,7 +182,7 @@ func faults(ctx context.Context, q querier) ([]Fault, error) {
 	return list, rows.Err()
 }
 
-func deleteFault(ctx context.Context, q querier, id int64) error {
+func deleteFault(ctx context.Context, q engine.Querier, id int64) error {
 	if _, err := q.ExecContext(ctx, `DELETE FROM faults WHERE id = ?`, id); err != nil {
 		return fmt.Errorf("deleting switch: %w", err)
 	}
@@ -192,11 +194,11 @@ func (s *Simulator) fire(ctx context.Context, name string, where scope) (Fault, 
 	if surelyOff(ctx, name) {
 		return Fault{}, false, nil
 	}
-	f, found, err := findFault(ctx, s.state.db, name, where)
+	f, found, err := findFault(ctx, s.state, name, where)
 	if err != nil || !found {
 		return Fault{}, false, err
 	}
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		f, found, err = findFault(ctx, tx, name, where) // again: somebody may have used it up meanwhile
 		if err != nil || !found || f.Times == 0 {
 			return err
@@ -206,7 +208,7 @@ func (s *Simulator) fire(ctx context.Context, name string, where scope) (Fault, 
 	return f, found && err == nil, err
 }
 
-func findFault(ctx context.Context, q querier, name string, where scope) (Fault, bool, error) {
+func findFault(ctx context.Context, q engine.Querier, name string, where scope) (Fault, bool, error) {
 	list, err := faults(ctx, q)
 	if err != nil {
 		return Fault{}, false, err
@@ -231,7 +233,7 @@ func useUp(ctx context.Context, tx *sql.Tx, f Fault) error {
 }
 
 // switchOn is for the switches that are plain settings.
-func (s *Simulator) switchOn(ctx context.Context, q querier, name string) (bool, error) {
+func (s *Simulator) switchOn(ctx context.Context, q engine.Querier, name string) (bool, error) {
 	if surelyOff(ctx, name) {
 		return false, nil
 	}
@@ -258,7 +260,7 @@ func (s *Simulator) refreshSwitches(ctx context.Context) error {
 	if !looked {
 		return nil
 	}
-	list, err := faults(ctx, s.state.db)
+	list, err := faults(ctx, s.state)
 	if err != nil {
 		return err
 	}

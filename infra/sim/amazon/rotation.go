@@ -17,7 +17,7 @@ func (s *Simulator) rotateApplicationClientSecret(ctx context.Context, c *call) 
 	if s.notify == nil || c.sandbox {
 		return reply{}, invalidInput("Application is not enrolled for rotation notification. Please update application notification preference in Developer console.")
 	}
-	app, found, err := appByClient(ctx, s.state.db, c.token.clientID)
+	app, found, err := appByClient(ctx, s.state, c.token.clientID)
 	if err != nil {
 		return reply{}, err
 	}
@@ -36,7 +36,7 @@ func (s *Simulator) rotateApplicationClientSecret(ctx context.Context, c *call) 
 
 // TellExpiry sends the message that an application's client secret ends.
 func (s *Simulator) TellExpiry(ctx context.Context, applicationID string, ends time.Time) error {
-	app, found, err := appByID(ctx, s.state.db, applicationID)
+	app, found, err := appByID(ctx, s.state, applicationID)
 	if err != nil {
 		return err
 	}

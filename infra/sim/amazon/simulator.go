@@ -31,6 +31,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Config is what a simulator needs. Only StatePath is required.
@@ -53,7 +55,7 @@ type Simulator struct {
 	baseURL func() string
 	notify  func(ctx context.Context, message []byte) error
 	log     *slog.Logger
-	state   *state
+	state   *engine.State
 	models  *models // nil without a models folder
 }
 
@@ -91,19 +93,19 @@ func New(cfg Config) (*Simulator, error) {
 		}
 		s.models = known
 	}
-	st, err := openState(cfg.StatePath)
+	st, err := engine.OpenState(cfg.StatePath, tables, s.log)
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
 	s.state = st
 	if err := s.seed(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.close())
+		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}
 	return s, nil
 }
 
 // Close releases the state file. The Handler must not be used afterwards.
-func (s *Simulator) Close() error { return s.state.close() }
+func (s *Simulator) Close() error { return s.state.Close() }
 
 // Endpoints returns where this front serves what.
 func (s *Simulator) Endpoints() Endpoints { return s.endpoints("/") }

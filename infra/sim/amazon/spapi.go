@@ -240,12 +240,12 @@ func tokenInQuery(rawQuery string) bool {
 func (s *Simulator) identify(ctx context.Context, c *call, r *http.Request) error {
 	c.where = scope{endpoint: endpointAPI, region: c.region}
 	text := r.Header.Get("X-Amz-Access-Token")
-	t, found, err := tokenByText(ctx, s.state.db, text)
+	t, found, err := tokenByText(ctx, s.state, text)
 	if err != nil || !found {
 		return err
 	}
 	c.token, c.where.app = t, t.applicationID
-	c.grant, _, err = grantByID(ctx, s.state.db, t.grantID)
+	c.grant, _, err = grantByID(ctx, s.state, t.grantID)
 	if err != nil {
 		return err
 	}

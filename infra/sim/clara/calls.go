@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The endpoints that calls are counted and switches are limited under.
@@ -31,8 +33,8 @@ type CallCount struct {
 
 // Calls returns the counters of all processes that share the state.
 func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) {
-	rows, err := s.state.db.QueryContext(ctx, `SELECT endpoint, operation, outcome, count FROM calls ORDER BY 1, 2, 3`)
-	list, err := collect(rows, err, func(scan func(...any) error) (CallCount, error) {
+	rows, err := s.state.QueryContext(ctx, `SELECT endpoint, operation, outcome, count FROM calls ORDER BY 1, 2, 3`)
+	list, err := engine.Collect(rows, err, func(scan func(...any) error) (CallCount, error) {
 		var c CallCount
 		err := scan(&c.Endpoint, &c.Operation, &c.Outcome, &c.Count)
 		return c, err
@@ -45,12 +47,12 @@ func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) {
 
 // ResetCalls sets every counter to nothing.
 func (s *Simulator) ResetCalls(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM calls`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM calls`)
 	return err
 }
 
 func (s *Simulator) count(ctx context.Context, where scope, outcome string) {
-	_, err := s.state.db.ExecContext(ctx, `INSERT INTO calls(endpoint, operation, outcome, count) VALUES(?, ?, ?, 1)
+	_, err := s.state.ExecContext(ctx, `INSERT INTO calls(endpoint, operation, outcome, count) VALUES(?, ?, ?, 1)
 		ON CONFLICT(endpoint, operation, outcome) DO UPDATE SET count = count + 1`, where.endpoint, where.operation, outcome)
 	if err != nil {
 		s.log.ErrorContext(ctx, "counting a call", "error", err)
@@ -100,7 +102,7 @@ func (s *Simulator) note(ctx context.Context, r *http.Request, c *call, status i
 	}
 	text, err := json.Marshal(line)
 	if err == nil {
-		err = s.state.update(ctx, func(tx *sql.Tx) error {
+		err = s.state.Update(ctx, func(tx *sql.Tx) error {
 			result, err := tx.ExecContext(ctx, `INSERT INTO requests(line) VALUES(?)`, string(text))
 			if err != nil {
 				return err
@@ -153,8 +155,8 @@ func withoutSecrets(raw string) string {
 
 // Requests reads the log of all processes that share the state, oldest first: the lines after a number.
 func (s *Simulator) Requests(ctx context.Context, after int64) ([]Request, error) {
-	rows, err := s.state.db.QueryContext(ctx, `SELECT seq, line FROM requests WHERE seq > ? ORDER BY seq`, after)
-	list, err := collect(rows, err, func(scan func(...any) error) (Request, error) {
+	rows, err := s.state.QueryContext(ctx, `SELECT seq, line FROM requests WHERE seq > ? ORDER BY seq`, after)
+	list, err := engine.Collect(rows, err, func(scan func(...any) error) (Request, error) {
 		var seq int64
 		var text string
 		if err := scan(&seq, &text); err != nil {
@@ -173,6 +175,6 @@ func (s *Simulator) Requests(ctx context.Context, after int64) ([]Request, error
 
 // ResetRequests empties the log.
 func (s *Simulator) ResetRequests(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM requests`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM requests`)
 	return err
 }

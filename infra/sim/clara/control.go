@@ -180,7 +180,7 @@ func (s *Simulator) postProject(r *http.Request) (any, error) {
 }
 
 func (s *Simulator) getProject(r *http.Request) (any, error) {
-	project, known, err := projectByID(r.Context(), s.state.db, r.PathValue("id"))
+	project, known, err := projectByID(r.Context(), s.state, r.PathValue("id"))
 	if err == nil && !known {
 		err = fmt.Errorf("project: %w", errNotFound)
 	}

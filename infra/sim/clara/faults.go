@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The names of the switches. A switch without an endpoint acts wherever it has a meaning.
@@ -180,7 +182,7 @@ func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
 		return Fault{}, err
 	}
 	f.ID, f.Spent = 0, false
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		known, err := faults(ctx, tx)
 		if err != nil {
 			return err
@@ -213,13 +215,13 @@ func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
 
 // ClearFaults turns every switch off and lets go of whatever is held.
 func (s *Simulator) ClearFaults(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM faults`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM faults`)
 	return err
 }
 
 // ClearFault turns off the switches with this name.
 func (s *Simulator) ClearFault(ctx context.Context, name string) error {
-	return s.state.update(ctx, func(tx *sql.Tx) error {
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
 		known, err := faults(ctx, tx)
 		if err != nil {
 			return err
@@ -236,11 +238,11 @@ func (s *Simulator) ClearFault(ctx context.Context, name string) error {
 }
 
 // Faults lists the switches that are on.
-func (s *Simulator) Faults(ctx context.Context) ([]Fault, error) { return faults(ctx, s.state.db) }
+func (s *Simulator) Faults(ctx context.Context) ([]Fault, error) { return faults(ctx, s.state) }
 
-func faults(ctx context.Context, q querier) ([]Fault, error) {
+func faults(ctx context.Context, q engine.Querier) ([]Fault, error) {
 	rows, err := q.QueryContext(ctx, `SELECT id, spec, remaining, spent FROM faults ORDER BY id`)
-	list, err := collect(rows, err, func(scan func(...any) error) (Fault, error) {
+	list, err := engine.Collect(rows, err, func(scan func(...any) error) (Fault, error) {
 		var id, remaining int64
 		var spec string
 		var spent bool
@@ -263,7 +265,7 @@ func faults(ctx context.Context, q querier) ([]Fault, error) {
 	return list, nil
 }
 
-func deleteFault(ctx context.Context, q querier, id int64) error {
+func deleteFault(ctx context.Context, q engine.Querier, id int64) error {
 	if _, err := q.ExecContext(ctx, `DELETE FROM faults WHERE id = ?`, id); err != nil {
 		return fmt.Errorf("deleting switch: %w", err)
 	}
@@ -272,11 +274,11 @@ func deleteFault(ctx context.Context, q querier, id int64) error {
 
 // fire says whether a switch acts on a request, and uses up one of its times if so.
 func (s *Simulator) fire(ctx context.Context, name string, where scope) (Fault, bool, error) {
-	f, on, err := s.setting(ctx, s.state.db, name, where)
+	f, on, err := s.setting(ctx, s.state, name, where)
 	if err != nil || !on || f.Times == 0 {
 		return f, on, err
 	}
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		f, on, err = findFault(ctx, tx, name, where) // again: somebody may have used it up meanwhile
 		if err != nil || !on || f.Times == 0 {
 			return err
@@ -287,14 +289,14 @@ func (s *Simulator) fire(ctx context.Context, name string, where scope) (Fault, 
 }
 
 // setting is for the switches that are plain settings: looking does not use them up.
-func (s *Simulator) setting(ctx context.Context, q querier, name string, where scope) (Fault, bool, error) {
+func (s *Simulator) setting(ctx context.Context, q engine.Querier, name string, where scope) (Fault, bool, error) {
 	if surelyOff(ctx, name) {
 		return Fault{}, false, nil
 	}
 	return findFault(ctx, q, name, where)
 }
 
-func findFault(ctx context.Context, q querier, name string, where scope) (Fault, bool, error) {
+func findFault(ctx context.Context, q engine.Querier, name string, where scope) (Fault, bool, error) {
 	list, err := faults(ctx, q)
 	if err != nil {
 		return Fault{}, false, err
@@ -337,7 +339,7 @@ func (s *Simulator) refreshSwitches(ctx context.Context) error {
 	if !looked {
 		return nil
 	}
-	list, err := faults(ctx, s.state.db)
+	list, err := faults(ctx, s.state)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The paths of the front, after the segment of the country.
@@ -138,7 +140,7 @@ func quote(text string) string {
 
 // admitHolder refuses whoever came without a certificate, or with one that is as good as none. The handshake has done so
 // already in the strict mode.
-func admitHolder(ctx context.Context, q querier, h holder) error {
+func admitHolder(ctx context.Context, q engine.Querier, h holder) error {
 	if h.problem == "" {
 		return nil
 	}
@@ -160,7 +162,7 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *call, a an
 	if refused != nil {
 		plain := true
 		if refused.oauth != "" {
-			_, clara, err := s.setting(ctx, s.state.db, FaultClaraErrors, c.where)
+			_, clara, err := s.setting(ctx, s.state, FaultClaraErrors, c.where)
 			if err != nil {
 				s.internal(w, r, "reading switches", err)
 				return

@@ -88,7 +88,7 @@ func (s *Simulator) hold(ctx context.Context, id int64) {
 	defer cancel()
 	for ctx.Err() == nil {
 		var one int
-		if err := s.state.db.QueryRowContext(ctx, `SELECT 1 FROM faults WHERE id = ?`, id).Scan(&one); err != nil {
+		if err := s.state.QueryRowContext(ctx, `SELECT 1 FROM faults WHERE id = ?`, id).Scan(&one); err != nil {
 			return
 		}
 		pause(ctx, faultPollInterval)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 var errNotFound = errors.New("not found")
@@ -231,7 +233,7 @@ func (s *Simulator) addProject(ctx context.Context, project Project, want Certif
 	}
 	secret := s.randomText(64)
 	var issued Issued
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		if err := putProject(ctx, tx, project); err != nil {
 			return err
 		}
@@ -253,7 +255,7 @@ func (s *Simulator) AddCredential(ctx context.Context, clientID string, want Cer
 	}
 	secret := s.randomText(64)
 	var issued Issued
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		issued, err = s.addCredential(ctx, tx, clientID, secret, want, made)
 		return err
 	})
@@ -284,13 +286,13 @@ func (s *Simulator) addCredential(ctx context.Context, tx *sql.Tx, clientID, sec
 // DeleteCredential makes a secret and a certificate stop working, and the tokens that they led to. Connections that are open
 // stay open, and what is asked on them is refused.
 func (s *Simulator) DeleteCredential(ctx context.Context, clientID string, n int) error {
-	return changed(s.state.db.ExecContext(ctx, `UPDATE credentials SET deleted_at = ? WHERE client_id = ? AND n = ? AND deleted_at = 0`,
+	return changed(s.state.ExecContext(ctx, `UPDATE credentials SET deleted_at = ? WHERE client_id = ? AND n = ? AND deleted_at = 0`,
 		max(s.seconds(), 1), clientID, n))
 }
 
 // RevokeTokens makes every token of a project stop working, while its credentials go on.
 func (s *Simulator) RevokeTokens(ctx context.Context, clientID string) error {
-	return changed(s.state.db.ExecContext(ctx, `UPDATE projects SET generation = generation + 1 WHERE client_id = ?`, clientID))
+	return changed(s.state.ExecContext(ctx, `UPDATE projects SET generation = generation + 1 WHERE client_id = ?`, clientID))
 }
 
 func changed(result sql.Result, err error) error {
@@ -306,7 +308,7 @@ func changed(result sql.Result, err error) error {
 // ChangeProject does what editing a project does, and what the dashboard does not allow.
 func (s *Simulator) ChangeProject(ctx context.Context, clientID string, change ProjectChange) (Project, error) {
 	var project Project
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		var known bool
 		var err error
 		if project, known, err = projectByID(ctx, tx, clientID); err != nil {
@@ -337,13 +339,13 @@ func (s *Simulator) ChangeProject(ctx context.Context, clientID string, change P
 
 // Projects lists every project, without secrets.
 func (s *Simulator) Projects(ctx context.Context) ([]Project, error) {
-	rows, err := s.state.db.QueryContext(ctx, selectProject+` ORDER BY created_at, client_id`)
-	list, err := collect(rows, err, scanProject)
+	rows, err := s.state.QueryContext(ctx, selectProject+` ORDER BY created_at, client_id`)
+	list, err := engine.Collect(rows, err, scanProject)
 	if err != nil {
 		return nil, fmt.Errorf("listing projects: %w", err)
 	}
 	for i := range list {
-		if list[i].Credentials, err = credentialsOf(ctx, s.state.db, list[i].ClientID); err != nil {
+		if list[i].Credentials, err = credentialsOf(ctx, s.state, list[i].ClientID); err != nil {
 			return nil, err
 		}
 	}
@@ -352,10 +354,10 @@ func (s *Simulator) Projects(ctx context.Context) ([]Project, error) {
 
 // Download gives a credential's download again, which Clara does not.
 func (s *Simulator) Download(ctx context.Context, clientID string, n int) (Issued, error) {
-	return downloadFrom(ctx, s.state.db, clientID, n)
+	return downloadFrom(ctx, s.state, clientID, n)
 }
 
-func downloadFrom(ctx context.Context, q querier, clientID string, n int) (Issued, error) {
+func downloadFrom(ctx context.Context, q engine.Querier, clientID string, n int) (Issued, error) {
 	project, known, err := projectByID(ctx, q, clientID)
 	if err != nil {
 		return Issued{}, err

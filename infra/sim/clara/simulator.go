@@ -32,6 +32,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Config is what a simulator needs. Only StatePath is required.
@@ -47,7 +49,7 @@ type Simulator struct {
 	now    func() time.Time
 	random io.Reader
 	log    *slog.Logger
-	state  *state
+	state  *engine.State
 
 	// The same for all that share the state.
 	key       []byte     // signs access tokens and addresses of files
@@ -78,23 +80,23 @@ func New(cfg Config) (*Simulator, error) {
 		source = rand.Reader
 	}
 	s.random = &lockedReader{source: source}
-	st, err := openState(cfg.StatePath)
+	st, err := engine.OpenState(cfg.StatePath, tables, s.log)
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
 	s.state = st
 	if err := s.seed(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.close())
+		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}
 	s.authority = authorityPath(cfg.StatePath)
 	if err := writeAuthority(s.authority, s.servers.pem); err != nil {
-		return nil, errors.Join(err, st.close())
+		return nil, errors.Join(err, st.Close())
 	}
 	return s, nil
 }
 
 // Close releases the state file. The handlers must not be used afterwards.
-func (s *Simulator) Close() error { return s.state.close() }
+func (s *Simulator) Close() error { return s.state.Close() }
 
 // CAFile is a PEM file with the authority that issued the front's own certificate. It stays the same for as long as the
 // state file does.

@@ -70,7 +70,7 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request, c *call) 
 	}
 	if a.fault != "" {
 		line.Outcome = "fault:" + a.fault
-		if c.token, err = s.enter(ctx, s.state.db, line); err != nil {
+		if c.token, err = s.enter(ctx, s.state, line); err != nil {
 			s.internal(w, r, "writing the ledger", err)
 			return
 		}
@@ -78,7 +78,7 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request, c *call) 
 		return
 	}
 	var token tokenAnswer
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		var refused *refusal
 		credential, err := s.decide(ctx, tx, req)
 		if err != nil && !errors.As(err, &refused) {
@@ -157,7 +157,7 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, where sc
 	if err != nil || !on {
 		return answer{}, err
 	}
-	_, clara, err := s.setting(r.Context(), s.state.db, FaultClaraErrors, where)
+	_, clara, err := s.setting(r.Context(), s.state, FaultClaraErrors, where)
 	return answer{status: refused.status, body: refused.body(s.now(), !clara), fault: f.Name}, err
 }
 

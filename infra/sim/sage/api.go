@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // maxAPIBody bounds what an API request may carry.
@@ -195,7 +197,7 @@ func (s *Simulator) identify(ctx context.Context, c *apiCall, r *http.Request) e
 	c.token, c.known = token, true
 	c.where.client, c.where.user = token.Party, token.Subject
 	var err error
-	if c.owned, err = businessesOf(ctx, s.state.db, token.Subject); err != nil {
+	if c.owned, err = businessesOf(ctx, s.state, token.Subject); err != nil {
 		return err
 	}
 	i := s.meant(c, r)
@@ -366,7 +368,7 @@ func (s *Simulator) echo(ctx context.Context, w http.ResponseWriter, c *apiCall)
 		s.log.ErrorContext(ctx, "reading switches", "error", err)
 	}
 	if wrong {
-		id = digest("another business than " + id)[:32]
+		id = engine.Digest("another business than " + id)[:32]
 		if i := slices.IndexFunc(c.owned, func(b Business) bool { return b.ID != c.business.ID }); i >= 0 {
 			id = c.owned[i].ID
 		}

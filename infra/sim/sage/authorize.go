@@ -151,7 +151,7 @@ func (s *Simulator) checkClient(ctx context.Context, a *authorization) error {
 	if a.repeatedParam == "client_id" || a.repeatedParam == "redirect_uri" {
 		return &pageError{"The parameter " + a.repeatedParam + " is repeated."}
 	}
-	return s.state.update(ctx, func(tx *sql.Tx) error {
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
 		app, known, err := s.findApp(ctx, tx, a.ClientID)
 		if err != nil {
 			return err
@@ -231,7 +231,7 @@ func (s *Simulator) consent(ctx context.Context, a *authorization) (code, target
 	if method == "" {
 		method = methodPlain // RFC 7636 4.3
 	}
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		var err error
 		code, err = s.issueCode(ctx, tx, owner.Country, issuedCode{
 			client: a.ClientID, user: owner.ID, scope: a.scope(), redirectURI: a.RedirectURI, challenge: a.Challenge, method: method, label: a.Label,

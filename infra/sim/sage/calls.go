@@ -3,6 +3,8 @@ package sagesim
 import (
 	"context"
 	"fmt"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The endpoints that calls are counted and switches are limited under.
@@ -25,8 +27,8 @@ type CallCount struct {
 
 // Calls returns the counters of all processes that share the state.
 func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) {
-	rows, err := s.state.db.QueryContext(ctx, `SELECT endpoint, operation, outcome, count FROM calls ORDER BY 1, 2, 3`)
-	list, err := collect(rows, err, func(scan func(...any) error) (CallCount, error) {
+	rows, err := s.state.QueryContext(ctx, `SELECT endpoint, operation, outcome, count FROM calls ORDER BY 1, 2, 3`)
+	list, err := engine.Collect(rows, err, func(scan func(...any) error) (CallCount, error) {
 		var c CallCount
 		err := scan(&c.Endpoint, &c.Operation, &c.Outcome, &c.Count)
 		return c, err
@@ -39,14 +41,14 @@ func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) {
 
 // ResetCalls sets every counter to nothing.
 func (s *Simulator) ResetCalls(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM calls`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM calls`)
 	return err
 }
 
 // count counts also when the client has already gone: what happened has happened.
 func (s *Simulator) count(ctx context.Context, endpoint, operation, outcome string) {
 	ctx = context.WithoutCancel(ctx)
-	_, err := s.state.db.ExecContext(ctx, `INSERT INTO calls(endpoint, operation, outcome, count) VALUES(?, ?, ?, 1)
+	_, err := s.state.ExecContext(ctx, `INSERT INTO calls(endpoint, operation, outcome, count) VALUES(?, ?, ?, 1)
 		ON CONFLICT(endpoint, operation, outcome) DO UPDATE SET count = count + 1`, endpoint, operation, outcome)
 	if err != nil {
 		s.log.ErrorContext(ctx, "counting a call", "error", err)

@@ -270,7 +270,7 @@ func (s *Simulator) Grant(ctx context.Context, want GrantRequest) (GrantedTokens
 		return GrantedTokens{}, errors.New("scope is readonly or full_access")
 	}
 	var granted GrantedTokens
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		right, err := s.authenticate(ctx, tx, want.ClientID, want.ClientSecret)
 		if err != nil {
 			return err

@@ -30,6 +30,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Config is what a simulator needs. Only StatePath is required.
@@ -47,7 +49,7 @@ type Simulator struct {
 	random  io.Reader
 	baseURL func() string
 	log     *slog.Logger
-	state   *state
+	state   *engine.State
 	key     []byte // signs access tokens and derives refresh tokens; the same for all that share the state
 	flights flights
 	shelf   shelf
@@ -83,19 +85,19 @@ func New(cfg Config) (*Simulator, error) {
 		source = rand.Reader
 	}
 	s.random = &lockedReader{source: source}
-	st, err := openState(cfg.StatePath)
+	st, err := engine.OpenState(cfg.StatePath, tables, s.log)
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
 	s.state = st
 	if err := s.seed(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.close())
+		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}
 	return s, nil
 }
 
 // Close releases the state file. The Handler must not be used afterwards.
-func (s *Simulator) Close() error { return s.state.close() }
+func (s *Simulator) Close() error { return s.state.Close() }
 
 // The paths of the front.
 const (

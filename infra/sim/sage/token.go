@@ -89,7 +89,7 @@ func (s *Simulator) serveTokenEndpoint(w http.ResponseWriter, r *http.Request, l
 	}
 	var set tokenSet
 	var seq int64
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		if refused == nil {
 			var err error
 			if set, err = s.decide(ctx, tx, req); err != nil && !errors.As(err, &refused) {
@@ -151,18 +151,18 @@ func readTokenForm(w http.ResponseWriter, r *http.Request) (url.Values, *tokenEr
 func (s *Simulator) lookUpCredential(ctx context.Context, req *tokenRequest) error {
 	switch req.where.operation {
 	case grantCode:
-		c, known, err := codeByText(ctx, s.state.db, req.form.Get("code"))
+		c, known, err := codeByText(ctx, s.state, req.form.Get("code"))
 		if err != nil || !known {
 			return err
 		}
 		req.where.user, req.where.label = c.user, c.label
 		req.line.User, req.line.Label, req.line.Family = c.user, c.label, c.family
 	case grantRefresh:
-		t, known, err := refreshTokenByText(ctx, s.state.db, req.form.Get("refresh_token"))
+		t, known, err := refreshTokenByText(ctx, s.state, req.form.Get("refresh_token"))
 		if err != nil || !known {
 			return err
 		}
-		f, _, err := familyByID(ctx, s.state.db, t.family)
+		f, _, err := familyByID(ctx, s.state, t.family)
 		if err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, req *tok
 	}
 	line := req.line
 	line.Outcome = "fault:" + name
-	if _, err := s.enter(r.Context(), s.state.db, line); err != nil {
+	if _, err := s.enter(r.Context(), s.state, line); err != nil {
 		s.log.ErrorContext(r.Context(), "writing the ledger", "error", err)
 	}
 	if name == FaultReset {
@@ -329,7 +329,7 @@ func (s *Simulator) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refused == nil {
-		err = s.state.update(ctx, func(tx *sql.Tx) error { return s.takeBack(ctx, tx, form) })
+		err = s.state.Update(ctx, func(tx *sql.Tx) error { return s.takeBack(ctx, tx, form) })
 	}
 	if err != nil && !errors.As(err, &refused) {
 		s.internal(w, r, "revoking", err)
