@@ -94,7 +94,7 @@ func (s *Simulator) startAppstore(w http.ResponseWriter, r *http.Request, app Ap
 		s.consentFailed(w, r, app.ApplicationID, errNoLogin)
 		return
 	}
-	s.count(ctx, endpointConsent, "appstore", "started")
+	s.state.Count(ctx, endpointConsent, "appstore", "started")
 	s.redirect(w, target)
 }
 
@@ -122,7 +122,7 @@ func (s *Simulator) serveAppstoreConfirm(w http.ResponseWriter, r *http.Request)
 		s.consentFailed(w, r, id, err)
 		return
 	}
-	s.count(ctx, endpointConsent, "appstore", "confirmed")
+	s.state.Count(ctx, endpointConsent, "appstore", "confirmed")
 	s.redirect(w, target)
 }
 

@@ -84,11 +84,11 @@ func (s *Simulator) serveConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method == http.MethodGet:
-		s.count(r.Context(), endpointConsent, "page", "shown")
+		s.state.Count(r.Context(), endpointConsent, "page", "shown")
 		s.showConsent(w, r, app, req)
 	case values.Get("decision") == "cancel":
 		// Nothing comes back to the application on Cancel (Amazon facts 2.6).
-		s.count(r.Context(), endpointConsent, "decision", "cancelled")
+		s.state.Count(r.Context(), endpointConsent, "decision", "cancelled")
 		s.renderPage(w, cancelledPage, app)
 	default:
 		s.decideConsent(w, r, app, req, redirect, s.accountKey(values))
@@ -209,7 +209,7 @@ func (s *Simulator) decideConsent(w http.ResponseWriter, r *http.Request, app Ap
 		s.consentFailed(w, r, app.ApplicationID, err)
 		return
 	}
-	s.count(ctx, endpointConsent, "decision", "confirmed")
+	s.state.Count(ctx, endpointConsent, "decision", "confirmed")
 	s.redirect(w, target)
 }
 
@@ -275,7 +275,7 @@ func (s *Simulator) consentFailed(w http.ResponseWriter, r *http.Request, applic
 		s.internal(w, r, "serving consent", err)
 		return
 	}
-	s.count(r.Context(), endpointConsent, "error", known.code)
+	s.state.Count(r.Context(), endpointConsent, "error", known.code)
 	s.renderPage(w, errorPage, map[string]string{
 		"ApplicationID": applicationID, "Code": known.code, "Text": known.text, "RequestID": s.uuid(),
 	})

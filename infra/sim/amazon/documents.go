@@ -153,7 +153,7 @@ func (s *Simulator) serveDocument(w http.ResponseWriter, r *http.Request) {
 	ctx, id := r.Context(), r.PathValue("document")
 	if r.Header.Get("X-Amz-Access-Token") != "" || r.Header.Get("Authorization") != "" {
 		// A presigned address is fetched without credentials (Amazon facts 7.3); sending them leaks them to a third host.
-		s.count(ctx, endpointStrict, "token_to_document", "refused")
+		s.state.Count(ctx, endpointStrict, "token_to_document", "refused")
 		s.writeStoreError(w, http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed")
 		return
 	}
@@ -172,7 +172,7 @@ func (s *Simulator) serveDocument(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case allowed != nil:
-		s.count(ctx, endpointDocuments, "document", allowed.code)
+		s.state.Count(ctx, endpointDocuments, "document", allowed.code)
 		s.writeStoreError(w, http.StatusForbidden, allowed.code, allowed.message)
 	case errors.Is(err, errNotFound):
 		s.writeStoreError(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
@@ -269,8 +269,8 @@ func (s *Simulator) sendDocument(w http.ResponseWriter, r *http.Request, where s
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Etag", `"`+engine.Digest(string(content))[:32]+`"`)
-	s.count(ctx, endpointDocuments, "document", "200")
-	if !surelyOff(ctx, FaultDrop) || !surelyOff(ctx, FaultEmptyBody) || !surelyOff(ctx, FaultTruncated) || !surelyOff(ctx, FaultGarbled) {
+	s.state.Count(ctx, endpointDocuments, "document", "200")
+	if !s.switches.SurelyOff(ctx, FaultDrop) || !s.switches.SurelyOff(ctx, FaultEmptyBody) || !s.switches.SurelyOff(ctx, FaultTruncated) || !s.switches.SurelyOff(ctx, FaultGarbled) {
 		s.writeSpoiled(w, r, where, http.StatusOK, content)
 		return
 	}

@@ -83,7 +83,7 @@ func (s *Simulator) observe(next http.Handler) http.Handler {
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		defer s.logRequest(recorder, r)
 		defer s.rescue(recorder, r)
-		ctx, err := s.withSwitches(r.Context())
+		ctx, err := s.switches.Watch(r.Context())
 		if err != nil {
 			s.internal(recorder, r, "reading switches", err)
 			return

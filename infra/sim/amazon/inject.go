@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // htmlBadRequest is the kind of answer that requests broken below the API get (Amazon facts 5.1).
@@ -14,7 +13,8 @@ const htmlBadRequest = "<!DOCTYPE html>\n<html><head><title>400 Bad Request</tit
 // injectBefore applies the switches that act before a request is looked at. It reports whether it has answered.
 func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where scope, operation string) bool {
 	ctx := r.Context()
-	if err := s.delay(ctx, where, operation); err != nil {
+	held := func() { s.state.Count(ctx, where.endpoint, operation, "held") }
+	if err := s.switches.Delay(ctx, where.list(), held); err != nil {
 		s.internal(w, r, "reading switches", err)
 		return true
 	}
@@ -25,55 +25,12 @@ func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where s
 			return true
 		}
 		if on {
-			s.count(ctx, where.endpoint, operation, "fault "+name)
+			s.state.Count(ctx, where.endpoint, operation, "fault "+name)
 			s.answerFault(w, where.endpoint, f)
 			return true
 		}
 	}
 	return false
-}
-
-// delay applies the switches that make a request wait.
-func (s *Simulator) delay(ctx context.Context, where scope, operation string) error {
-	f, on, err := s.fire(ctx, FaultHold, where)
-	if err != nil {
-		return err
-	}
-	if on {
-		s.count(ctx, where.endpoint, operation, "held")
-		s.hold(ctx, f.ID)
-		if err := s.refreshSwitches(context.WithoutCancel(ctx)); err != nil {
-			return err
-		}
-	}
-	f, on, err = s.fire(ctx, FaultSlow, where)
-	if on {
-		pause(ctx, min(time.Duration(f.DelayMS)*time.Millisecond, faultLongestWait))
-	}
-	return err
-}
-
-// hold waits for a switch to be deleted by whichever process.
-func (s *Simulator) hold(ctx context.Context, id int64) {
-	ctx, cancel := context.WithTimeout(ctx, faultLongestWait)
-	defer cancel()
-	for ctx.Err() == nil {
-		var one int
-		if err := s.state.QueryRowContext(ctx, `SELECT 1 FROM faults WHERE id = ?`, id).Scan(&one); err != nil {
-			return
-		}
-		pause(ctx, faultPollInterval)
-	}
-}
-
-// pause waits in real time: it stands for the network, which does not follow the simulated clock.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 func (s *Simulator) answerFault(w http.ResponseWriter, endpoint string, f Fault) {

@@ -93,14 +93,14 @@ func (s *Simulator) answerToken(w http.ResponseWriter, r *http.Request, where sc
 	var refused *tokenError
 	switch {
 	case errors.As(failure, &refused):
-		s.count(ctx, endpointToken, operation, refused.code)
+		s.state.Count(ctx, endpointToken, operation, refused.code)
 		s.writeTokenError(w, refused)
 		return
 	case failure != nil:
 		s.internal(w, r, "serving the token endpoint", failure)
 		return
 	}
-	s.count(ctx, endpointToken, operation, "success")
+	s.state.Count(ctx, endpointToken, operation, "success")
 	body, err := json.Marshal(set)
 	if err != nil {
 		s.internal(w, r, "encoding tokens", err)

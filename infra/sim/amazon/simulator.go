@@ -50,13 +50,14 @@ type Config struct {
 
 // Simulator serves the simulated Amazon. It is safe for concurrent use, and several may share one state file.
 type Simulator struct {
-	now     func() time.Time
-	random  io.Reader
-	baseURL func() string
-	notify  func(ctx context.Context, message []byte) error
-	log     *slog.Logger
-	state   *engine.State
-	models  *models // nil without a models folder
+	now      func() time.Time
+	random   io.Reader
+	baseURL  func() string
+	notify   func(ctx context.Context, message []byte) error
+	log      *slog.Logger
+	state    *engine.State
+	switches *engine.Switches[Fault]
+	models   *models // nil without a models folder
 }
 
 // Endpoints are the addresses a client is configured with.
@@ -97,7 +98,7 @@ func New(cfg Config) (*Simulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	s.state = st
+	s.state, s.switches = st, engine.NewSwitches(st, faultParts)
 	if err := s.seed(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}

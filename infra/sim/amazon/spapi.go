@@ -203,7 +203,7 @@ func (s *Simulator) refuseStrict(w http.ResponseWriter, r *http.Request) bool {
 	var rule string
 	switch {
 	case r.Method == http.MethodGet && (r.ContentLength != 0 || r.Header.Get("Content-Length") != "" || len(r.TransferEncoding) > 0):
-		s.count(ctx, endpointStrict, "body_on_get", "refused")
+		s.state.Count(ctx, endpointStrict, "body_on_get", "refused")
 		w.Header().Set("Content-Type", "text/html")
 		writeBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
 		return true
@@ -216,7 +216,7 @@ func (s *Simulator) refuseStrict(w http.ResponseWriter, r *http.Request) bool {
 	default:
 		return false
 	}
-	s.count(ctx, endpointStrict, rule, "refused")
+	s.state.Count(ctx, endpointStrict, rule, "refused")
 	s.writeReply(w, refused.reply())
 	return true
 }
@@ -294,7 +294,7 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *call, answ
 	if outcome == "" {
 		outcome = strconv.Itoa(answer.status)
 	}
-	s.count(r.Context(), endpointAPI, operation, outcome)
+	s.state.Count(r.Context(), endpointAPI, operation, outcome)
 	body, err := answer.encode()
 	if err != nil {
 		s.internal(w, r, "encoding an answer", err)

@@ -46,10 +46,11 @@ type Config struct {
 
 // Simulator serves the simulated Clara. It is safe for concurrent use, and several may share one state file.
 type Simulator struct {
-	now    func() time.Time
-	random io.Reader
-	log    *slog.Logger
-	state  *engine.State
+	now      func() time.Time
+	random   io.Reader
+	log      *slog.Logger
+	state    *engine.State
+	switches *engine.Switches[Fault]
 
 	// The same for all that share the state.
 	key       []byte     // signs access tokens and addresses of files
@@ -84,7 +85,7 @@ func New(cfg Config) (*Simulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	s.state = st
+	s.state, s.switches = st, engine.NewSwitches(st, faultParts)
 	if err := s.seed(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}

@@ -1,6 +1,7 @@
 package clarasim
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -152,7 +153,7 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, where sc
 	refused := errClient
 	if err == nil && !on {
 		f, on, err = s.fire(r.Context(), FaultOAuthError, where)
-		refused = &refusal{status: statusOr(f, http.StatusBadRequest), code: f.Error, oauth: f.Error, message: "A switch says so"}
+		refused = &refusal{status: cmp.Or(f.Status, http.StatusBadRequest), code: f.Error, oauth: f.Error, message: "A switch says so"}
 	}
 	if err != nil || !on {
 		return answer{}, err

@@ -332,7 +332,7 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *apiCall, a
 		s.echo(ctx, w, c)
 	}
 	if refused != nil {
-		s.count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(refused.status))
+		s.state.Count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(refused.status))
 		if errors.Is(refused, errMethod) {
 			w.Header().Set("Allow", strings.Join(c.route.allowed, ", "))
 		}
@@ -351,7 +351,7 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *apiCall, a
 	} else {
 		w.Header().Set("Content-Type", answer.contentType)
 	}
-	s.count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(status))
+	s.state.Count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(status))
 	status, body, fault := s.spoil(w, r, c.where, status, body)
 	if fault == FaultDrop {
 		hangUp()

@@ -114,10 +114,10 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.authorizeFailed(w, r, a, err)
 	case a.Country == "":
-		s.count(r.Context(), endpointAuthorize, "chooser", "shown")
+		s.state.Count(r.Context(), endpointAuthorize, "chooser", "shown")
 		s.renderPage(w, http.StatusOK, countryPage, map[string]any{"Path": authorizePath, "Fields": hiddenFields(a, "country"), "Countries": countryOptions()})
 	case r.Method == http.MethodGet:
-		s.count(r.Context(), endpointAuthorize, "page", "shown")
+		s.state.Count(r.Context(), endpointAuthorize, "page", "shown")
 		s.renderPage(w, http.StatusOK, authorizePage, map[string]any{
 			"Path": authorizePath, "Fields": hiddenFields(a, "user"), "ClientID": a.ClientID, "ReadOnly": a.scope() == scopeReadOnly,
 			"Country": countryName(a.Country), "Users": s.userOptions(a.Country),
@@ -207,7 +207,7 @@ func (s *Simulator) allow(w http.ResponseWriter, r *http.Request, a *authorizati
 		s.authorizeFailed(w, r, a, err)
 		return
 	}
-	s.count(r.Context(), endpointAuthorize, "decision", "allowed")
+	s.state.Count(r.Context(), endpointAuthorize, "decision", "allowed")
 	redirect(w, target)
 }
 
@@ -269,7 +269,7 @@ func (a *authorization) callback(pairs ...string) (string, error) {
 func (s *Simulator) authorizeFailed(w http.ResponseWriter, r *http.Request, a *authorization, err error) {
 	var back *callbackError
 	if errors.As(err, &back) {
-		s.count(r.Context(), endpointAuthorize, "decision", back.code)
+		s.state.Count(r.Context(), endpointAuthorize, "decision", back.code)
 		pairs := []string{"error", back.code}
 		if back.reason != "" {
 			pairs = append(pairs, "reason", back.reason)
@@ -285,7 +285,7 @@ func (s *Simulator) authorizeFailed(w http.ResponseWriter, r *http.Request, a *a
 		s.internal(w, r, "serving the authorize page", err)
 		return
 	}
-	s.count(r.Context(), endpointAuthorize, "page", "error")
+	s.state.Count(r.Context(), endpointAuthorize, "page", "error")
 	s.renderPage(w, http.StatusBadRequest, errorPage, shown.text)
 }
 

@@ -56,7 +56,7 @@ func (s *Simulator) observe(next http.Handler) http.Handler {
 		defer s.logRequest(recorder, r)
 		defer s.rescue(recorder, r)
 		w.Header().Set("X-Request-Id", s.uuid())
-		ctx, err := s.withSwitches(r.Context())
+		ctx, err := s.switches.Watch(r.Context())
 		if err != nil {
 			s.internal(recorder, r, "reading switches", err)
 			return

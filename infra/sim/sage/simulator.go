@@ -45,14 +45,15 @@ type Config struct {
 
 // Simulator serves the simulated Sage. It is safe for concurrent use, and several may share one state file.
 type Simulator struct {
-	now     func() time.Time
-	random  io.Reader
-	baseURL func() string
-	log     *slog.Logger
-	state   *engine.State
-	key     []byte // signs access tokens and derives refresh tokens; the same for all that share the state
-	flights flights
-	shelf   shelf
+	now      func() time.Time
+	random   io.Reader
+	baseURL  func() string
+	log      *slog.Logger
+	state    *engine.State
+	switches *engine.Switches[Fault]
+	key      []byte // signs access tokens and derives refresh tokens; the same for all that share the state
+	flights  flights
+	shelf    shelf
 }
 
 // Endpoints are the addresses a client is configured with.
@@ -89,7 +90,7 @@ func New(cfg Config) (*Simulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	s.state = st
+	s.state, s.switches = st, engine.NewSwitches(st, faultParts)
 	if err := s.seed(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}

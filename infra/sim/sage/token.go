@@ -1,6 +1,7 @@
 package sagesim
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -75,7 +76,7 @@ func (s *Simulator) serveTokenEndpoint(w http.ResponseWriter, r *http.Request, l
 	ctx := r.Context()
 	req.where.operation, req.where.client = knownGrantType(req.form.Get("grant_type")), req.form.Get("client_id")
 	req.line = TokenCall{GrantType: req.where.operation, ClientID: req.where.client}
-	if !allOff(ctx) {
+	if !s.switches.AllOff(ctx) {
 		if err := s.lookUpCredential(ctx, req); err != nil {
 			s.internal(w, r, "looking up a credential", err)
 			return
@@ -190,7 +191,7 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, req *tok
 			continue
 		}
 		name = refusal
-		s.count(r.Context(), req.where.endpoint, req.where.operation, "fault "+name)
+		s.state.Count(r.Context(), req.where.endpoint, req.where.operation, "fault "+name)
 		s.writeTokenError(w, tokenFaultAnswer(f))
 	}
 	if name == "" {
@@ -218,7 +219,7 @@ func tokenFaultAnswer(f Fault) *tokenError {
 	case FaultError500:
 		return &tokenError{status: http.StatusInternalServerError, code: "server_error"}
 	case FaultOAuthError:
-		return &tokenError{status: statusOr(f, http.StatusBadRequest), code: f.Error}
+		return &tokenError{status: cmp.Or(f.Status, http.StatusBadRequest), code: f.Error}
 	}
 	return refuse(f.Name) // the other switches are named for the code they answer
 }
@@ -257,11 +258,11 @@ func (s *Simulator) decide(ctx context.Context, tx *sql.Tx, req *tokenRequest) (
 func (s *Simulator) answerToken(w http.ResponseWriter, r *http.Request, req *tokenRequest, set tokenSet, refused *tokenError, seq int64) {
 	ctx := r.Context()
 	if refused != nil {
-		s.count(ctx, req.where.endpoint, req.where.operation, refused.code)
+		s.state.Count(ctx, req.where.endpoint, req.where.operation, refused.code)
 		s.writeTokenError(w, refused)
 		return
 	}
-	s.count(ctx, req.where.endpoint, req.where.operation, "success")
+	s.state.Count(ctx, req.where.endpoint, req.where.operation, "success")
 	_, lacks, err := s.fire(ctx, FaultNoRefreshToken, req.where)
 	if err != nil {
 		s.log.ErrorContext(ctx, "reading switches", "error", err)
@@ -336,11 +337,11 @@ func (s *Simulator) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refused != nil {
-		s.count(ctx, endpointRevoke, "revoke", refused.code)
+		s.state.Count(ctx, endpointRevoke, "revoke", refused.code)
 		s.writeTokenError(w, refused)
 		return
 	}
-	s.count(ctx, endpointRevoke, "revoke", "success")
+	s.state.Count(ctx, endpointRevoke, "revoke", "success")
 	tokenHeaders(w)
 	status, body, fault := s.spoil(w, r, where, http.StatusOK, []byte(`{"success":"ok"}`))
 	if fault == FaultDrop {
