@@ -96,7 +96,7 @@ func (s *Simulator) RotateSecret(ctx context.Context, applicationID string) (str
 			return err
 		}
 		if !found || app.ClientID == "" {
-			return fmt.Errorf("application %q has no client: %w", applicationID, errNotFound)
+			return fmt.Errorf("application %q has no client: %w", applicationID, engine.ErrNotFound)
 		}
 		grace := s.millis(oldSecretGrace)
 		_, err = tx.ExecContext(ctx, `UPDATE secrets SET expires_at = ? WHERE client_id = ? AND (expires_at = 0 OR expires_at > ?)`,

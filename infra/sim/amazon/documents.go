@@ -174,7 +174,7 @@ func (s *Simulator) serveDocument(w http.ResponseWriter, r *http.Request) {
 	case allowed != nil:
 		s.state.Count(ctx, endpointDocuments, "document", allowed.code)
 		s.writeStoreError(w, http.StatusForbidden, allowed.code, allowed.message)
-	case errors.Is(err, errNotFound):
+	case errors.Is(err, engine.ErrNotFound):
 		s.writeStoreError(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
 	default:
 		s.internal(w, r, "serving a document", err)
@@ -228,7 +228,7 @@ func (s *Simulator) documentByID(ctx context.Context, id string) (document, erro
 			return s.computed(seller, region, mark, number)
 		}
 	}
-	return document{}, errNotFound
+	return document{}, engine.ErrNotFound
 }
 
 func (s *Simulator) computed(seller Seller, region, mark, number string) (document, error) {
@@ -245,7 +245,7 @@ func (s *Simulator) computed(seller Seller, region, mark, number string) (docume
 			return r.document(seller), nil
 		}
 	}
-	return document{}, errNotFound
+	return document{}, engine.ErrNotFound
 }
 
 // sendDocument sends the bytes, whole or in the range asked for.

@@ -25,8 +25,6 @@ const (
 // expired" rather than "malformed".
 const expiredTokensKept = 7 * 24 * time.Hour
 
-var errNotFound = errors.New("not found")
-
 // Grant is one authorization: a seller's consent to an application in one region (Amazon facts 2.3).
 type Grant struct {
 	ID            string    `json:"-"`
@@ -67,7 +65,7 @@ func (s *Simulator) SelfAuthorize(ctx context.Context, want SelfAuthorization) (
 				return err
 			}
 			if strict || !applicationIDPattern.MatchString(want.ApplicationID) {
-				return fmt.Errorf("application %q: %w", want.ApplicationID, errNotFound)
+				return fmt.Errorf("application %q: %w", want.ApplicationID, engine.ErrNotFound)
 			}
 			if _, err := s.adopt(ctx, tx, want.ApplicationID, ""); err != nil {
 				return err
@@ -86,7 +84,7 @@ func (s *Simulator) SelfAuthorize(ctx context.Context, want SelfAuthorization) (
 func (s *Simulator) checkPartner(sellerID, region string) error {
 	seller, ok := s.seller(sellerID)
 	if !ok {
-		return fmt.Errorf("selling partner %q: %w", sellerID, errNotFound)
+		return fmt.Errorf("selling partner %q: %w", sellerID, engine.ErrNotFound)
 	}
 	if !validRegion(region) || len(seller.marketplacesIn(region)) == 0 {
 		return fmt.Errorf("selling partner %q has no account in region %q", sellerID, region)

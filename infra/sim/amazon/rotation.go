@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // What Amazon says of client secrets goes to a queue that was registered in the portal (Amazon facts 3.4).
@@ -41,7 +43,7 @@ func (s *Simulator) TellExpiry(ctx context.Context, applicationID string, ends t
 		return err
 	}
 	if !found {
-		return fmt.Errorf("application %q: %w", applicationID, errNotFound)
+		return fmt.Errorf("application %q: %w", applicationID, engine.ErrNotFound)
 	}
 	return s.tellOf(ctx, "APPLICATION_OAUTH_CLIENT_SECRET_EXPIRY", "applicationOAuthClientSecretExpiry", map[string]string{
 		"clientId": app.ClientID, "clientSecretExpiryTime": amazonTime(ends), "clientSecretExpiryReason": "PERIODIC_ROTATION"})

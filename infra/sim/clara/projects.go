@@ -13,8 +13,6 @@ import (
 	"connectorvault/infra/sim/engine"
 )
 
-var errNotFound = errors.New("not found")
-
 // Where a project came from.
 const (
 	originSeeded  = "seeded"
@@ -268,7 +266,7 @@ func (s *Simulator) addCredential(ctx context.Context, tx *sql.Tx, clientID, sec
 		return Issued{}, err
 	}
 	if !known {
-		return Issued{}, fmt.Errorf("project: %w", errNotFound)
+		return Issued{}, fmt.Errorf("project: %w", engine.ErrNotFound)
 	}
 	n := 1
 	for _, c := range project.Credentials {
@@ -300,7 +298,7 @@ func changed(result sql.Result, err error) error {
 		return fmt.Errorf("changing a project: %w", err)
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(errNotFound, err)
+		return errors.Join(engine.ErrNotFound, err)
 	}
 	return nil
 }
@@ -315,7 +313,7 @@ func (s *Simulator) ChangeProject(ctx context.Context, clientID string, change P
 			return err
 		}
 		if !known {
-			return fmt.Errorf("project: %w", errNotFound)
+			return fmt.Errorf("project: %w", engine.ErrNotFound)
 		}
 		if change.Name != nil {
 			project.Name = *change.Name
@@ -364,7 +362,7 @@ func downloadFrom(ctx context.Context, q engine.Querier, clientID string, n int)
 	}
 	i := slices.IndexFunc(project.Credentials, func(c Credential) bool { return c.N == n })
 	if !known || i < 0 {
-		return Issued{}, fmt.Errorf("credential: %w", errNotFound)
+		return Issued{}, fmt.Errorf("credential: %w", engine.ErrNotFound)
 	}
 	return project.issued(project.Credentials[i])
 }

@@ -11,8 +11,6 @@ import (
 	"connectorvault/infra/sim/engine"
 )
 
-var errNotFound = errors.New("not found")
-
 // Business is one set of books. It belongs to one user.
 type Business struct {
 	ID      string `json:"id"`
@@ -80,11 +78,11 @@ func (s *Simulator) businessToChange(ctx context.Context, tx *sql.Tx, change Bus
 		return known[i], nil
 	}
 	if change.User == "" {
-		return Business{}, fmt.Errorf("business %q: %w", change.ID, errNotFound)
+		return Business{}, fmt.Errorf("business %q: %w", change.ID, engine.ErrNotFound)
 	}
 	owner, ok := s.user(change.User)
 	if !ok {
-		return Business{}, fmt.Errorf("user %q: %w", change.User, errNotFound)
+		return Business{}, fmt.Errorf("user %q: %w", change.User, engine.ErrNotFound)
 	}
 	b := Business{ID: change.ID, User: owner.ID, Name: "Added Business Ltd", Country: owner.Country, Active: true}
 	if b.ID == "" {
