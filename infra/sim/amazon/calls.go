@@ -35,7 +35,7 @@ func (s *Simulator) ResetThrottles(ctx context.Context) error {
 
 // rid looks like the x-amz-rid header.
 func (s *Simulator) rid() string {
-	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s.randomBytes(13))[:20]
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s.random.Bytes(13))[:20]
 }
 
 // quote encodes a JSON string. Marshalling a string cannot fail.

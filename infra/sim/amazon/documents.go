@@ -207,7 +207,7 @@ func (s *Simulator) addressAllowed(ctx context.Context, id string, query url.Val
 // writeStoreError is S3's error format.
 func (s *Simulator) writeStoreError(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
-	writeBody(w, status, []byte(`<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
+	engine.WriteBody(w, status, []byte(`<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
 		"<Error><Code>"+code+"</Code><Message>"+message+"</Message><RequestId>"+s.rid()+"</RequestId></Error>"))
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // htmlBadRequest is the kind of answer that requests broken below the API get (Amazon facts 5.1).
@@ -39,12 +41,12 @@ func (s *Simulator) answerFault(w http.ResponseWriter, endpoint string, f Fault)
 	}
 	switch {
 	case f.Name == FaultReset:
-		panic(http.ErrAbortHandler) // net/http closes the connection without writing anything
+		engine.HangUp()
 	case f.Name == FaultStatus:
-		writeBody(w, f.Status, nil)
+		engine.WriteBody(w, f.Status, nil)
 	case f.Name == FaultHTML400:
 		w.Header().Set("Content-Type", "text/html")
-		writeBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
+		engine.WriteBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
 	case endpoint == endpointToken:
 		s.writeTokenError(w, tokenFaultAnswer(f.Name))
 	case endpoint == endpointDocuments:
@@ -90,7 +92,7 @@ func (s *Simulator) writeSpoiled(w http.ResponseWriter, r *http.Request, where s
 		}
 		switch name {
 		case FaultDrop:
-			panic(http.ErrAbortHandler) // net/http closes the connection without writing anything
+			engine.HangUp()
 		case FaultEmptyBody:
 			body = nil
 		case FaultTruncated:
@@ -100,15 +102,5 @@ func (s *Simulator) writeSpoiled(w http.ResponseWriter, r *http.Request, where s
 			status, body = http.StatusOK, []byte(htmlBadRequest)
 		}
 	}
-	writeBody(w, status, body)
-}
-
-func writeBody(w http.ResponseWriter, status int, body []byte) {
-	if status != http.StatusNoContent {
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	}
-	w.WriteHeader(status)
-	if status != http.StatusNoContent {
-		_, _ = w.Write(body) // the client may have gone; there is nobody left to tell
-	}
+	engine.WriteBody(w, status, body)
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // maxFormBody bounds what the consent form and the token endpoint read.
@@ -232,5 +234,5 @@ func (s *Simulator) writeTokenError(w http.ResponseWriter, e *tokenError) {
 	} else if e.code != "invalid_client" {
 		body = []byte(`{"error":` + quote(e.code) + `,"error_description":` + quote(e.text) + `}`)
 	}
-	writeBody(w, e.status, body)
+	engine.WriteBody(w, e.status, body)
 }

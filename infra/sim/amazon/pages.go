@@ -6,6 +6,8 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+
+	"connectorvault/infra/sim/engine"
 )
 
 //go:embed pages/*.html
@@ -48,7 +50,7 @@ func (s *Simulator) renderPage(w http.ResponseWriter, p page, data any) {
 	}
 	pageHeaders(w)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	writeBody(w, http.StatusOK, out.Bytes())
+	engine.WriteBody(w, http.StatusOK, out.Bytes())
 }
 
 // accountOption is one line of the sign-in form.

@@ -108,7 +108,7 @@ func (s *Simulator) issuePage(ctx context.Context, c *call, rule pagingRule, at 
 	if err != nil {
 		return "", fmt.Errorf("encoding a cursor: %w", err)
 	}
-	text := "+/" + base64.StdEncoding.EncodeToString(s.randomBytes(25)) // 25 bytes end in "=="… of padding
+	text := "+/" + base64.StdEncoding.EncodeToString(s.random.Bytes(25)) // 25 bytes end in "=="… of padding
 	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM pages WHERE expires_at < ?`, c.now.UnixMilli()); err != nil {
 			return fmt.Errorf("forgetting old cursors: %w", err)

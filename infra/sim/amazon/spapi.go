@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // maxAPIBody bounds what an API request may carry.
@@ -205,7 +207,7 @@ func (s *Simulator) refuseStrict(w http.ResponseWriter, r *http.Request) bool {
 	case r.Method == http.MethodGet && (r.ContentLength != 0 || r.Header.Get("Content-Length") != "" || len(r.TransferEncoding) > 0):
 		s.state.Count(ctx, endpointStrict, "body_on_get", "refused")
 		w.Header().Set("Content-Type", "text/html")
-		writeBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
+		engine.WriteBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
 		return true
 	case agent == "":
 		refused, rule = errUserAgentMissing, "user_agent_missing"
@@ -310,7 +312,7 @@ func (s *Simulator) writeReply(w http.ResponseWriter, answer reply) {
 		answer.status = http.StatusInternalServerError
 	}
 	s.replyHeaders(w, answer)
-	writeBody(w, answer.status, body)
+	engine.WriteBody(w, answer.status, body)
 }
 
 func (answer reply) encode() ([]byte, error) {

@@ -53,9 +53,6 @@ func (s *Simulator) faultAnswer(f Fault) answer {
 	return answer{status: refused.status, body: refused.body(s.now(), false), fault: f.Name}
 }
 
-// hangUp closes the connection without writing anything more: net/http does so for this panic.
-func hangUp() { panic(http.ErrAbortHandler) }
-
 // spoil applies the switches that lose or damage an answer whose effects are already stored. It returns what is left and the
 // name of the switch; write does the rest.
 func (s *Simulator) spoil(ctx context.Context, where scope, a answer) (left answer, name string) {

@@ -110,7 +110,7 @@ func (s *Simulator) begin(ctx context.Context, tx *sql.Tx) error {
 	}
 	for _, entry := range [][2]string{
 		{metaClients, clients}, {metaServers, servers}, {metaCertificate, certificate}, {metaPrivateKey, private},
-		{metaSigningKey, base64.RawStdEncoding.EncodeToString(s.randomBytes(32))},
+		{metaSigningKey, base64.RawStdEncoding.EncodeToString(s.random.Bytes(32))},
 	} {
 		if err := engine.SetMeta(ctx, tx, entry[0], entry[1]); err != nil {
 			return err

@@ -23,9 +23,7 @@ package clarasim
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +45,7 @@ type Config struct {
 // Simulator serves the simulated Clara. It is safe for concurrent use, and several may share one state file.
 type Simulator struct {
 	now      func() time.Time
-	random   io.Reader
+	random   *engine.Random
 	log      *slog.Logger
 	state    *engine.State
 	switches *engine.Switches[Fault]
@@ -76,11 +74,7 @@ func New(cfg Config) (*Simulator, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	source := cfg.Random
-	if source == nil {
-		source = rand.Reader
-	}
-	s.random = &lockedReader{source: source}
+	s.random = engine.NewRandom(cfg.Random)
 	st, err := engine.OpenState(cfg.StatePath, tables, s.log)
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
@@ -131,42 +125,14 @@ func (s *Simulator) filesAt(otherwise string) string {
 	return s.filesBase
 }
 
-// lockedReader lets a plain reader, such as a test's seeded one, serve concurrent requests.
-type lockedReader struct {
-	mu     sync.Mutex
-	source io.Reader // guarded by mu
-}
-
-func (l *lockedReader) Read(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return io.ReadFull(l.source, p)
-}
-
-// randomBytes panics when the source is exhausted: the front's recover turns it into a 500 and nothing is issued.
-func (s *Simulator) randomBytes(n int) []byte {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(s.random, b); err != nil {
-		panic(fmt.Errorf("reading random bytes: %w", err))
-	}
-	return b
-}
-
 // randomText makes identifiers and secrets of letters and digits, which every encoding leaves as they are.
 func (s *Simulator) randomText(length int) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	text := s.randomBytes(length)
+	text := s.random.Bytes(length)
 	for i, b := range text {
 		text[i] = alphabet[int(b)%len(alphabet)]
 	}
 	return string(text)
-}
-
-// formatUUID writes 16 bytes as a version 4 UUID.
-func formatUUID(b []byte) string {
-	h := []byte(hex.EncodeToString(b))
-	h[12], h[16] = '4', "89ab"[h[16]%4]
-	return string(h[:8]) + "-" + string(h[8:12]) + "-" + string(h[12:16]) + "-" + string(h[16:20]) + "-" + string(h[20:])
 }
 
 // seconds is the simulated time, as it is stored.

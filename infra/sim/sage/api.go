@@ -155,7 +155,7 @@ func (s *Simulator) serveBooks(w http.ResponseWriter, r *http.Request, c *apiCal
 		return
 	}
 	if name == FaultReset {
-		hangUp()
+		engine.HangUp()
 	}
 	if name != "" {
 		return
@@ -177,7 +177,7 @@ func apiFaultAnswer(f Fault) *apiError {
 	return errUnexpected
 }
 
-func writeRefusal(w http.ResponseWriter, e *apiError) { writeBody(w, e.status, e.body()) }
+func writeRefusal(w http.ResponseWriter, e *apiError) { engine.WriteBody(w, e.status, e.body()) }
 
 // identify finds out whose call it is and about what, without judging it.
 func (s *Simulator) identify(ctx context.Context, c *apiCall, r *http.Request) error {
@@ -354,9 +354,9 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *apiCall, a
 	s.state.Count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(status))
 	status, body, fault := s.spoil(w, r, c.where, status, body)
 	if fault == FaultDrop {
-		hangUp()
+		engine.HangUp()
 	}
-	writeBody(w, status, body)
+	engine.WriteBody(w, status, body)
 }
 
 // echo names the business that was answered for, unless a switch says otherwise.

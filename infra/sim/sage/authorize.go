@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The methods of PKCE that Sage takes, and the length of a verifier (Sage facts 1.2).
@@ -101,7 +103,7 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name == FaultReset {
-		hangUp()
+		engine.HangUp()
 	}
 	if name != "" {
 		return

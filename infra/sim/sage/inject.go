@@ -5,6 +5,8 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // htmlPage is what a gateway before the provider says, in a format that no client expects.
@@ -35,9 +37,9 @@ func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where s
 		case FaultReset: // the caller closes the connection, when it has noted what happened
 		case FaultHTMLBefore:
 			w.Header().Set("Content-Type", "text/html")
-			writeBody(w, cmp.Or(f.Status, http.StatusBadGateway), []byte(htmlPage))
+			engine.WriteBody(w, cmp.Or(f.Status, http.StatusBadGateway), []byte(htmlPage))
 		case FaultStatus:
-			writeBody(w, f.Status, nil)
+			engine.WriteBody(w, f.Status, nil)
 		default:
 			refuse(f)
 		}
@@ -45,9 +47,6 @@ func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where s
 	}
 	return "", nil
 }
-
-// hangUp closes the connection without writing anything: net/http does so for this panic.
-func hangUp() { panic(http.ErrAbortHandler) }
 
 // spoil applies the switches that lose or damage an answer whose effects are already stored. It returns what is to be
 // written instead and the name of the switch; for FaultDrop the caller hangs up.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 //go:embed pages/*.html
@@ -48,7 +50,7 @@ func (s *Simulator) renderPage(w http.ResponseWriter, status int, p page, data a
 	}
 	pageHeaders(w)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	writeBody(w, status, out.Bytes())
+	engine.WriteBody(w, status, out.Bytes())
 }
 
 // hiddenField is a parameter that a form carries on.

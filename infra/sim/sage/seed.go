@@ -124,7 +124,7 @@ func (s *Simulator) seed(ctx context.Context) error {
 			s.key, err = base64.RawStdEncoding.DecodeString(key)
 			return err
 		}
-		s.key = s.randomBytes(32)
+		s.key = s.random.Bytes(32)
 		if err := engine.SetMeta(ctx, tx, metaSigningKey, base64.RawStdEncoding.EncodeToString(s.key)); err != nil {
 			return err
 		}

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // maxFormBody bounds what forms and token requests may carry.
@@ -203,7 +205,7 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, req *tok
 		s.log.ErrorContext(r.Context(), "writing the ledger", "error", err)
 	}
 	if name == FaultReset {
-		hangUp()
+		engine.HangUp()
 	}
 	return true, nil
 }
@@ -282,9 +284,9 @@ func (s *Simulator) answerToken(w http.ResponseWriter, r *http.Request, req *tok
 		s.enterFault(ctx, seq, fault)
 	}
 	if fault == FaultDrop {
-		hangUp()
+		engine.HangUp()
 	}
-	writeBody(w, status, body)
+	engine.WriteBody(w, status, body)
 }
 
 func tokenHeaders(w http.ResponseWriter) {
@@ -299,7 +301,7 @@ func (s *Simulator) writeTokenError(w http.ResponseWriter, e *tokenError) {
 	if e.description != "" {
 		body = `{"error":` + quote(e.code) + `,"error_description":` + quote(e.description) + `}`
 	}
-	writeBody(w, e.status, []byte(body))
+	engine.WriteBody(w, e.status, []byte(body))
 }
 
 // quote encodes a JSON string. Marshalling a string cannot fail.
@@ -324,7 +326,7 @@ func (s *Simulator) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name == FaultReset {
-		hangUp()
+		engine.HangUp()
 	}
 	if name != "" {
 		return
@@ -345,9 +347,9 @@ func (s *Simulator) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	tokenHeaders(w)
 	status, body, fault := s.spoil(w, r, where, http.StatusOK, []byte(`{"success":"ok"}`))
 	if fault == FaultDrop {
-		hangUp()
+		engine.HangUp()
 	}
-	writeBody(w, status, body)
+	engine.WriteBody(w, status, body)
 }
 
 func (s *Simulator) takeBack(ctx context.Context, tx *sql.Tx, form url.Values) error {
