@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // consentError is what Amazon shows on its error page instead of calling back (Amazon facts 2.6).
@@ -252,19 +254,11 @@ func (s *Simulator) grantAndCallBack(ctx context.Context, app App, sellerID, reg
 
 // withQuery appends parameters in the given order and keeps what the address already had.
 func withQuery(address string, pairs ...string) (string, error) {
-	u, err := url.Parse(address)
+	target, err := engine.WithQuery(address, pairs...)
 	if err != nil {
 		return "", errRedirect
 	}
-	query := u.RawQuery
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if query != "" {
-			query += "&"
-		}
-		query += url.QueryEscape(pairs[i]) + "=" + url.QueryEscape(pairs[i+1])
-	}
-	u.RawQuery = query
-	return u.String(), nil
+	return target, nil
 }
 
 // consentFailed shows Amazon's kind of error page. HTTP 200 is the project's reading of screenshots; the real
@@ -282,7 +276,7 @@ func (s *Simulator) consentFailed(w http.ResponseWriter, r *http.Request, applic
 }
 
 func (s *Simulator) redirect(w http.ResponseWriter, target string) {
-	pageHeaders(w)
+	engine.PageHeaders(w)
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
 }

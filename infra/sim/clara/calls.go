@@ -132,8 +132,7 @@ func withoutSecrets(raw string) string {
 
 // Requests reads the log of all processes that share the state, oldest first: the lines after a number.
 func (s *Simulator) Requests(ctx context.Context, after int64) ([]Request, error) {
-	rows, err := s.state.QueryContext(ctx, `SELECT seq, line FROM requests WHERE seq > ? ORDER BY seq`, after)
-	list, err := engine.Collect(rows, err, func(scan func(...any) error) (Request, error) {
+	list, err := engine.Lines(ctx, s.state, `SELECT seq, line FROM requests`, nil, after, 0, func(scan func(...any) error) (Request, error) {
 		var seq int64
 		var text string
 		if err := scan(&seq, &text); err != nil {

@@ -129,28 +129,17 @@ func (s *Simulator) getCredentialFile(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Simulator) getTokenCalls(r *http.Request) (any, error) {
-	after, err := engine.Number(r, "after")
-	if err != nil {
-		return nil, err
-	}
-	limit, err := engine.Number(r, "limit")
+	after, limit, err := engine.Window(r)
 	if err != nil {
 		return nil, err
 	}
 	items, err := s.TokenCalls(r.Context(), TokenCallFilter{
-		ClientID: r.URL.Query().Get("client_id"), Outcome: r.URL.Query().Get("outcome"), After: after, Limit: int(limit),
+		ClientID: r.URL.Query().Get("client_id"), Outcome: r.URL.Query().Get("outcome"), After: after, Limit: limit,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if items == nil {
-		items = []TokenCall{}
-	}
-	counters, err := s.TokenCounters(r.Context())
-	return struct {
-		Items    []TokenCall   `json:"items"`
-		Counters TokenCounters `json:"counters"`
-	}{items, counters}, err
+	return engine.Summed(r.Context(), items, s.TokenCounters)
 }
 
 func (s *Simulator) getRequests(r *http.Request) (any, error) {

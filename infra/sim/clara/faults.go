@@ -136,26 +136,22 @@ func (f Fault) check() error {
 	if f.Endpoint != "" && !slices.Contains([]string{endpointHandshake, endpointToken, endpointAPI, endpointFiles}, f.Endpoint) {
 		return fmt.Errorf("unknown endpoint %q", f.Endpoint)
 	}
-	for _, member := range []struct {
-		name     string
-		is       bool
-		needs    []string
-		optional []string
-	}{
-		{"delay_ms", f.DelayMS != 0, []string{FaultSlow}, nil},
-		{"status", f.Status != 0, []string{FaultStatus}, []string{FaultHTMLBefore, FaultHTMLAfter, FaultOAuthError, FaultCertificateMissing}},
-		{"retry_after", f.RetryAfter != 0, nil, []string{FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503}},
-		{"seconds", f.Seconds != 0, []string{FaultTokenLifetime}, nil},
-		{"shape", f.Shape != "", []string{FaultEnvelope, FaultShapes}, nil},
-		{"error", f.Error != "", []string{FaultOAuthError, FaultBusiness}, nil},
-	} {
-		needs := slices.Contains(member.needs, f.Name)
-		if needs && !member.is {
-			return fmt.Errorf("the switch %s needs %s", f.Name, member.name)
-		}
-		if member.is && !needs && !slices.Contains(member.optional, f.Name) {
-			return fmt.Errorf("the switch %s takes no %s", f.Name, member.name)
-		}
+	err := engine.CheckMembers(f.Name,
+		engine.Member{Name: "delay_ms", Given: f.DelayMS != 0, Needs: []string{FaultSlow}},
+		engine.Member{
+			Name: "status", Given: f.Status != 0, Needs: []string{FaultStatus},
+			Optional: []string{FaultHTMLBefore, FaultHTMLAfter, FaultOAuthError, FaultCertificateMissing},
+		},
+		engine.Member{
+			Name: "retry_after", Given: f.RetryAfter != 0,
+			Optional: []string{FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503},
+		},
+		engine.Member{Name: "seconds", Given: f.Seconds != 0, Needs: []string{FaultTokenLifetime}},
+		engine.Member{Name: "shape", Given: f.Shape != "", Needs: []string{FaultEnvelope, FaultShapes}},
+		engine.Member{Name: "error", Given: f.Error != "", Needs: []string{FaultOAuthError, FaultBusiness}},
+	)
+	if err != nil {
+		return err
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return errors.New("status is 200 to 599")

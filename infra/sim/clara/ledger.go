@@ -3,7 +3,6 @@ package clarasim
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"connectorvault/infra/sim/engine"
@@ -44,19 +43,11 @@ type TokenCallFilter struct {
 
 // TokenCalls reads the ledger of all processes that share the state, oldest first.
 func (s *Simulator) TokenCalls(ctx context.Context, filter TokenCallFilter) ([]TokenCall, error) {
-	query := []string{`SELECT seq, at, wall, country, client_id, credential, fingerprint, grant_type, outcome, why, fault, expires_at FROM token_calls WHERE seq > ?`}
-	args := []any{filter.After}
-	for _, member := range []struct{ column, value string }{{"client_id", filter.ClientID}, {"outcome", filter.Outcome}} {
-		if member.value != "" {
-			query, args = append(query, `AND `+member.column+` = ?`), append(args, member.value)
-		}
+	filters := []engine.Filter{
+		{Column: "client_id", Value: filter.ClientID}, {Column: "outcome", Value: filter.Outcome},
 	}
-	query = append(query, `ORDER BY seq`)
-	if filter.Limit > 0 {
-		query, args = append(query, `LIMIT ?`), append(args, filter.Limit)
-	}
-	rows, err := s.state.QueryContext(ctx, strings.Join(query, " "), args...)
-	list, err := engine.Collect(rows, err, func(scan func(...any) error) (TokenCall, error) {
+	query := `SELECT seq, at, wall, country, client_id, credential, fingerprint, grant_type, outcome, why, fault, expires_at FROM token_calls`
+	list, err := engine.Lines(ctx, s.state, query, filters, filter.After, filter.Limit, func(scan func(...any) error) (TokenCall, error) {
 		var c TokenCall
 		err := scan(&c.Seq, &c.At, &c.Wall, &c.Country, &c.ClientID, &c.Credential, &c.Fingerprint, &c.GrantType, &c.Outcome, &c.Why, &c.Fault, &c.ExpiresAt)
 		return c, err

@@ -271,3 +271,25 @@ func (*Switches[F]) AllOff(ctx context.Context) bool {
 	set, watching := ctx.Value(watchKey[F]{}).(*watched)
 	return watching && len(set.names) == 0
 }
+
+// Member is a member that only some switches have.
+type Member struct {
+	Name     string
+	Given    bool     // it was
+	Needs    []string // the switches that mean nothing without it
+	Optional []string // those that may have it
+}
+
+// CheckMembers refuses a switch that lacks what it needs, or has what would do nothing.
+func CheckMembers(name string, members ...Member) error {
+	for _, member := range members {
+		needs := slices.Contains(member.Needs, name)
+		if needs && !member.Given {
+			return fmt.Errorf("the switch %s needs %s", name, member.Name)
+		}
+		if member.Given && !needs && !slices.Contains(member.Optional, name) {
+			return fmt.Errorf("the switch %s takes no %s", name, member.Name)
+		}
+	}
+	return nil
+}

@@ -117,10 +117,10 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		s.authorizeFailed(w, r, a, err)
 	case a.Country == "":
 		s.state.Count(r.Context(), endpointAuthorize, "chooser", "shown")
-		s.renderPage(w, http.StatusOK, countryPage, map[string]any{"Path": authorizePath, "Fields": hiddenFields(a, "country"), "Countries": countryOptions()})
+		countryPage.Render(w, s.log, http.StatusOK, map[string]any{"Path": authorizePath, "Fields": hiddenFields(a, "country"), "Countries": countryOptions()})
 	case r.Method == http.MethodGet:
 		s.state.Count(r.Context(), endpointAuthorize, "page", "shown")
-		s.renderPage(w, http.StatusOK, authorizePage, map[string]any{
+		authorizePage.Render(w, s.log, http.StatusOK, map[string]any{
 			"Path": authorizePath, "Fields": hiddenFields(a, "user"), "ClientID": a.ClientID, "ReadOnly": a.scope() == scopeReadOnly,
 			"Country": countryName(a.Country), "Users": s.userOptions(a.Country),
 		})
@@ -249,22 +249,14 @@ func (s *Simulator) consent(ctx context.Context, a *authorization) (code, target
 
 // callback is the redirect URI with parameters and the state.
 func (a *authorization) callback(pairs ...string) (string, error) {
-	u, err := url.Parse(a.RedirectURI)
-	if err != nil {
-		return "", &pageError{"The redirect_uri is no address."}
-	}
 	if a.State != "" {
 		pairs = append(pairs, "state", a.State)
 	}
-	query := u.RawQuery
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if query != "" {
-			query += "&"
-		}
-		query += url.QueryEscape(pairs[i]) + "=" + url.QueryEscape(pairs[i+1])
+	target, err := engine.WithQuery(a.RedirectURI, pairs...)
+	if err != nil {
+		return "", &pageError{"The redirect_uri is no address."}
 	}
-	u.RawQuery = query
-	return u.String(), nil
+	return target, nil
 }
 
 // authorizeFailed shows an error page or goes back to the application, as the error demands.
@@ -288,11 +280,11 @@ func (s *Simulator) authorizeFailed(w http.ResponseWriter, r *http.Request, a *a
 		return
 	}
 	s.state.Count(r.Context(), endpointAuthorize, "page", "error")
-	s.renderPage(w, http.StatusBadRequest, errorPage, shown.text)
+	errorPage.Render(w, s.log, http.StatusBadRequest, shown.text)
 }
 
 func redirect(w http.ResponseWriter, target string) {
-	pageHeaders(w)
+	engine.PageHeaders(w)
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
 }

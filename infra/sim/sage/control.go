@@ -176,24 +176,12 @@ func (s *Simulator) getTokenCalls(r *http.Request) (any, error) {
 		ClientID: query.Get("client_id"), User: query.Get("user"), Family: query.Get("family"), Label: query.Get("label"), Outcome: query.Get("outcome"),
 	}
 	var err error
-	if filter.After, err = engine.Number(r, "after"); err != nil {
+	if filter.After, filter.Limit, err = engine.Window(r); err != nil {
 		return nil, err
 	}
-	limit, err := engine.Number(r, "limit")
-	if err != nil {
-		return nil, err
-	}
-	filter.Limit = int(limit)
 	items, err := s.TokenCalls(r.Context(), filter)
 	if err != nil {
 		return nil, err
 	}
-	if items == nil {
-		items = []TokenCall{}
-	}
-	counters, err := s.TokenCounters(r.Context())
-	return struct {
-		Items    []TokenCall   `json:"items"`
-		Counters TokenCounters `json:"counters"`
-	}{items, counters}, err
+	return engine.Summed(r.Context(), items, s.TokenCounters)
 }

@@ -115,26 +115,16 @@ func (f Fault) check() error {
 	if f.Endpoint != "" && !slices.Contains([]string{endpointAuthorize, endpointToken, endpointRevoke, endpointAPI, endpointLegacy}, f.Endpoint) {
 		return fmt.Errorf("unknown endpoint %q", f.Endpoint)
 	}
-	for _, member := range []struct {
-		name     string
-		is       bool
-		takes    []string
-		optional bool
-	}{
-		{"status", f.Status != 0, []string{FaultStatus}, false},
-		{"grace_seconds", f.GraceSeconds != 0, []string{FaultGrace}, false},
-		{"limit", f.Limit != 0, []string{FaultConcurrency}, false},
-		{"error", f.Error != "", []string{FaultOAuthError, FaultAuthorizeError}, false},
-		{"delay_ms", f.DelayMS != 0, []string{FaultSlow}, false},
-		{"status", f.Status != 0, []string{FaultStatus, FaultHTMLBefore, FaultHTMLAfter, FaultOAuthError}, true},
-	} {
-		takes := slices.Contains(member.takes, f.Name)
-		if takes && !member.is && !member.optional {
-			return fmt.Errorf("the switch %s needs %s", f.Name, member.name)
-		}
-		if member.is && !takes && (member.name != "status" || member.optional) {
-			return fmt.Errorf("the switch %s takes no %s", f.Name, member.name)
-		}
+	err := engine.CheckMembers(f.Name,
+		engine.Member{Name: "status", Given: f.Status != 0, Needs: []string{FaultStatus}, Optional: knownFaults()}, // which of them may is said last
+		engine.Member{Name: "grace_seconds", Given: f.GraceSeconds != 0, Needs: []string{FaultGrace}},
+		engine.Member{Name: "limit", Given: f.Limit != 0, Needs: []string{FaultConcurrency}},
+		engine.Member{Name: "error", Given: f.Error != "", Needs: []string{FaultOAuthError, FaultAuthorizeError}},
+		engine.Member{Name: "delay_ms", Given: f.DelayMS != 0, Needs: []string{FaultSlow}},
+		engine.Member{Name: "status", Given: f.Status != 0, Optional: []string{FaultStatus, FaultHTMLBefore, FaultHTMLAfter, FaultOAuthError}},
+	)
+	if err != nil {
+		return err
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return errors.New("status is 200 to 599")

@@ -3,7 +3,6 @@ package sagesim
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"connectorvault/infra/sim/engine"
@@ -50,21 +49,12 @@ type TokenCallFilter struct {
 
 // TokenCalls reads the ledger of all processes that share the state, oldest first.
 func (s *Simulator) TokenCalls(ctx context.Context, filter TokenCallFilter) ([]TokenCall, error) {
-	query := []string{`SELECT seq, at, wall, grant_type, client_id, user, family, label, parent, issued, outcome, fault FROM token_calls WHERE seq > ?`}
-	args := []any{filter.After}
-	for _, member := range []struct{ column, value string }{
-		{"client_id", filter.ClientID}, {"user", filter.User}, {"family", filter.Family}, {"label", filter.Label}, {"outcome", filter.Outcome},
-	} {
-		if member.value != "" {
-			query, args = append(query, `AND `+member.column+` = ?`), append(args, member.value)
-		}
+	filters := []engine.Filter{
+		{Column: "client_id", Value: filter.ClientID}, {Column: "user", Value: filter.User}, {Column: "family", Value: filter.Family},
+		{Column: "label", Value: filter.Label}, {Column: "outcome", Value: filter.Outcome},
 	}
-	query = append(query, `ORDER BY seq`)
-	if filter.Limit > 0 {
-		query, args = append(query, `LIMIT ?`), append(args, filter.Limit)
-	}
-	rows, err := s.state.QueryContext(ctx, strings.Join(query, " "), args...)
-	list, err := engine.Collect(rows, err, func(scan func(...any) error) (TokenCall, error) {
+	query := `SELECT seq, at, wall, grant_type, client_id, user, family, label, parent, issued, outcome, fault FROM token_calls`
+	list, err := engine.Lines(ctx, s.state, query, filters, filter.After, filter.Limit, func(scan func(...any) error) (TokenCall, error) {
 		var c TokenCall
 		err := scan(&c.Seq, &c.At, &c.Wall, &c.GrantType, &c.ClientID, &c.User, &c.Family, &c.Label, &c.Parent, &c.Issued, &c.Outcome, &c.Fault)
 		return c, err
