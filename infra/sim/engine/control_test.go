@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
@@ -250,6 +251,29 @@ func TestRandomBytes(t *testing.T) {
 	}
 	if got := engine.FormatUUID(bytes.Repeat([]byte{0xff}, 16)); got != "ffffffff-ffff-4fff-afff-ffffffffffff" {
 		t.Error(got)
+	}
+}
+
+func TestAPageIsWrittenWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	log := &enginetest.Log{}
+	page := engine.NewPage(fstest.MapFS{
+		"pages/frame.html": {Data: []byte(`<main>{{template "body" .}}</main>`)},
+		"pages/one.html":   {Data: []byte(`{{define "body"}}{{.Name}}{{end}}`)},
+	}, "one.html")
+	render := func(data any) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		page.Render(w, slog.New(slog.NewTextHandler(log, nil)), http.StatusAccepted, data)
+		return w
+	}
+	w := render(map[string]string{"Name": "<b>"})
+	wantAnswer(t, w, http.StatusAccepted, "<main>&lt;b&gt;</main>")
+	if w.Header().Get("X-Frame-Options") != "DENY" || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Error(w.Header())
+	}
+	if w := render(struct{}{}); w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "<main>") ||
+		!strings.Contains(log.String(), "rendering a page") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -245,17 +246,23 @@ func TestASlowRequestIsUsedUpAndGoesOn(t *testing.T) {
 	if err := p.switches.Delay(t.Context(), []string{"", ""}, func() { t.Error("held") }); err != nil || len(p.list()) != 0 {
 		t.Errorf("%v, %+v", err, p.list())
 	}
-	p.set(flaw{Name: engine.Slow, DelayMS: 1 << 40})
+	p.set(flaw{Name: engine.Slow, Times: 1, DelayMS: 1 << 40})
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- p.switches.Delay(ctx, []string{"", ""}, func() {}) }()
-	select {
-	case err := <-done:
-		t.Errorf("it did not wait: %v", err)
-	default:
+	go func() {
+		err := p.switches.Delay(ctx, []string{"", ""}, func() {})
+		done <- errors.Join(err, ctx.Err())
+	}()
+	for len(p.list()) > 0 {
+		runtime.Gosched() // until it is used up, and so begun
+	}
+	for range 10 {
+		p.list()
 	}
 	leave()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("it did not wait for as long as its request was there: %v", err)
+	}
 }
 
 // A request reads the switches once; a name that was off then is off for it, one that was on is looked up.
@@ -344,6 +351,26 @@ func TestTheStateIsTheOwnersAlone(t *testing.T) {
 	if len(open(t, path).list()) != 1 {
 		t.Error("opening again began anew")
 	}
+}
+
+// Processes that start together find the same new file, and none gives up.
+func TestManyOpenANewFileAtOnce(t *testing.T) {
+	t.Parallel()
+	path := file(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			state, err := engine.OpenState(path, "", slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := state.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestCountersAddUp(t *testing.T) {
