@@ -20,19 +20,16 @@ func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where s
 		s.internal(w, r, "reading switches", err)
 		return true
 	}
-	for _, name := range []string{FaultReset, FaultHTML400, FaultError500, FaultError503, FaultThrottled, FaultStatus} {
-		f, on, err := s.fire(ctx, name, where)
-		if err != nil {
-			s.internal(w, r, "reading switches", err)
-			return true
-		}
-		if on {
-			s.state.Count(ctx, where.endpoint, operation, "fault "+name)
-			s.answerFault(w, where.endpoint, f)
-			return true
-		}
+	f, on, err := s.switches.First(ctx, where.list(), FaultReset, FaultHTML400, FaultError500, FaultError503, FaultThrottled, FaultStatus)
+	if err != nil {
+		s.internal(w, r, "reading switches", err)
+		return true
 	}
-	return false
+	if on {
+		s.state.Count(ctx, where.endpoint, operation, "fault "+f.Name)
+		s.answerFault(w, where.endpoint, f)
+	}
+	return on
 }
 
 func (s *Simulator) answerFault(w http.ResponseWriter, endpoint string, f Fault) {

@@ -18,20 +18,15 @@ func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where s
 	if err := s.switches.Delay(ctx, where.list(), held); err != nil {
 		return answer{}, err
 	}
-	for _, name := range []string{FaultReset, FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503, FaultCertificateMissing} {
-		f, on, err := s.fire(ctx, name, where)
-		if err != nil {
-			return answer{}, err
-		}
-		if !on {
-			continue
-		}
-		if f.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
-		}
-		return s.faultAnswer(f), nil
+	f, on, err := s.switches.First(ctx, where.list(), FaultReset, FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503,
+		FaultCertificateMissing)
+	if err != nil || !on {
+		return answer{}, err
 	}
-	return answer{}, nil
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
+	}
+	return s.faultAnswer(f), nil
 }
 
 func (s *Simulator) faultAnswer(f Fault) answer {

@@ -151,6 +151,17 @@ func (s *Switches[F]) Fire(ctx context.Context, name string, where []string) (F,
 	return f, on && err == nil, err
 }
 
+// First fires the first of several switches that acts on a request.
+func (s *Switches[F]) First(ctx context.Context, where []string, names ...string) (F, bool, error) {
+	for _, name := range names {
+		if f, on, err := s.Fire(ctx, name, where); on || err != nil {
+			return f, on, err
+		}
+	}
+	var none F
+	return none, false, nil
+}
+
 // Setting is for the switches that are plain settings: looking does not use them up.
 func (s *Switches[F]) Setting(ctx context.Context, q Querier, name string, where []string) (F, bool, error) {
 	if s.SurelyOff(ctx, name) {

@@ -175,6 +175,23 @@ func TestTheFirstThatMatchesIsUsedUpFirst(t *testing.T) {
 	}
 }
 
+func TestOneOfSeveralFires(t *testing.T) {
+	t.Parallel()
+	p := open(t, file(t))
+	p.set(flaw{Name: "status", Times: 1})
+	p.set(flaw{Name: "reset", Place: "api", Times: 1})
+	for _, want := range []string{"reset", "status", ""} {
+		f, on, err := p.switches.First(t.Context(), []string{"api", ""}, "slow", "reset", "status")
+		if f.Name != want || on != (want != "") || err != nil {
+			t.Errorf("%+v %v %v, want %q", f, on, err, want)
+		}
+	}
+	_ = p.state.Close()
+	if _, on, err := p.switches.First(t.Context(), []string{"api", ""}, "reset"); on || err == nil {
+		t.Error("without a state nothing is known")
+	}
+}
+
 func TestASettingIsNotUsedUp(t *testing.T) {
 	t.Parallel()
 	p := open(t, file(t))

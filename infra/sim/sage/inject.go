@@ -21,31 +21,25 @@ func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where s
 	if err := s.switches.Delay(ctx, where.list(), held); err != nil {
 		return "", err
 	}
-	for _, name := range []string{FaultReset, FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503} {
-		f, on, err := s.fire(ctx, name, where)
-		if err != nil {
-			return "", err
-		}
-		if !on {
-			continue
-		}
-		s.state.Count(ctx, where.endpoint, where.operation, "fault "+name)
-		if f.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
-		}
-		switch name {
-		case FaultReset: // the caller closes the connection, when it has noted what happened
-		case FaultHTMLBefore:
-			w.Header().Set("Content-Type", "text/html")
-			engine.WriteBody(w, cmp.Or(f.Status, http.StatusBadGateway), []byte(htmlPage))
-		case FaultStatus:
-			engine.WriteBody(w, f.Status, nil)
-		default:
-			refuse(f)
-		}
-		return name, nil
+	f, on, err := s.switches.First(ctx, where.list(), FaultReset, FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503)
+	if err != nil || !on {
+		return "", err
 	}
-	return "", nil
+	s.state.Count(ctx, where.endpoint, where.operation, "fault "+f.Name)
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
+	}
+	switch f.Name {
+	case FaultReset: // the caller closes the connection, when it has noted what happened
+	case FaultHTMLBefore:
+		w.Header().Set("Content-Type", "text/html")
+		engine.WriteBody(w, cmp.Or(f.Status, http.StatusBadGateway), []byte(htmlPage))
+	case FaultStatus:
+		engine.WriteBody(w, f.Status, nil)
+	default:
+		refuse(f)
+	}
+	return f.Name, nil
 }
 
 // spoil applies the switches that lose or damage an answer whose effects are already stored. It returns what is to be
