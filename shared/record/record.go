@@ -7,7 +7,6 @@
 package record
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -304,61 +303,6 @@ func (c *Credential) HealthAt(now time.Time) Health {
 	}
 }
 
-// Mode is how an authorization request may be completed.
-type Mode string
-
-// The doors (design, "Connecting an account").
-const (
-	Browser      Mode = "browser"
-	ResultURL    Mode = "result_url"
-	Appstore     Mode = "appstore"
-	RefreshToken Mode = "refresh_token"
-)
-
-// Stage is how far an authorization request has come.
-type Stage string
-
-// The stages.
-const (
-	Open       Stage = "open"       // waiting for the browser, or for the Result URL
-	Started    Stage = "started"    // browser door: Continue was pressed and the cookie is set
-	Superseded Stage = "superseded" // a newer request took its place
-	Taken      Stage = "taken"      // claimed; the code is being exchanged
-	Exchanged  Stage = "exchanged"  // tokens are sealed into it; the account is not yet identified
-	Done       Stage = "done"       // Entry is authorized
-	Failed     Stage = "failed"     // ended without; Failure says why
-)
-
-// Request is one authorization request.
-type Request struct {
-	Tenant        string
-	ID            string
-	Entry         string
-	Provider      string
-	Principal     string // who began it
-	Mode          Mode
-	RedirectURI   string
-	StateHash     string // fingerprint of the state's secret part; "" until the consent URL is made
-	HandleHash    string // browser door: of the start handle's
-	CookieHash    string // browser door: of the cookie's
-	Verifier      []byte // sealed PKCE verifier
-	Challenge     string // what the provider's page is told of it
-	Stage         Stage
-	CodeHash      string            // of the code that claimed it
-	Claims        map[string]string // what the callback said besides the code
-	ClaimedBy     string
-	ClaimedUntil  time.Time
-	Attempts      int64           // exchanges begun
-	Sealed        []byte          // token set, once exchanged
-	Failure       json.RawMessage // the answer to give again once Failed
-	Callback      string          // Appstore door: where to send the browser
-	CallbackState string          // Appstore door: amazon_state
-	Account       string          // Appstore door: whose visit it was; a claim
-	Beta          bool
-	CreatedAt     time.Time
-	Expires       time.Time
-}
-
 // Connector is a named use of a vault entry.
 type Connector struct {
 	Tenant    string              `json:"-"`
@@ -372,54 +316,4 @@ type Connector struct {
 	CreatedAt time.Time           `json:"created_at"`
 	UpdatedAt time.Time           `json:"updated_at"`
 	Revision  int64               `json:"-"`
-}
-
-// Role is what a key may do.
-type Role string
-
-// The roles, the mightiest first. What each may do is shared/access's to say.
-const (
-	Owner    Role = "owner"
-	Admin    Role = "admin"
-	Operator Role = "operator"
-	Reader   Role = "reader"
-)
-
-// APIKey is a key of ours, kept as a fingerprint.
-type APIKey struct {
-	Tenant       string `json:"-"`
-	ID           string `json:"id"`
-	Role         Role   `json:"role"`
-	PersonalData bool   `json:"personal_data"` // may ask for personal data
-	Label        string `json:"label"`
-	// Connectors are the ids of the only ones that it may read; empty = all. Readers alone have any.
-	Connectors []string `json:"connectors,omitempty"`
-	CreatedBy  string   `json:"created_by,omitempty"` // the principal; "" = the operator, or the local program
-	// Subject is who holds the key, where one holder has several: what one of them began, another may finish. "" = the key
-	// speaks for itself alone.
-	Subject   string    `json:"subject,omitempty"`
-	Hash      string    `json:"-"`
-	CreatedAt time.Time `json:"created_at"`
-	Expires   time.Time `json:"expires_at,omitzero"`
-	Revoked   bool      `json:"revoked"`
-	LastUsed  time.Time `json:"-"` // to some minutes; zero = never, or not looked up
-}
-
-// Living reports whether the key opens anything at a moment.
-func (k *APIKey) Living(now time.Time) bool {
-	return !k.Revoked && (k.Expires.IsZero() || now.Before(k.Expires))
-}
-
-// Principal is who is asking, as the authorizer found out.
-type Principal struct {
-	Tenant       string
-	ID           string // of the key, or its subject; of a token of an issuer, what stands for its subject
-	Role         Role
-	PersonalData bool
-	Connectors   []string // ids of the only ones that may be read; empty = all
-}
-
-// MayRead reports whether a connector is one of those that the principal may read.
-func (p *Principal) MayRead(connector string) bool {
-	return len(p.Connectors) == 0 || slices.Contains(p.Connectors, connector)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"connectorvault/shared/audit"
 	"connectorvault/shared/bundle/bundletest"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
@@ -100,9 +101,11 @@ func TestANewSecretTakesThePlaceOfTheOneInForce(t *testing.T) {
 	if !app.SecretExpires.Equal(n.Ends) || app.ExpiryAssumed || !app.Previous.Until.Equal(n.BeforeEnds) || !app.UpdatedAt.Equal(r.Clock.Now()) {
 		t.Errorf("the record is %+v, before until %s", app, app.Previous.Until)
 	}
+	r.toldOnce(app)
 	for range 3 {
 		r.OK(r.notice(n)) // again
 	}
+	r.toldOnce(app)
 	if again := r.wantsSecrets(bundletest.Tenant, newSecret, bundletest.ClientSecret); again.Version != app.Version {
 		t.Error("a repeated message made another version")
 	}
@@ -117,6 +120,17 @@ func TestANewSecretTakesThePlaceOfTheOneInForce(t *testing.T) {
 	stale.Ends = r.Clock.Now()
 	r.OK(r.notice(stale))
 	r.wantsSecrets(bundletest.Tenant, laterOne, newSecret)
+}
+
+// toldOnce looks for the one event of the audit trail that says that an application's secret was replaced.
+func (r *rack) toldOnce(app record.App) {
+	r.Helper()
+	subject := audit.Subject{Kind: audit.ProviderApp, ID: audit.AppID(app.Provider, string(app.APIEnvironment))}
+	page, err := r.Vault.AuditChain(r.Context(), app.Tenant, subject, "", time.Time{}, 10, func(e audit.Event) bool { return e.Action == audit.AppReplaced })
+	r.OK(err)
+	if len(page.Items) != 1 || page.Items[0].Actor.Kind != audit.TokenService {
+		r.Errorf("told is %+v", page.Items)
+	}
 }
 
 func TestTheSecretBeforeNeverOutlivesItsOwnEnd(t *testing.T) {

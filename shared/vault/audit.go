@@ -194,7 +194,10 @@ func (v *Vault) applyAudited(ctx context.Context, tenant string, s audit.Subject
 			at = i
 		}
 	}
-	for range auditTries {
+	for try := range auditTries {
+		if err := v.standBack(ctx, try); err != nil {
+			return err
+		}
 		end, err := v.chainEnd(ctx, tenant, s)
 		if err != nil {
 			return err

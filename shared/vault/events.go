@@ -89,7 +89,10 @@ func (v *Vault) PublishOwed(ctx context.Context, e record.Event) (p Published, e
 	if e.ID, err = identify(e); err != nil {
 		return p, err
 	}
-	for range 16 {
+	for try := range 16 {
+		if err := v.standBack(ctx, try); err != nil {
+			return p, err
+		}
 		raised, err := v.get(ctx, store.Records, raisedKey(e.Tenant, e.ID))
 		if err == nil {
 			return v.earlierEvent(ctx, e, raised)

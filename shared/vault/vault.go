@@ -72,6 +72,20 @@ func (v *Vault) apply(ctx context.Context, ops ...store.Op) error {
 	return storeFault(err)
 }
 
+// standBack waits a moment before a try that follows on a lost race, each time a longer one by chance: of many who want the
+// same place the next time, one should find it free.
+func (v *Vault) standBack(ctx context.Context, try int) error {
+	if try == 0 {
+		return nil
+	}
+	var chance [1]byte
+	if _, err := io.ReadFull(v.Random, chance[:]); err != nil {
+		return err
+	}
+	most := time.Millisecond << min(try, 6)
+	return pause(ctx, most*time.Duration(chance[0])/255)
+}
+
 // storeFault gives the store's errors a kind. ConditionFailed passes: what it means is the caller's to say.
 func storeFault(err error) error {
 	var failed *store.ConditionFailed
