@@ -112,19 +112,11 @@ func (s *Simulator) RotateSecret(ctx context.Context, applicationID string) (str
 // Apps lists the applications known so far.
 func (s *Simulator) Apps(ctx context.Context) ([]App, error) {
 	rows, err := s.state.QueryContext(ctx, selectApp+` ORDER BY created_at, application_id`)
+	list, err := engine.Collect(rows, err, scanApp)
 	if err != nil {
 		return nil, fmt.Errorf("listing applications: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
-	var apps []App
-	for rows.Next() {
-		app, err := scanApp(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		apps = append(apps, app)
-	}
-	return apps, rows.Err()
+	return list, nil
 }
 
 // adopt takes an application id that was never seen as though it had just been registered in the portal, with

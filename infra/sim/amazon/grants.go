@@ -108,19 +108,11 @@ func (s *Simulator) RevokeGrant(ctx context.Context, applicationID, sellerID, re
 // Grants lists every authorization, oldest first. It shows no tokens.
 func (s *Simulator) Grants(ctx context.Context) ([]Grant, error) {
 	rows, err := s.state.QueryContext(ctx, selectGrant+` ORDER BY authorized_at, id`)
+	list, err := engine.Collect(rows, err, scanGrant)
 	if err != nil {
 		return nil, fmt.Errorf("listing grants: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
-	var grants []Grant
-	for rows.Next() {
-		g, err := scanGrant(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		grants = append(grants, g)
-	}
-	return grants, rows.Err()
+	return list, nil
 }
 
 func (s *Simulator) insertGrant(ctx context.Context, tx *sql.Tx, applicationID, sellerID, region, kind string) (Grant, error) {

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // How long a report takes, and how long it is kept (Amazon facts 7.3, 13). Amazon's own times vary from seconds to
@@ -283,26 +285,19 @@ func (s *Simulator) getReports(ctx context.Context, c *call) (reply, error) {
 }
 
 func (s *Simulator) reportsOf(ctx context.Context, c *call) ([]report, error) {
-	list := settlements(c)
 	rows, err := s.state.QueryContext(ctx, selectReport+` WHERE owner = ?`, c.owner())
+	made, err := engine.Collect(rows, err, scanReport)
 	if err != nil {
 		return nil, fmt.Errorf("listing reports: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
-	for rows.Next() {
-		r, err := scanReport(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
-	}
+	list := append(settlements(c), made...)
 	slices.SortFunc(list, func(a, b report) int {
 		if order := b.created.Compare(a.created); order != 0 {
 			return order
 		}
 		return strings.Compare(a.id, b.id)
 	})
-	return list, rows.Err()
+	return list, nil
 }
 
 // processFilter is the filter that lists of reports and feeds share.
