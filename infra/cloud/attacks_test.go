@@ -1,6 +1,8 @@
 package cloud_test
 
 import (
+	"fmt"
+	"hash/crc32"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,13 +19,17 @@ func attacks(b *bed) {
 	attacker.app()
 	entry, connector := victim.seller("shop")
 	own, _ := attacker.seller("shop")
+	if resummed(victim.key) != victim.key {
+		b.Fatal("the checksum of keys is another one")
+	}
 	reader := b.client(victim.must("POST", "/v1/keys", object{"role": "reader", "label": "reports", "connectors": []string{connector}}).text("key"))
 	if got := reader.send("GET", "/v1/connectors/"+connector+"/orders?limit=1", nil); got.status != http.StatusOK {
 		b.Fatalf("a reader reads: %v", got)
 	}
 
-	wrong := b.client(victim.key[:len(victim.key)-4] + "AAAA")
-	foreign := b.client(strings.Replace(victim.key, strings.Split(victim.key, "_")[1], strings.Split(attacker.key, "_")[1], 1))
+	// Keys that look like keys, their checksums too: one with another secret, and one that names another tenant.
+	wrong := b.client(resummed(victim.key[:len(victim.key)-12] + "AAAA" + victim.key[len(victim.key)-8:]))
+	foreign := b.client(resummed(strings.Replace(victim.key, strings.TrimPrefix(victim.tenant, "t_"), strings.TrimPrefix(attacker.tenant, "t_"), 1)))
 	for _, c := range []struct {
 		who          string
 		client       *client
@@ -83,6 +89,12 @@ func attacks(b *bed) {
 	}
 	b.unseen(victim.key, attacker.key, reader.key)
 	b.knownWays()
+}
+
+// resummed is a key's text with the checksum that its body should have.
+func resummed(key string) string {
+	body := key[:len(key)-8]
+	return fmt.Sprintf("%s%08x", body, crc32.ChecksumIEEE([]byte(body)))
 }
 
 // forgedFlows begins authorizations and ends them where they were not begun.

@@ -234,7 +234,7 @@ func (b *bed) environment(f stack.Function) func(string) []string {
 		set[name] = b.resolve(value)
 	}
 	return func(instance string) []string {
-		out := []string{"HTTPS_PROXY=" + b.network.Proxy(instance).String(), "HTTP_PROXY=" + b.network.Proxy(instance).String()}
+		out := []string{"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + instance, "HTTPS_PROXY=" + b.network.Proxy(instance).String(), "HTTP_PROXY=" + b.network.Proxy(instance).String()}
 		for _, name := range slices.Sorted(maps.Keys(set)) {
 			out = append(out, name+"="+set[name])
 		}
