@@ -202,7 +202,9 @@ func away(b *bed) {
 	if got.status == http.StatusOK || refused.Load() == 0 {
 		b.Errorf("with the table away a reader hears %v after %d refused writes", got, refused.Load())
 	}
-	b.eventually("the answer is in the rescue queue", func() bool { return b.waiting("RescueQueue", "ApproximateNumberOfMessages") == 1 })
+	if !b.eventually("the answer is in the rescue queue", func() bool { return b.waiting("RescueQueue", "ApproximateNumberOfMessages") == 1 }) {
+		return
+	}
 	b.set(nil)
 	b.feed("RescueQueue")
 	b.eventually("the rescued answer is stored", func() bool { return owner.generation(entry) == 2 })

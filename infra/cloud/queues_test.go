@@ -47,9 +47,11 @@ func queues(b *bed) {
 	// One that is forged, with one that is for nobody.
 	b.send("DueQueue", "no call at all", `{"op": "due", "tenant": "t_0000000000000000", "entry": "ve_0000000000000000"}`)
 	b.feed("DueQueue")
-	b.eventually("the forged message alone is left", func() bool {
+	if !b.eventually("the forged message alone is left", func() bool {
 		return b.waiting("DueQueue", "ApproximateNumberOfMessagesNotVisible") == 1 && b.waiting("DueQueue", "ApproximateNumberOfMessages") == 0
-	})
+	}) {
+		return
+	}
 	b.schedule(3 * time.Second)
 	b.eventually("the schedule refreshed what is due", func() bool { return owner.generation(entry) >= 2 })
 	if offers := b.offers(entry); len(offers) != 1 {
