@@ -24,7 +24,7 @@ func runTenant(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	var ask program.TenantRequest
 	flags := flag.NewFlagSet("tenant", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.Data, "data", ".connectorvault", "`folder` that the program keeps everything in; made when missing")
+	flags.StringVar(&o.Data, "data", ".connectorvault", "`folder` that the program keeps everything in; create makes it when missing")
 	flags.StringVar(&o.ReadyFile, "ready-file", "", "`file` that says where the providers are (default: ready.json in the data folder)")
 	flags.StringVar(&ask.Request, "request", "", "create: a `name` of this request; a repeat makes no second tenant")
 	flags.BoolVar(&ask.AtOnce, "at-once", false, "delete: destroy the keyring first, and tell no provider")

@@ -403,3 +403,25 @@ func TestTenantsOfAFolderThatNobodyServes(t *testing.T) {
 		}
 	}
 }
+
+func TestATenantCommandMakesNoVaultByMistake(t *testing.T) {
+	t.Parallel()
+	for _, words := range [][]string{{"list"}, {"delete", "t_0000000000000001"}, {"key", "t_0000000000000001"}} {
+		missing, empty := filepath.Join(t.TempDir(), "missing"), t.TempDir()
+		for _, dir := range []string{missing, empty} {
+			_, said := tenantCommand(t, 1, append(words, "--data", dir)...)
+			if !strings.Contains(said, "there is no vault in "+dir) {
+				t.Errorf("%v: %s", words, said)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+				t.Errorf("%v left %v", words, left)
+			}
+		}
+		if left, _ := filepath.Glob(missing); len(left) > 0 {
+			t.Errorf("%v made %s", words, missing)
+		}
+	}
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	tenantCommand(t, 0, "create", "Shop", "--data", fresh)
+	tenantCommand(t, 0, "list", "--data", fresh)
+}

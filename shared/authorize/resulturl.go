@@ -140,7 +140,8 @@ func parseCallback(adapter provider.Adapter, query url.Values) (provider.Callbac
 	}
 	authorizer, ok := adapter.(provider.Authorizer)
 	if !ok {
-		return provider.Callback{}, fmt.Errorf("provider %q has no consent page", adapter.Descriptor().Name)
+		return provider.Callback{}, fault.New(fault.NotFound, "not_found", adapter.Descriptor().Title+" has no consent page, so nobody comes back from one.").
+			Do("Give the entry's credentials instead; GET /v1/providers/" + adapter.Descriptor().Name + " names them.")
 	}
 	return authorizer.ParseCallback(query)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/provider"
 )
 
 func TestEachWayToPasteAWrongURLHasItsCode(t *testing.T) {
@@ -83,4 +84,20 @@ func FuzzParseResultURL(f *testing.F) {
 			t.Fatalf("%q was taken", text)
 		}
 	})
+}
+
+// silent is a provider whose accounts are connected without a consent page.
+type silent struct{ provider.Adapter }
+
+func (silent) Descriptor() *provider.Descriptor {
+	return &provider.Descriptor{Name: "silent", Title: "Silent"}
+}
+
+// Whoever comes back from a consent page that there is none of is told so; nothing has failed.
+func TestNobodyComesBackFromAProviderWithoutAConsentPage(t *testing.T) {
+	t.Parallel()
+	_, err := parseCallback(silent{}, url.Values{"state": {"x"}})
+	if f := fault.As(err); f.Kind != fault.NotFound || f.Code != "not_found" || !strings.Contains(f.Detail, "Silent") {
+		t.Errorf("it says %v", err)
+	}
 }

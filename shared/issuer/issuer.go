@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -82,6 +83,9 @@ func (v *Verifier) Principal(ctx context.Context, text secret.Text) (p record.Pr
 		return p, false, nil
 	}
 	header := parsed.Signatures[0].Protected
+	if !accessType(header.ExtraHeaders) {
+		return p, false, nil
+	}
 	key, found, err := of.find(ctx, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
 	if err != nil || !found {
 		return p, false, err
@@ -92,6 +96,18 @@ func (v *Verifier) Principal(ctx context.Context, text secret.Text) (p record.Pr
 	}
 	p, ok = v.principal(name, verified)
 	return p, ok, nil
+}
+
+// accessType reports whether a token says that it lets somebody in, or does not say what it is for (RFC 8725, 3.11). An issuer
+// signs other things with the same keys, for the same audience: that somebody has logged out, for one.
+func accessType(header map[jose.HeaderKey]any) bool {
+	said, there := header[jose.HeaderType]
+	if !there {
+		return true
+	}
+	text, _ := said.(string)
+	kind := strings.TrimPrefix(strings.ToLower(text), "application/")
+	return kind == "jwt" || kind == "at+jwt"
 }
 
 // verify has the library check signature, issuer, audience and times.

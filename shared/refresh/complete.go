@@ -11,6 +11,7 @@ import (
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
@@ -51,7 +52,7 @@ func (s *Service) advance(ctx context.Context, r record.Request, call tokens.Cal
 	switch {
 	case r.Stage == record.Superseded:
 		return tokens.Answer{}, RequestSuperseded(r.Entry)
-	case r.CodeHash != "" && r.CodeHash != code:
+	case r.CodeHash != "" && !secret.New(r.CodeHash).Equal(secret.New(code)):
 		return tokens.Answer{}, RequestUsed(r.Entry)
 	case r.Stage == record.Done:
 		return s.done(ctx, r)

@@ -150,6 +150,9 @@ func (s *Service) Notice(ctx context.Context, name string, message secret.Text) 
 	if err == nil && len(apps) == 0 {
 		err = errNobodys
 	}
+	if err == nil {
+		apps, err = s.proven(ctx, adapter, rotator, apps)
+	}
 	if err != nil {
 		return err
 	}

@@ -269,8 +269,15 @@ func (f Filter) values(given []string) ([]string, error) {
 	return values, nil
 }
 
-// buildPath fills the placeholders. Each value stays one segment: a slash in it is escaped, and a value that is
-// itself a step ("." or "..") is refused, since servers take the step even when it is escaped.
+// steps reports whether a value, as the part of a path, leads away from where it stands.
+func steps(value string) bool {
+	parts := strings.FieldsFunc(value, func(r rune) bool { return r == '/' || r == '\\' })
+	return slices.Contains(parts, ".") || slices.Contains(parts, "..")
+}
+
+// buildPath fills the placeholders. Each value stays one segment: a slash in it is escaped, and a value that is a step
+// ("." or "..") or has one between its slashes is refused, since servers take the step even when it is escaped, and then
+// something else is read than what was asked for.
 func buildPath(op Operation, params url.Values) (string, error) {
 	path := op.Path
 	for _, name := range placeholders(op.Path) {
@@ -278,7 +285,7 @@ func buildPath(op Operation, params url.Values) (string, error) {
 		if len(values) != 1 || values[0] == "" {
 			return "", invalid(name, fmt.Sprintf("%s needs exactly one %s.", op.ID, name)).Do("Give " + name + " once.")
 		}
-		if values[0] == "." || values[0] == ".." {
+		if steps(values[0]) {
 			return "", invalid(name, name+" is not an identifier.").Do("Give the identifier as the provider wrote it.")
 		}
 		if i := slices.IndexFunc(op.Filters, func(f Filter) bool { return f.Name == name }); i >= 0 {

@@ -52,6 +52,7 @@ func TestBuild(t *testing.T) {
 		"space and plus":     {orders(), "https://api.test/", "seller=A1&created=a+b%2Bc", "https://api.test/v1/sellers/A1/orders?created=a%20b%2Bc"},
 		"base with a path":   {item, "http://127.0.0.1:1/eu/", "item=x", "http://127.0.0.1:1/eu/items/x"},
 		"slash in an item":   {item, "https://api.test", "item=a%2Fb", "https://api.test/items/a%2Fb"},
+		"dots in an item":    {item, "https://api.test", "item=a..b%2F...", "https://api.test/items/a..b%2F..."},
 		"escaped item":       {item, "https://api.test", "item=a%3Fb%23c%25d+e", "https://api.test/items/a%3Fb%23c%25d%20e"},
 		"token verbatim":     {orders(), "https://api.test", "seller=A1&after=x&token=a%2Bb%2F%3D%3D", "https://api.test/v1/sellers/A1/orders?after=x&token=a%2Bb%2F%3D%3D"},
 		"size":               {orders(), "https://api.test", "seller=A1&after=x&limit=100", "https://api.test/v1/sellers/A1/orders?after=x&limit=100"},
@@ -105,6 +106,10 @@ func TestBuildRefuses(t *testing.T) {
 		"two items":         {item, "item=a&item=b", "item", "exactly one item"},
 		"a step up":         {item, "item=..", "item", "not an identifier"},
 		"a step on the way": {item, "item=.", "item", "not an identifier"},
+		"a step before":     {item, "item=../other", "item", "not an identifier"},
+		"a step after":      {item, "item=a/b/..", "item", "not an identifier"},
+		"a step between":    {item, "item=a%5C..%5Cb", "item", "not an identifier"},
+		"a step to nowhere": {item, "item=a/./b", "item", "not an identifier"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

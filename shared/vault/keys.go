@@ -181,8 +181,9 @@ func revocation(key record.APIKey) (store.Op, error) {
 		Set: store.Attrs{attrDoc: doc, attrTenant: key.Tenant, attrRevoked: true}}, err
 }
 
-// RevokeKeyBut revokes a key unless it is the last one of an owner that lives: then nobody could make keys any more. The
-// key that remains is part of the write's condition, so of two owners who revoke each other, one stays.
+// RevokeKeyBut revokes a key unless it is the last one of an owner that lives, or outlasts all the others: then nobody could
+// make keys any more, now or when those have ended. The key that remains is part of the write's condition, so of two owners
+// who revoke each other, one stays.
 func (v *Vault) RevokeKeyBut(ctx context.Context, key record.APIKey) error {
 	for try := 0; ; try++ {
 		op, err := revocation(key)
@@ -195,9 +196,9 @@ func (v *Vault) RevokeKeyBut(ctx context.Context, key record.APIKey) error {
 			if err != nil {
 				return err
 			}
-			if !found {
-				return fault.New(fault.Conflict, "last_owner_key", "This is the last key of an owner, and without one nobody can make keys.").
-					Do("Make another key of an owner first, and use that.")
+			if !found || !outlasts(other, key) {
+				return fault.New(fault.Conflict, "last_owner_key", "No other key of an owner lasts as long as this one, and without one nobody can make keys.").
+					Do("Make another key of an owner first, which ends no earlier or not at all, and use that.")
 			}
 			ops = append(ops, store.Op{Verb: store.Verify, Table: store.Records, Key: apiKeyKey(other.Tenant, other.ID),
 				If: store.All(store.Exists(), store.Lacks(attrRevoked))})
@@ -216,7 +217,12 @@ func (v *Vault) RevokeKeyBut(ctx context.Context, key record.APIKey) error {
 	}
 }
 
-// anotherOwner finds a living key of an owner beside one. One that does not expire is preferred.
+// outlasts reports whether a key ends no earlier than another one.
+func outlasts(key, other record.APIKey) bool {
+	return key.Expires.IsZero() || !other.Expires.IsZero() && !key.Expires.Before(other.Expires)
+}
+
+// anotherOwner finds the living key of an owner beside one that lasts longest.
 func (v *Vault) anotherOwner(ctx context.Context, but record.APIKey) (best record.APIKey, found bool, err error) {
 	for after := ""; ; {
 		page, err := v.Keys(ctx, but.Tenant, after, 100)

@@ -172,6 +172,44 @@ func TestTheLastOwnersKeyStays(t *testing.T) {
 	})
 }
 
+// A key that is about to end keeps a tenant's door open for as long as it lasts, and no longer.
+func TestAnOwnersKeyLeavesOneThatLastsAsLong(t *testing.T) {
+	t.Parallel()
+	const never = -1
+	for _, c := range []struct {
+		name    string
+		revoked int // minutes until its end
+		others  []int
+		may     bool
+	}{
+		{"beside one about to end", never, []int{1, 2}, false},
+		{"beside another without an end", never, []int{1, never}, true},
+		{"one that ends, beside one that does not", 60, []int{1, never}, true},
+		{"beside one that ends earlier", 60, []int{59}, false},
+		{"beside one that ends with it", 60, []int{60}, true},
+		{"beside one that ends later, among others", 60, []int{5, 61, 7}, true},
+	} {
+		r := newRig(t, plain)
+		mint := func(minutes int) record.APIKey {
+			key := record.APIKey{Tenant: tenant, Role: record.Owner}
+			if minutes != never {
+				key.Expires = r.clock.Now().Add(time.Duration(minutes) * time.Minute)
+			}
+			made, _, err := r.CreateKey(t.Context(), key)
+			r.ok(err)
+			return made
+		}
+		key := mint(c.revoked)
+		for _, minutes := range c.others {
+			mint(minutes)
+		}
+		err := r.RevokeKeyBut(t.Context(), key)
+		if c.may != (err == nil) || !c.may && fault.CodeOf(err) != "last_owner_key" {
+			t.Errorf("%s: the answer is %v", c.name, err)
+		}
+	}
+}
+
 func TestTheLastUseOfAKey(t *testing.T) {
 	each(t, func(r *rig) {
 		var keys []record.APIKey

@@ -3,12 +3,14 @@ package handler
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"connectorvault/shared/admin"
 	"connectorvault/shared/api"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/lambdahttp"
 	"connectorvault/shared/record"
+	"connectorvault/shared/vault"
 )
 
 func (h *Handler) createWebhook(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
@@ -25,14 +27,20 @@ func (h *Handler) createWebhook(ctx context.Context, r *lambdahttp.Request) (lam
 
 // listWebhooks answers with all of them: they are few.
 func (h *Handler) listWebhooks(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
-	if err := lambdahttp.OnlyQuery(r); err != nil {
+	after, limit, err := page(r, vault.WebhookPrefix)
+	if err != nil {
 		return lambdahttp.Response{}, err
 	}
 	found, err := h.Admin.ListWebhooks(ctx, r.Principal)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	return lambdahttp.JSON(http.StatusOK, api.ListOf(found, "", h.showWebhook))
+	found = slices.DeleteFunc(found, func(w record.Webhook) bool { return vault.WebhookPrefix+w.ID <= after })
+	next := ""
+	if len(found) > limit {
+		found, next = found[:limit], vault.WebhookPrefix+found[limit-1].ID
+	}
+	return lambdahttp.JSON(http.StatusOK, api.ListOf(found, next, h.showWebhook))
 }
 
 func (h *Handler) showWebhook(w record.Webhook) api.Webhook { return api.WebhookOf(w, h.Now()) }

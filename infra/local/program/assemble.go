@@ -105,7 +105,7 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 // notifying is what delivers webhooks. It calls nothing but the public internet, and this machine if its user said so.
 func (p *program) notifying() *notifying.Handler {
 	service := notify.New(notify.Config{Vault: p.bundle.Vault, Jitter: notify.Jitter(rand.Reader), Now: p.clock.Now, Logger: p.logger,
-		HTTP: outbound.Client(outbound.Config{Rules: outbound.Rules{Loopback: p.options.LoopbackWebhooks}})})
+		HTTP: outbound.Client(outbound.Config{Rules: outbound.Rules{Loopback: p.options.LoopbackWebhooks}, Resolver: p.options.Hooks.Resolver})})
 	return notifying.New(notifying.Config{Notify: service, Logger: p.logger,
 		Postpone: func(ctx context.Context, receipt string, d time.Duration) error {
 			return p.queue.Postpone(ctx, worker.Webhook, receipt, d)

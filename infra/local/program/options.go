@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"time"
 
@@ -50,6 +51,7 @@ type Hooks struct {
 	Items     func(store.Items) store.Items
 	Transport func(http.RoundTripper) http.RoundTripper // to token endpoints and providers' APIs
 	Rescue    func(Rescue) Rescue
+	Resolver  *net.Resolver // that looks up where webhooks lead
 }
 
 // Rescue sends a sealed answer to the rescue queue.

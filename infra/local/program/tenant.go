@@ -39,6 +39,11 @@ func AskTenants(ctx context.Context, o Options, ask TenantRequest, stdout, stder
 	if ask.Operation == "delete" && ask.Tenant == Tenant {
 		return errors.New("this is the program's own tenant; to be rid of it, remove the data folder")
 	}
+	// Only what makes a tenant may make the vault that it is in. Elsewhere the folder's name is a mistake.
+	_, statErr := os.Stat(filepath.Join(o.Data, sqlitestore.StoreFile))
+	if ask.Operation != "create" && errors.Is(statErr, fs.ErrNotExist) {
+		return fmt.Errorf("there is no vault in %s", o.Data)
+	}
 	if err := makeFolder(o.Data); err != nil {
 		return err
 	}
