@@ -24,11 +24,11 @@ func TestASettingIsOneStringOrAList(t *testing.T) {
 	b := ownBench(t, bundletest.Businesses)
 	e := b.Entry("one", bundletest.OwnClient("client-7")...)
 	for settings, want := range map[string]string{
-		`{"business":"B1"}`:                            `{"business":"B1"}`,
-		`{"business":["B1"]}`:                          `{"business":"B1"}`,
-		`{"business":null}`:                            `{}`,
-		`{"marketplaces":"M1"}`:                        `{"marketplaces":["M1"]}`,
-		`{"marketplaces":["M1","M2"],"business":"B1"}`: `{"business":"B1","marketplaces":["M1","M2"]}`,
+		`{"business":"B1"}`:                                       `{"business":"B1"}`,
+		`{"business":["B1"]}`:                                     `{"business":"B1"}`,
+		`{"business":null}`:                                       `{}`,
+		`{"marketplaces":"M1"}`:                                   `{"marketplaces":["M1"]}`,
+		`{"marketplaces":["M1","M2"],"business":"B1"}`:            `{"business":"B1","marketplaces":["M1","M2"]}`,
 		`{"resources":"orders","business":"B \u00fc \"quoted\""}`: `{"business":"B ü \"quoted\"","resources":["orders"]}`,
 		`{}`:   `{}`,
 		`null`: `{}`,

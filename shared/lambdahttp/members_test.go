@@ -27,9 +27,9 @@ func TestAMemberIsThereOnceAndByItsName(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
-	var any map[string]json.RawMessage
+	var object map[string]json.RawMessage
 	for body, taken := range map[string]bool{`{"a":1,"A":2}`: true, `{"a":{"b":1,"b":2}}`: false, `{"a":[{"b":1},{"b":2}]}`: true, `{"a":[{"b":1,"b":2}]}`: false, `{"a":1,"a":1}`: false} {
-		if err := (&lambdahttp.Request{Body: []byte(body)}).Decode(&any); (err == nil) != taken {
+		if err := (&lambdahttp.Request{Body: []byte(body)}).Decode(&object); (err == nil) != taken {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
