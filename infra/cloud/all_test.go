@@ -21,11 +21,14 @@ func TestCloud(t *testing.T) {
 	asked(t)
 	record := rights.NewRecord()
 	var ran atomic.Int64
+	var all figures
 	t.Run("parts", func(t *testing.T) {
 		for name, part := range parts {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				part(deploy(t, record))
+				b := deploy(t, record)
+				part(b)
+				all.take(b)
 				ran.Add(1)
 			})
 		}
@@ -34,6 +37,7 @@ func TestCloud(t *testing.T) {
 		t.Log("not every part ran to its end, so nothing is said of rights that nobody needed")
 		return
 	}
+	all.print(t)
 	template, err := stack.Load(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -106,8 +106,10 @@ func (b *bed) forgedFlows(victim, attacker *client) {
 	ledger := victim.ledger("ledger")
 	start := victim.must("POST", "/v1/vault-entries/"+ledger+"/authorize", object{"mode": "browser"}).text("start_url")
 	path := strings.TrimPrefix(start, publicURL)
-	if got := nobody.send("POST", path, nil, "Origin: https://evil.example", "Sec-Fetch-Site: cross-site"); got.status != http.StatusForbidden {
-		b.Errorf("a form of another site: %v", got)
+	for _, header := range []string{"Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"} {
+		if got := nobody.send("POST", path, nil, header); got.status != http.StatusForbidden {
+			b.Errorf("a form of another site, with %s: %v", header, got)
+		}
 	}
 	begun := nobody.send("POST", path, "", "Origin: "+publicURL, "Content-Type: application/x-www-form-urlencoded")
 	if begun.status != http.StatusSeeOther || begun.header.Get("Set-Cookie") == "" {
@@ -129,7 +131,7 @@ func (b *bed) forgedFlows(victim, attacker *client) {
 	}
 
 	// A Result URL of the attacker's consent at the victim's entry, of another address, with another state, and once more.
-	mine, theirs := attacker.ledger("mine"), victim.ledger("theirs")
+	mine, second, theirs := attacker.ledger("mine"), attacker.ledger("mine, too"), victim.ledger("theirs")
 	request := attacker.must("POST", "/v1/vault-entries/"+mine+"/authorize", object{"mode": "result_url"}).text("oauth_request_url")
 	victim.must("POST", "/v1/vault-entries/"+theirs+"/authorize", object{"mode": "result_url"})
 	result := attacker.consent(request, sagesim.UserGBSingle, mine)
@@ -142,6 +144,7 @@ func (b *bed) forgedFlows(victim, attacker *client) {
 		entry, result string
 	}{
 		"another entry":   {victim, theirs, result},
+		"an entry beside": {attacker, second, result},
 		"another tenant":  {victim, mine, result},
 		"another address": {attacker, mine, strings.Replace(result, publicURL, "https://evil.example", 1)},
 		"another state":   {attacker, mine, publicURL + u.Path + "?" + q.Encode()},
@@ -150,8 +153,8 @@ func (b *bed) forgedFlows(victim, attacker *client) {
 			b.Errorf("a Result URL at %s: %v", what, got)
 		}
 	}
-	if got := victim.status(theirs); got != "pending" {
-		b.Errorf("after a foreign Result URL the entry is %s", got)
+	if got := victim.status(theirs) + " " + attacker.status(second) + " " + attacker.status(mine); got != "pending pending pending" {
+		b.Errorf("after foreign Result URLs the entries are %s", got)
 	}
 	attacker.must("POST", "/v1/vault-entries/"+mine+"/validate", object{"result_url": result})
 	attacker.send("POST", "/v1/vault-entries/"+mine+"/validate", object{"result_url": result})

@@ -2,9 +2,6 @@ package cloud_test
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"connectorvault/infra/local/demo"
@@ -31,27 +28,4 @@ func journey(b *bed) {
 	t.Log(out)
 	b.unseen(owner.key)
 	b.knownWays()
-	b.figures()
-}
-
-// figures prints what building and starting the programs came to.
-func (b *bed) figures() {
-	b.Helper()
-	sizes, err := build()
-	b.ok(err)
-	slices.SortFunc(sizes, func(a, b size) int { return strings.Compare(a.folder, b.folder) })
-	text := fmt.Sprintf("%-12s %9s %10s %12s %12s\n", "function", "size", "instances", "init median", "longest")
-	for _, s := range sizes {
-		var took []time.Duration
-		for _, start := range b.fleet.Starts(b.functions[s.folder].ID) {
-			took = append(took, start.Init)
-		}
-		slices.Sort(took)
-		if len(took) == 0 {
-			text += fmt.Sprintf("%-12s %6.1f MB %10d\n", s.folder, float64(s.bytes)/1e6, 0)
-			continue
-		}
-		text += fmt.Sprintf("%-12s %6.1f MB %10d %9d ms %9d ms\n", s.folder, float64(s.bytes)/1e6, len(took), took[len(took)/2].Milliseconds(), took[len(took)-1].Milliseconds())
-	}
-	b.Logf("init is from the start of the process to its first question for work\n%s", text)
 }
