@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,6 +115,9 @@ func killed(b *bed) {
 	if last[1].code() != "reauthorization_required" || owner.status(lost) != "reauthorization_required" {
 		b.Errorf("of a lost token a reader hears %v; the entry is %s", last[1], owner.status(lost))
 	}
+	if shown := owner.must("GET", "/v1/vault-entries/"+lost, nil); !strings.Contains(string(shown.body), "rotation_unknown") {
+		b.Errorf("what became of a token that was lost with its owner is not said by its name: %v", shown)
+	}
 	for entry, what := range map[string]string{lucky: "with a grace window", lost: "without"} {
 		if n := len(b.offers(entry)); n != 2 {
 			b.Errorf("%s: the spent token was offered %d times in all, want 2: %+v", what, n, b.offers(entry))
@@ -124,12 +128,14 @@ func killed(b *bed) {
 	b.knownWays()
 }
 
-// callers is how many ask at once in a stampede.
-const callers = 12
+const (
+	callers = 12 // ask at once in a stampede
+	racers  = 4  // have to want the lease at once
+)
 
 // Twelve callers ask at once for an entry whose token is dead, and the token is spent once: first at a token endpoint that
-// takes its time, by as many instances as have to be started; and then by the same ones, which are there already and so are
-// really at once.
+// takes its time, by as many instances as have to be started; and then by the same ones, of which the first write waits until
+// four of them have seen no lease and want it.
 func stampede(b *bed) {
 	b.life.Store(5)
 	owner := b.tenant("Stampede")
@@ -141,7 +147,24 @@ func stampede(b *bed) {
 	slow := b.rush(owner, entry, books, 1)
 	b.ok(b.sage.ClearFaults(b.Context()))
 	b.dead()
+	var racing atomic.Int64
+	gate := make(chan struct{})
+	b.set(func(function, _ string, calls []rights.Call) bool {
+		if function == "refresh" && stores(calls) {
+			if racing.Add(1) == racers {
+				close(gate)
+			}
+			select {
+			case <-gate:
+			case <-time.After(5 * time.Second):
+			}
+		}
+		return true
+	})
 	b.rush(owner, entry, books, 2)
+	if racing.Load() < racers {
+		b.Errorf("only %d wrote for the lease at once", racing.Load())
+	}
 	reads, refreshes := len(b.fleet.Starts("ReadFunction")), len(b.fleet.Starts("RefreshFunction"))
 	if reads < callers || refreshes < 4 {
 		b.Errorf("only %d instances of read and %d of refresh were there at once", reads, refreshes)
