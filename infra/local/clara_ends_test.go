@@ -125,10 +125,10 @@ func TestClarasRefusalIsHeardWhenSaving(t *testing.T) {
 		t.Helper()
 		refused(t, what, v.do("POST", "/v1/vault-entries", claraEntry(what, object{"download": project})), status, code)
 	}
-	save("an authority that Clara does not know", stranger, 409, "client_certificate_missing_or_rejected")
-	save("a project that has ended", closed, 502, "client_misconfigured")
+	save("an authority that Clara does not know", stranger, 400, "client_certificate_missing_or_rejected")
+	save("a project that has ended", closed, 400, "client_misconfigured")
 	v.clara(200, "PUT", "tls", object{"mode": "request"})
-	save("by a status", stranger, 409, "client_certificate_missing_or_rejected")
+	save("by a status", stranger, 400, "client_certificate_missing_or_rejected")
 	if items := v.list("/v1/vault-entries").Items; len(items) != 0 {
 		t.Errorf("%d entries are left", len(items))
 	}
@@ -142,7 +142,7 @@ func TestWhatIsSaidOfClarasGrantIsSaidOfItsClient(t *testing.T) {
 	entry, connector, _ := v.connectedClara("cards", nil)
 	says := object{"name": "oauth_error", "error": "invalid_grant", "status": 403, "times": 1}
 	v.clara(200, "POST", "faults", says)
-	refused(t, "saving", v.do("POST", "/v1/vault-entries", claraEntry("another", object{"download": v.claraProject(object{"country": "mx", "side": "production"})})), 502, "client_misconfigured")
+	refused(t, "saving", v.do("POST", "/v1/vault-entries", claraEntry("another", object{"download": v.claraProject(object{"country": "mx", "side": "production"})})), 400, "client_misconfigured")
 	v.advance(2 * time.Hour)
 	v.clara(200, "POST", "faults", says)
 	read := "/v1/connectors/" + connector + "/cards?limit=1"

@@ -156,8 +156,9 @@ func TestClarasNextClientIsTriedBeforeItIsKept(t *testing.T) {
 			t.Errorf("there are %v", got)
 		}
 	}
-	fails(502, "client_misconfigured", "POST", path+"/credentials", object{"download": object{"credentials": wrong}})
+	fails(400, "client_misconfigured", "POST", path+"/credentials", object{"download": object{"credentials": wrong}})
 	waiting(1)
+	fails(409, "no_authorization", "POST", path+"/authorize", nil)
 	fails(400, "invalid_field", "POST", path+"/credentials", object{"token_key": "half-of-it"})
 	fails(400, "invalid_field", "POST", path+"/credentials", object{"download": good, "country": "br"})
 	fails(409, "credential_in_force", "PATCH", path, object{"secret_key": "canary"})
@@ -181,18 +182,24 @@ func TestClarasNextClientIsTriedBeforeItIsKept(t *testing.T) {
 	v.clara(204, "DELETE", "faults", nil)
 	v.must(200, "GET", "/v1/connectors/"+connector+"/cards?limit=1", nil)
 
+	// What is refused takes nobody's place: the one that waits is there, and works.
+	fails(400, "client_misconfigured", "POST", path+"/credentials", object{"download": object{"credentials": wrong}})
+	if items := v.must(200, "GET", path+"/credentials", nil).json(t)["items"].([]any); len(items) != 2 || items[1].(object)["number"] != 3.0 {
+		t.Errorf("there are %v", items)
+	}
+
 	// One that is added meanwhile takes its place; numbers are not given twice.
 	key := map[string]string{"Idempotency-Key": "once", "Authorization": "Bearer " + v.key}
 	body := object{"download": v.claraProject(object{"country": "mx", "side": "production", "permissions": []string{"cards:read"}})}
-	fourth, again := v.with(key, "POST", path+"/credentials", body), v.with(key, "POST", path+"/credentials", body)
-	if fourth.status != 201 || again.status != 201 || fourth.json(t)["number"] != 4.0 || again.json(t)["number"] != 4.0 {
-		t.Errorf("%d %s, %d %s", fourth.status, fourth.body, again.status, again.body)
+	fifth, again := v.with(key, "POST", path+"/credentials", body), v.with(key, "POST", path+"/credentials", body)
+	if fifth.status != 201 || again.status != 201 || fifth.json(t)["number"] != 5.0 || again.json(t)["number"] != 5.0 {
+		t.Errorf("%d %s, %d %s", fifth.status, fifth.body, again.status, again.body)
 	}
 	fails(404, "not_found", "POST", path+"/credentials/3/promote", nil)
-	v.must(204, "DELETE", path+"/credentials/4", nil)
+	v.must(204, "DELETE", path+"/credentials/5", nil)
 	waiting(1)
-	if fifth := v.must(201, "POST", path+"/credentials", object{"download": good}).json(t); fifth["number"] != 5.0 {
-		t.Errorf("it is %v", fifth)
+	if sixth := v.must(201, "POST", path+"/credentials", object{"download": good}).json(t); sixth["number"] != 6.0 {
+		t.Errorf("it is %v", sixth)
 	}
 	// The project behind the old client ends, and the entry is of no use; its successor mends that.
 	v.clara(200, "PATCH", "projects/"+project["clientId"].(string), object{"expires_at": "2020-01-01T00:00:00Z"})
@@ -200,7 +207,7 @@ func TestClarasNextClientIsTriedBeforeItIsKept(t *testing.T) {
 	if a := v.do("GET", "/v1/connectors/"+connector+"/cards?limit=1", nil); a.status < 400 {
 		t.Errorf("a project that has ended reads: %d", a.status)
 	}
-	v.must(200, "POST", path+"/credentials/5/promote", nil)
+	v.must(200, "POST", path+"/credentials/6/promote", nil)
 	v.must(200, "GET", "/v1/connectors/"+connector+"/cards?limit=1", nil)
 	if e := v.must(200, "GET", path, nil).json(t); e["status"] != "active" || e["health"] != "ok" {
 		t.Errorf("it is %v", e)

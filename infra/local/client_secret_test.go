@@ -131,10 +131,22 @@ func TestAClientSecretIsReplacedByItself(t *testing.T) {
 	}
 	reads("at first")
 	first := ends(t, v.providerApp(), "client_secret_expires_at")
+	// A clock that is stepped in the middle of a look at the dates makes the look come too early; the next is within a day.
+	marked := func(what string, n int) {
+		t.Helper()
+		last := time.Now()
+		v.until(what, func() bool {
+			if time.Since(last) > 3*time.Second {
+				v.advance(6 * time.Hour)
+				last = time.Now()
+			}
+			return len(marks()) == n
+		})
+	}
 	v.advance(151 * 24 * time.Hour)
-	v.until("the mark of thirty days", func() bool { return len(marks()) == 1 })
+	marked("the mark of thirty days", 1)
 	v.advance(16 * 24 * time.Hour)
-	v.until("the mark of fourteen days", func() bool { return len(marks()) == 2 })
+	marked("the mark of fourteen days", 2)
 	if got := strings.Join(marks(), " "); got != "30 14" && got != "14 30" {
 		t.Errorf("the marks are %s", got)
 	}

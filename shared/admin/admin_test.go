@@ -388,12 +388,12 @@ func TestEachFieldOfAConnectorIsChecked(t *testing.T) {
 	if len(page.Items) != 0 {
 		t.Errorf("something was made: %+v", page.Items)
 	}
-	c, err := b.Admin.CreateConnector(b.Context(), b.Owner, "key-1", with(map[string][]string{"resources": {"scarce", "orders", "scarce"}, "marketplaces": {}}))
+	c, err := b.Admin.CreateConnector(b.Context(), b.Owner, "key-1", with(map[string][]string{"resources": {"scarce", "orders", "scarce"}}))
 	b.OK(err)
 	if fmt.Sprint(c.Settings) != "map[resources:[orders scarce]]" {
 		t.Errorf("the settings are %v", c.Settings)
 	}
-	if again, err := b.Admin.CreateConnector(b.Context(), b.Owner, "key-1", with(map[string][]string{"resources": {"scarce", "orders", "scarce"}, "marketplaces": {}})); err != nil || again.ID != c.ID {
+	if again, err := b.Admin.CreateConnector(b.Context(), b.Owner, "key-1", with(map[string][]string{"resources": {"scarce", "orders", "scarce"}})); err != nil || again.ID != c.ID {
 		t.Errorf("the repeat made %+v, %v", again, err)
 	}
 	now, err := b.Vault.Entry(b.Context(), e.Tenant, e.ID)

@@ -79,7 +79,11 @@ func (s *Service) storeApp(ctx context.Context, d *provider.Descriptor, app reco
 		app.CreatedAt = before.CreatedAt
 	}
 	if found && app.Client != "" && app.Client == before.Client {
-		overlap(d, &app, before, dated)
+		refused, err := s.Vault.SecretRefused(ctx, before)
+		if err != nil {
+			return app, err
+		}
+		overlap(d, &app, before, dated, refused)
 	}
 	name := vault.AppSecret(app.Tenant, app.Provider, app.APIEnvironment, app.Version)
 	for group, values := range apart(secrets, app.ReadSecrets) {
@@ -95,8 +99,12 @@ func (s *Service) storeApp(ctx context.Context, d *provider.Descriptor, app reco
 }
 
 // overlap keeps what works beside a secret of the same client: the one before, or, where it is the same secret, what was
-// kept beside it so far.
-func overlap(d *provider.Descriptor, app *record.App, before record.App, dated bool) {
+// kept beside it so far. One that the provider was seen to refuse is not kept in place of the one that works.
+func overlap(d *provider.Descriptor, app *record.App, before record.App, dated, refused bool) {
+	if refused && app.Secret != before.Secret {
+		app.Previous = before.Overlapping(app.UpdatedAt)
+		return
+	}
 	if app.Secret != before.Secret {
 		app.Previous = vault.Overlap(before, d.SecretOverlap, time.Time{}, app.UpdatedAt)
 		return

@@ -54,36 +54,71 @@ func (s *Service) AddClient(ctx context.Context, p record.Principal, id, key str
 		}
 		return next, err
 	}
+	tried, err := s.try(ctx, stored)
+	if err != nil { // what waited before waits again
+		return next, errors.Join(err, s.putBack(ctx, stored, entry.Successor), s.Vault.GiveUp(ctx, p.Tenant, repeat))
+	}
 	if entry.Successor != nil {
 		s.dropSecrets(ctx, entry, entry.Successor.Secrets)
 	}
-	return s.try(ctx, p, stored, repeat)
+	return tried, nil
 }
 
-// try asks the token service whether an entry's successor works, and notes what it may read.
-func (s *Service) try(ctx context.Context, p record.Principal, entry record.Entry, repeat *vault.Once) (record.Successor, error) {
+// putBack takes a client that waits away, and lets the one wait that it took the place of; nil: none.
+func (s *Service) putBack(ctx context.Context, entry record.Entry, displaced *record.Successor) error {
+	number := entry.Successor.Number
+	for try := 0; ; try++ {
+		now, err := s.Vault.Entry(ctx, entry.Tenant, entry.ID)
+		if err != nil || now.Successor == nil || now.Successor.Number != number {
+			return err // somebody else has taken it away, or put it in force
+		}
+		after := now
+		after.Successor, after.UpdatedAt = displaced, s.Now().UTC()
+		_, err = s.Vault.UpdateEntry(ctx, now, after)
+		if err == nil {
+			s.dropSecrets(ctx, now, now.Successor.Secrets)
+		}
+		if fault.CodeOf(err) != "changed_meanwhile" || try == 4 {
+			return err
+		}
+	}
+}
+
+// try asks the token service whether an entry's successor works, and notes what it may read. An error says that the provider
+// refuses it; where the provider cannot say, promoting it tries it again.
+func (s *Service) try(ctx context.Context, entry record.Entry) (record.Successor, error) {
 	next := *entry.Successor
 	answer, err := s.Tokens(ctx, tokens.Call{Op: tokens.Try, Tenant: entry.Tenant, Entry: entry.ID, Client: next.Number})
 	if err == nil {
 		err = answer.Err()
 	}
-	switch {
-	case err == nil:
-		next.Reads, next.TriedAt = answer.Reads, s.Now().UTC()
-	case passing(err):
-		return next, nil // promoting it tries it again
-	default:
-		if gone := s.RemoveClient(ctx, p, entry.ID, next.Number); gone != nil {
-			return next, gone
-		}
-		return next, errors.Join(err, s.Vault.GiveUp(ctx, p.Tenant, repeat))
+	if err != nil && passing(err) {
+		return next, nil
 	}
+	if err != nil {
+		return next, refusedClient(err)
+	}
+	next.Reads, next.TriedAt = answer.Reads, s.Now().UTC()
 	tried := entry
 	tried.Successor = &next
 	if _, err := s.Vault.UpdateEntry(ctx, entry, tried); err != nil && fault.CodeOf(err) != "changed_meanwhile" {
 		return next, err
 	}
 	return next, nil // whoever changed the entry meanwhile did not change what the try showed
+}
+
+// refusedClient is what a provider says of a client that was just given: that is about what the request brought.
+func refusedClient(err error) error {
+	problem := *fault.As(err)
+	if problem.Kind != fault.Misconfigured {
+		return &problem
+	}
+	problem.Kind = fault.Invalid
+	if problem.Code == "client_misconfigured" { // which is said of an application otherwise
+		problem.Detail = "The provider does not take this client: its id, its secret and its certificate are not of one project that lives."
+		problem.Action = "Bring them as the provider's download has them; check country and api_environment, and that the project has not ended."
+	}
+	return &problem
 }
 
 // withSuccessor is an entry with another client beside its own, everything about it checked.

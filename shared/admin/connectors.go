@@ -122,8 +122,10 @@ func (s *Service) checkConnector(ctx context.Context, entry record.Entry, c *rec
 		if len(c.Settings[name]) > maxSettings {
 			return invalid("settings."+clip(name), fmt.Sprintf("More than %d values were given.", maxSettings)).Do("Leave the setting out to mean all.")
 		}
-		if len(c.Settings[name]) == 0 {
-			delete(c.Settings, name) // an empty list says no more than none
+		if c.Settings[name] == nil {
+			delete(c.Settings, name)
+		} else if len(c.Settings[name]) == 0 { // which would be for nothing, and is not meant to be for all
+			return invalid("settings."+clip(name), "settings."+clip(name)+" is an empty list.").Do("Name what the connector is for; leave the setting out, or null, to mean all.")
 		}
 	}
 	if err := checkResources(adapter.Descriptor(), c); err != nil {

@@ -24,12 +24,11 @@ func TestASettingIsOneStringOrAList(t *testing.T) {
 	b := ownBench(t, bundletest.Businesses)
 	e := b.Entry("one", bundletest.OwnClient("client-7")...)
 	for settings, want := range map[string]string{
-		`{"business":"B1"}`:                            `{"business":"B1"}`,
-		`{"business":["B1"]}`:                          `{"business":"B1"}`,
-		`{"business":null}`:                            `{}`,
-		`{"business":[]}`:                              `{}`,
-		`{"marketplaces":"M1"}`:                        `{"marketplaces":["M1"]}`,
-		`{"marketplaces":["M1","M2"],"business":"B1"}`: `{"business":"B1","marketplaces":["M1","M2"]}`,
+		`{"business":"B1"}`:                                       `{"business":"B1"}`,
+		`{"business":["B1"]}`:                                     `{"business":"B1"}`,
+		`{"business":null}`:                                       `{}`,
+		`{"marketplaces":"M1"}`:                                   `{"marketplaces":["M1"]}`,
+		`{"marketplaces":["M1","M2"],"business":"B1"}`:            `{"business":"B1","marketplaces":["M1","M2"]}`,
 		`{"resources":"orders","business":"B \u00fc \"quoted\""}`: `{"business":"B ü \"quoted\"","resources":["orders"]}`,
 		`{}`:   `{}`,
 		`null`: `{}`,
@@ -43,6 +42,15 @@ func TestASettingIsOneStringOrAList(t *testing.T) {
 		body, err := json.Marshal(api.ConnectorOf(stored).Settings)
 		if b.OK(err); string(body) != want {
 			t.Errorf("%s is shown as %s; want %s", settings, body, want)
+		}
+	}
+	// An empty list would be for nothing, and could be read as for all.
+	for _, name := range []string{"business", "marketplaces", "resources"} {
+		in, err := b.input(fmt.Sprintf(`{"name":"c","vault_entry":%q,"settings":{%q:[]}}`, e.ID, name))
+		b.OK(err)
+		_, err = b.Admin.CreateConnector(b.Context(), b.Owner, "", in)
+		if f := b.Fault(err, fault.Invalid, "invalid_field"); f.Field != "settings."+name || f.Action == "" {
+			t.Errorf("%s: %+v", name, f)
 		}
 	}
 	for _, settings := range []string{`{"business":1}`, `{"business":{"a":"B1"}}`, `{"business":[1]}`, `{"business":true}`, `[]`, `"B1"`, `{"business":[["B1"]]}`} {

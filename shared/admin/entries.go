@@ -45,7 +45,7 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 		if err != nil {
 			return record.Entry{}, err
 		}
-		return s.Vault.Entry(ctx, p.Tenant, id)
+		return s.createdBefore(ctx, p, id, repeat)
 	}
 	entry, secrets, err := s.newEntry(p, token, in)
 	if err != nil {
@@ -65,10 +65,30 @@ func (s *Service) CreateEntry(ctx context.Context, p record.Principal, key strin
 	if err != nil || made.ID != entry.ID {
 		return made, err
 	}
-	if err := s.acquire(ctx, made); err != nil {
-		return made, errors.Join(err, s.Vault.GiveUp(ctx, p.Tenant, repeat)) // nothing was made, so a repeat tries again
+	return made, s.connect(ctx, p, made, repeat)
+}
+
+// createdBefore is the entry that an earlier try of a request made. That try may have died before the provider was asked.
+func (s *Service) createdBefore(ctx context.Context, p record.Principal, id string, repeat *vault.Once) (record.Entry, error) {
+	made, err := s.Vault.Entry(ctx, p.Tenant, id)
+	if err != nil {
+		return made, err
 	}
-	return made, nil
+	_, connected, err := s.Vault.Credential(ctx, p.Tenant, id)
+	if err != nil || connected {
+		return made, err
+	}
+	return made, s.connect(ctx, p, made, repeat)
+}
+
+// connect gets the first token of an entry that needs nobody's consent. Where that is refused nothing was made, so a repeat
+// of the request tries again.
+func (s *Service) connect(ctx context.Context, p record.Principal, made record.Entry, repeat *vault.Once) error {
+	err := s.acquire(ctx, made)
+	if err == nil {
+		return nil
+	}
+	return errors.Join(refusedClient(err), s.Vault.GiveUp(ctx, p.Tenant, repeat))
 }
 
 // acquire gets the first token of an entry whose own client is the account: there is nobody to consent, so making the entry
@@ -88,7 +108,7 @@ func (s *Service) acquire(ctx context.Context, e record.Entry) error {
 	if passing(err) {
 		return nil // it is tried again by POST …/refresh, and by whoever reads
 	}
-	if _, gone := s.Tokens(ctx, tokens.Call{Op: tokens.Forget, Tenant: e.Tenant, Entry: e.ID}); gone != nil {
+	if _, gone := s.Tokens(ctx, tokens.Call{Op: tokens.Forget, Tenant: e.Tenant, Entry: e.ID}); gone != nil && fault.KindOf(gone) != fault.NotFound {
 		return gone
 	}
 	return err

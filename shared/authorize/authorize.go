@@ -95,6 +95,10 @@ func (s *Service) Begin(ctx context.Context, p record.Principal, entryID string,
 		return Begun{}, fault.New(fault.Forbidden, "not_licensed", "This deployment does not connect accounts of "+adapter.Descriptor().Title+".").
 			Do("Ask the operator to enable the provider.")
 	}
+	if adapter.Descriptor().OwnGrant {
+		return Begun{}, fault.New(fault.Conflict, "no_authorization", "Nobody authorizes an account of "+adapter.Descriptor().Title+": its own client is what connects it.").
+			Do("POST …/refresh asks for a token; POST …/credentials brings another client.")
+	}
 	if !adapter.Descriptor().Mode(in.Mode) {
 		return Begun{}, fault.New(fault.Invalid, "invalid_field", fmt.Sprintf("%s cannot be authorized in the mode %q.", adapter.Descriptor().Title, clip(string(in.Mode)))).
 			On("mode").Do("Use one of: " + modes(adapter.Descriptor()) + ".")

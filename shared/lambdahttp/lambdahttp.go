@@ -89,7 +89,7 @@ func (r *Request) Decode(v any) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return badBody("The body has something after its JSON object.")
 	}
-	return nil
+	return exact(r.Body, v)
 }
 
 // decodeFault names the member where it can. The decoder's own text quotes input, so none of it is passed on whole.
@@ -119,6 +119,8 @@ func shape(t reflect.Type) string {
 		return "an object, each member of it " + shape(t.Elem())
 	case reflect.Struct:
 		return "an object"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
 	default:
 		return "a number"
 	}

@@ -68,5 +68,9 @@ func (s *Service) noteWorks(ctx context.Context, as provider.AppCredentials) {
 	if before := as.App.Overlapping(s.Now()); before != nil && as.Version == before.Version {
 		s.Logger.ErrorContext(ctx, "the client secret in force is refused and the one before is used", "tenant", as.App.Tenant,
 			"provider", as.App.Provider, "api_environment", string(as.App.APIEnvironment), "until", before.Until)
+		// Whoever registers the next one must not keep this one in place of the one that works.
+		if err := s.Vault.NoteRefusedSecret(ctx, as.App, before.Until); err != nil {
+			s.Logger.WarnContext(ctx, "that a client secret is refused is not noted", "tenant", as.App.Tenant, "provider", as.App.Provider, "error", err.Error())
+		}
 	}
 }

@@ -594,3 +594,23 @@ func TestNothingIsKeptBesideWhereTheProviderTakesNone(t *testing.T) {
 		t.Errorf("kept is %+v", app.Previous)
 	}
 }
+
+// Of two wrong secrets in a row the second must not take the place of the one that works: the provider was seen to refuse
+// the first.
+func TestASecondMistakeKeepsTheSecretThatWorks(t *testing.T) {
+	r := plainRack(t)
+	e := r.Active("shop")
+	r.Upstream.TakeSecret(appClient, bundletest.ClientSecret)
+	for _, wrong := range []string{"canary-wrong-one", "canary-wrong-two", "canary-wrong-three"} {
+		r.put(wrong)
+		r.wantsSecrets(bundletest.Tenant, wrong, bundletest.ClientSecret)
+		r.wants(e, tokens.Success)
+		r.Clock.Add(time.Hour)
+	}
+	r.Upstream.TakeSecret(appClient, newSecret) // the right one at last
+	r.put(newSecret)
+	r.wantsSecrets(bundletest.Tenant, newSecret, bundletest.ClientSecret)
+	r.wants(e, tokens.Success)
+	r.put(laterOne) // which nobody has seen refused: it works as far as is known
+	r.wantsSecrets(bundletest.Tenant, laterOne, newSecret)
+}

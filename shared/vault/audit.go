@@ -176,16 +176,9 @@ func (v *Vault) applyAudited(ctx context.Context, tenant string, s audit.Subject
 	if len(events) == 0 {
 		return v.apply(ctx, ops...)
 	}
-	events = append([]audit.Event{}, events...)
-	for i := range events {
-		id, err := ident.New(v.Random, auditID)
-		if err != nil {
-			return err
-		}
-		events[i].ID, events[i].Subject, events[i].Actor = id, s, audit.ActorOf(ctx)
-		if events[i].Outcome == "" {
-			events[i].Outcome = audit.Success
-		}
+	events, err := v.complete(ctx, s, events)
+	if err != nil {
+		return err
 	}
 	record := subjectKey(tenant, s)
 	at := -1
@@ -226,6 +219,22 @@ func (v *Vault) applyAudited(ctx context.Context, tenant string, s audit.Subject
 		}
 	}
 	return storeFault(store.ErrBusy)
+}
+
+// complete gives events what every event has. The caller's stay as they are.
+func (v *Vault) complete(ctx context.Context, s audit.Subject, events []audit.Event) ([]audit.Event, error) {
+	out := append([]audit.Event{}, events...)
+	for i := range out {
+		id, err := ident.New(v.Random, auditID)
+		if err != nil {
+			return nil, err
+		}
+		out[i].ID, out[i].Subject, out[i].Actor = id, s, audit.ActorOf(ctx)
+		if out[i].Outcome == "" {
+			out[i].Outcome = audit.Success
+		}
+	}
+	return out, nil
 }
 
 // wrote reports whether an event of ours is in its place.

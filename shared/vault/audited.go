@@ -49,10 +49,22 @@ func entryUpdated(before, after record.Entry) []audit.Event {
 	changes = shown(changes, "environment", before.Environment, after.Environment)
 	changes = append(changes, named(before.Settings, after.Settings, func(a, b string) bool { return a == b })...)
 	changes = append(changes, secretChanges(before.Secrets, after.Secrets)...)
+	changes = shown(changes, "waiting_credential", waiting(before), waiting(after))
+	if a, b := before.Successor, after.Successor; a != nil && b != nil && a.Number == b.Number && a.TriedAt != b.TriedAt {
+		changes = append(changes, audit.Change{Field: "waiting_credential.tried_at"})
+	}
 	if len(changes) > 0 || len(out) == 0 {
 		out = append(out, audit.Event{Action: audit.EntryUpdated, Changes: changes})
 	}
 	return out
+}
+
+// waiting is the number of the client that waits beside an entry's own; "" when none does.
+func waiting(e record.Entry) string {
+	if e.Successor == nil {
+		return ""
+	}
+	return strconv.FormatInt(e.Successor.Number, 10)
 }
 
 // shown adds a change with its values.

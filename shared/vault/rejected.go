@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"connectorvault/shared/record"
 	"connectorvault/shared/store"
 )
 
@@ -33,4 +34,22 @@ func (v *Vault) Rejected(ctx context.Context, tenant, entry string) (until time.
 		return time.Time{}, err
 	}
 	return until, nil
+}
+
+func refusedKey(app record.App) store.Key {
+	return store.Key{Partition: app.Tenant, Sort: "refused#" + app.Provider + "#" + string(app.APIEnvironment) + "#" + app.Version}
+}
+
+// NoteRefusedSecret notes that a provider does not take the client secret of an application that is in force, until a time.
+func (v *Vault) NoteRefusedSecret(ctx context.Context, app record.App, until time.Time) error {
+	return v.apply(ctx, store.Op{Verb: store.Put, Table: store.Transient, Key: refusedKey(app), Set: store.Attrs{store.AttrExpires: unix(until)}})
+}
+
+// SecretRefused reports whether that was noted of an application as it stands.
+func (v *Vault) SecretRefused(ctx context.Context, app record.App) (bool, error) {
+	attrs, err := v.get(ctx, store.Transient, refusedKey(app))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && unix(v.Now()) < attrs.Int(store.AttrExpires), err
 }

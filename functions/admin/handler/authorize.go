@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -34,8 +35,10 @@ func (h *Handler) authorize(ctx context.Context, r *lambdahttp.Request) (lambdah
 		return lambdahttp.Response{}, err
 	}
 	var in admin.Fields
-	if err := r.Decode(&in); err != nil {
-		return lambdahttp.Response{}, err
+	if len(bytes.TrimSpace(r.Body)) > 0 { // nothing said is the usual way
+		if err := r.Decode(&in); err != nil {
+			return lambdahttp.Response{}, err
+		}
 	}
 	begin, err := parseBegin(in)
 	if err != nil {

@@ -54,7 +54,8 @@ func TestWebhooksOverHTTP(t *testing.T) {
 		send(http.StatusBadRequest, "POST", target, body)
 	}
 	send(http.StatusBadRequest, "PATCH", one, `{"id": "wh_1"}`)
-	send(http.StatusBadRequest, "GET", "/v1/webhooks?limit=3", "")
+	send(http.StatusBadRequest, "GET", "/v1/webhooks?limit=0", "")
+	send(http.StatusBadRequest, "GET", "/v1/webhooks?kind=x", "")
 	for _, strange := range []string{"wh_1", "ve_0000000000000000", "wh_0000000000000000"} {
 		for _, r := range [][2]string{{"GET", ""}, {"DELETE", ""}, {"POST", "/test"}, {"POST", "/rotate-secret"}} {
 			send(http.StatusNotFound, r[0], "/v1/webhooks/"+strange+r[1], "")

@@ -113,9 +113,9 @@ func TestTokenBucketOfAnOperation(t *testing.T) {
 	}
 	wantStatus(t, f.get(search, global), http.StatusOK) // another seller's bucket
 	wantStatus(t, f.get("eu"+participations, europe), http.StatusOK)
-	f.clock.step(178 * time.Second) // 1/0.0056 s is 178.6 s
+	f.clock.Step(178 * time.Second) // 1/0.0056 s is 178.6 s
 	wantStatus(t, f.get(search, europe), http.StatusTooManyRequests)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantStatus(t, f.get(search, europe), http.StatusOK)
 	wantStatus(t, f.get(search, europe), http.StatusTooManyRequests)
 
@@ -171,7 +171,7 @@ func TestOrdersPageThroughAMonth(t *testing.T) {
 			break
 		}
 		query.Set("paginationToken", page.Pagination.NextToken)
-		f.clock.step(7 * time.Minute) // the list must not shift while time passes
+		f.clock.Step(7 * time.Minute) // the list must not shift while time passes
 	}
 	// One order an hour: 30.5 days are 732 hours.
 	if pages != 8 || len(seen) < 725 || len(seen) > 733 {
@@ -234,14 +234,14 @@ func TestOneOrderIsFoundByItsIDAndOnlyByItsSeller(t *testing.T) {
 func TestOrdersShowUpTwoMinutesAfterTheyWerePlaced(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
-	f.clock.step(3 * time.Hour)
+	f.clock.Step(3 * time.Hour)
 	refresh := f.refreshToken(amazonsim.SellerEurope, "eu")
 	page := decode[orderPage](t, f.get("eu/orders/2026-01-01/orders?createdAfter=2026-06-15T12:00:00Z", f.refresh(refresh).Access))
 	o := page.Orders[0]
 	path := "eu/orders/2026-01-01/orders/" + o.OrderID
-	f.clock.step(o.CreatedTime.Add(2*time.Minute - time.Second).Sub(f.clock.Now()))
+	f.clock.Step(o.CreatedTime.Add(2*time.Minute - time.Second).Sub(f.clock.Now()))
 	wantStatus(t, f.get(path, f.refresh(refresh).Access), http.StatusNotFound)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantStatus(t, f.get(path, f.refresh(refresh).Access), http.StatusOK)
 }
 
@@ -249,7 +249,7 @@ func TestUpdatesShowUpInTheNextWindow(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
 	mark := f.clock.Now().Add(-2 * time.Minute)
-	f.clock.step(24 * time.Hour)
+	f.clock.Step(24 * time.Hour)
 	token := f.access(amazonsim.SellerEurope, "eu")
 	query := url.Values{"lastUpdatedAfter": {mark.Format(time.RFC3339)}, "includedData": {"FULFILLMENT"}}
 	page := decode[orderPage](t, f.get("eu/orders/2026-01-01/orders?"+query.Encode(), token))
@@ -315,9 +315,9 @@ func TestPaginationTokensAreBoundAndExpire(t *testing.T) {
 	query.Set("fulfilledBy", "AMAZON")
 	wantStatus(t, search(token), http.StatusBadRequest)
 	query.Del("fulfilledBy")
-	f.clock.step(24*time.Hour - time.Second)
+	f.clock.Step(24*time.Hour - time.Second)
 	wantStatus(t, search(f.refresh(refresh).Access), http.StatusOK)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantStatus(t, search(f.refresh(refresh).Access), http.StatusBadRequest)
 }
 
@@ -341,7 +341,7 @@ func TestInventoryTokensLiveThirtySeconds(t *testing.T) {
 	read := func() answer { return f.get("eu/fba/inventory/v1/summaries?"+query.Encode(), token) }
 	pages, items := 0, 0
 	for {
-		f.clock.step(time.Second) // two calls a second
+		f.clock.Step(time.Second) // two calls a second
 		a := read()
 		wantStatus(t, a, http.StatusOK)
 		got := decode[page](t, a)
@@ -358,15 +358,15 @@ func TestInventoryTokensLiveThirtySeconds(t *testing.T) {
 		t.Errorf("%d items on %d pages", items, pages)
 	}
 	query.Del("nextToken")
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	query.Set("nextToken", decode[page](t, read()).Pagination.NextToken)
-	f.clock.step(29 * time.Second)
+	f.clock.Step(29 * time.Second)
 	wantStatus(t, read(), http.StatusOK)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantStatus(t, read(), http.StatusBadRequest)
 	query.Del("nextToken")
 	query.Set("sellerSkus", decode[page](t, read()).Payload.InventorySummaries[3].SellerSKU)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	if got := decode[page](t, read()); len(got.Payload.InventorySummaries) != 1 {
 		t.Errorf("%d summaries of one SKU", len(got.Payload.InventorySummaries))
 	}
@@ -415,7 +415,7 @@ func TestListingsAndCatalog(t *testing.T) {
 	if decode[struct{ ASIN string }](t, a).ASIN != asin {
 		t.Errorf("catalogue item %s", a.body)
 	}
-	f.clock.step(time.Minute)
+	f.clock.Step(time.Minute)
 	found := decode[page](t, f.get("eu/catalog/2022-04-01/items?identifiersType=ASIN&identifiers="+asin+"&marketplaceIds=A1PA6795UKMFR9", token))
 	if len(found.Items) != 1 || found.Items[0].ASIN != asin {
 		t.Errorf("found %+v", found)
@@ -463,7 +463,7 @@ func TestTransactionsFollowShipments(t *testing.T) {
 	if pages < 3 || count < 500 {
 		t.Errorf("%d transactions on %d pages", count, pages)
 	}
-	f.clock.step(time.Minute) // the burst is used up
+	f.clock.Step(time.Minute) // the burst is used up
 	a := f.get("na/finances/2024-06-19/transactions?relatedIdentifierName=ORDER_ID&relatedIdentifierValue="+orderID, token)
 	if got := decode[page](t, a); len(got.Payload.Transactions) != 1 {
 		t.Errorf("transactions of one order: %s", a.body)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Where an application came from. Seeded and adopted applications are a convenience of the simulator: a local
@@ -60,7 +62,7 @@ func (s *Simulator) RegisterApp(ctx context.Context, app App) (RegisteredApp, er
 	}
 	app.Origin = originRegistered
 	secret := s.opaque("amzn1.oa2-cs.v1.", 36)
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		known, found, err := appByID(ctx, tx, app.ApplicationID)
 		if err != nil {
 			return err
@@ -88,13 +90,13 @@ func (s *Simulator) RegisterApp(ctx context.Context, app App) (RegisteredApp, er
 // RotateSecret issues a new client secret. The old ones work for seven more days (Amazon facts 3.4).
 func (s *Simulator) RotateSecret(ctx context.Context, applicationID string) (string, error) {
 	secret := s.opaque("amzn1.oa2-cs.v1.", 36)
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		app, found, err := appByID(ctx, tx, applicationID)
 		if err != nil {
 			return err
 		}
 		if !found || app.ClientID == "" {
-			return fmt.Errorf("application %q has no client: %w", applicationID, errNotFound)
+			return fmt.Errorf("application %q has no client: %w", applicationID, engine.ErrNotFound)
 		}
 		grace := s.millis(oldSecretGrace)
 		_, err = tx.ExecContext(ctx, `UPDATE secrets SET expires_at = ? WHERE client_id = ? AND (expires_at = 0 OR expires_at > ?)`,
@@ -109,20 +111,12 @@ func (s *Simulator) RotateSecret(ctx context.Context, applicationID string) (str
 
 // Apps lists the applications known so far.
 func (s *Simulator) Apps(ctx context.Context) ([]App, error) {
-	rows, err := s.state.db.QueryContext(ctx, selectApp+` ORDER BY created_at, application_id`)
+	rows, err := s.state.QueryContext(ctx, selectApp+` ORDER BY created_at, application_id`)
+	list, err := engine.Collect(rows, err, scanApp)
 	if err != nil {
 		return nil, fmt.Errorf("listing applications: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
-	var apps []App
-	for rows.Next() {
-		app, err := scanApp(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		apps = append(apps, app)
-	}
-	return apps, rows.Err()
+	return list, nil
 }
 
 // adopt takes an application id that was never seen as though it had just been registered in the portal, with
@@ -152,11 +146,11 @@ func scanApp(scan func(...any) error) (App, error) {
 	return app, nil
 }
 
-func appByID(ctx context.Context, q querier, id string) (App, bool, error) {
+func appByID(ctx context.Context, q engine.Querier, id string) (App, bool, error) {
 	return foundApp(scanApp(q.QueryRowContext(ctx, selectApp+` WHERE application_id = ?`, id).Scan))
 }
 
-func appByClient(ctx context.Context, q querier, clientID string) (App, bool, error) {
+func appByClient(ctx context.Context, q engine.Querier, clientID string) (App, bool, error) {
 	return foundApp(scanApp(q.QueryRowContext(ctx, selectApp+` WHERE client_id = ?`, clientID).Scan))
 }
 
@@ -185,7 +179,7 @@ func (s *Simulator) insertApp(ctx context.Context, tx *sql.Tx, app App) error {
 // insertSecret stores a client secret; expires 0 means never, which only the simulator's own conveniences use.
 func (s *Simulator) insertSecret(ctx context.Context, tx *sql.Tx, clientID, secret string, expires int64) error {
 	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO secrets(client_id, hash, created_at, expires_at) VALUES(?, ?, ?, ?)`,
-		clientID, digest(secret), s.millis(0), expires)
+		clientID, engine.Digest(secret), s.millis(0), expires)
 	if err != nil {
 		return fmt.Errorf("storing client secret: %w", err)
 	}
@@ -193,7 +187,7 @@ func (s *Simulator) insertSecret(ctx context.Context, tx *sql.Tx, clientID, secr
 }
 
 // secretValid says whether a secret with this hash still works for the client.
-func (s *Simulator) secretValid(ctx context.Context, q querier, clientID, hash string) (bool, error) {
+func (s *Simulator) secretValid(ctx context.Context, q engine.Querier, clientID, hash string) (bool, error) {
 	var expires int64
 	err := q.QueryRowContext(ctx, `SELECT expires_at FROM secrets WHERE client_id = ? AND hash = ?`, clientID, hash).Scan(&expires)
 	if errors.Is(err, sql.ErrNoRows) {

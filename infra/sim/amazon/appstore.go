@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The Selling Partner Appstore flow (Amazon facts 2.4) begins at Amazon: the seller presses "Authorize Now", the
@@ -16,7 +18,7 @@ import (
 func (s *Simulator) serveStorePage(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	id := r.PathValue("application")
-	app, found, err := appByID(ctx, s.state.db, id)
+	app, found, err := appByID(ctx, s.state, id)
 	switch {
 	case err != nil:
 		s.internal(w, r, "serving the store page", err)
@@ -76,8 +78,8 @@ func (s *Simulator) authorizeNow(w http.ResponseWriter, r *http.Request, app App
 func (s *Simulator) startAppstore(w http.ResponseWriter, r *http.Request, app App, acc account, login, version string) {
 	ctx := r.Context()
 	state := s.opaque("", 30)
-	_, err := s.state.db.ExecContext(ctx, `INSERT INTO amazon_states(hash, application_id, seller, region, expires_at, used_at)
-		VALUES(?, ?, ?, ?, ?, 0)`, digest(state), app.ApplicationID, acc.seller.ID, acc.region, s.millis(amazonStateLife))
+	_, err := s.state.ExecContext(ctx, `INSERT INTO amazon_states(hash, application_id, seller, region, expires_at, used_at)
+		VALUES(?, ?, ?, ?, ?, 0)`, engine.Digest(state), app.ApplicationID, acc.seller.ID, acc.region, s.millis(amazonStateLife))
 	if err != nil {
 		s.internal(w, r, "starting the Appstore flow", err)
 		return
@@ -92,7 +94,7 @@ func (s *Simulator) startAppstore(w http.ResponseWriter, r *http.Request, app Ap
 		s.consentFailed(w, r, app.ApplicationID, errNoLogin)
 		return
 	}
-	s.count(ctx, endpointConsent, "appstore", "started")
+	s.state.Count(ctx, endpointConsent, "appstore", "started")
 	s.redirect(w, target)
 }
 
@@ -120,13 +122,13 @@ func (s *Simulator) serveAppstoreConfirm(w http.ResponseWriter, r *http.Request)
 		s.consentFailed(w, r, id, err)
 		return
 	}
-	s.count(ctx, endpointConsent, "appstore", "confirmed")
+	s.state.Count(ctx, endpointConsent, "appstore", "confirmed")
 	s.redirect(w, target)
 }
 
 func (s *Simulator) checkAppstoreReturn(ctx context.Context, id string, query url.Values) (App, string, error) {
 	var app App
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		var found bool
 		var err error
 		app, found, err = appByID(ctx, tx, id)
@@ -151,9 +153,9 @@ func (s *Simulator) checkAppstoreReturn(ctx context.Context, id string, query ur
 
 // takeAmazonState uses an amazon_state up: it is good once, for ten minutes, for one application.
 func (s *Simulator) takeAmazonState(ctx context.Context, applicationID, text string) (sellerID, region string, err error) {
-	err = s.state.db.QueryRowContext(ctx, `UPDATE amazon_states SET used_at = ? WHERE hash = ? AND application_id = ?
+	err = s.state.QueryRowContext(ctx, `UPDATE amazon_states SET used_at = ? WHERE hash = ? AND application_id = ?
 		AND used_at = 0 AND expires_at > ? RETURNING seller, region`,
-		s.millis(0), digest(text), applicationID, s.millis(0)).Scan(&sellerID, &region)
+		s.millis(0), engine.Digest(text), applicationID, s.millis(0)).Scan(&sellerID, &region)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", "", errAmazonState
 	}

@@ -4,7 +4,8 @@ import (
 	"context"
 	"encoding/base32"
 	"encoding/json"
-	"fmt"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The endpoints that calls are counted under.
@@ -18,56 +19,23 @@ const (
 
 // CallCount says how often something was asked and how it ended. At the token endpoint the operation is the
 // grant type and the outcome "success" or the error code; at the API the operation id and the HTTP status.
-type CallCount struct {
-	Endpoint  string `json:"endpoint"`
-	Operation string `json:"operation"`
-	Outcome   string `json:"outcome"`
-	Count     int    `json:"count"`
-}
+type CallCount = engine.CallCount
 
 // Calls returns the counters of all processes that share the state.
-func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) {
-	rows, err := s.state.db.QueryContext(ctx, `SELECT endpoint, operation, outcome, count FROM calls ORDER BY 1, 2, 3`)
-	if err != nil {
-		return nil, fmt.Errorf("reading counters: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
-	var list []CallCount
-	for rows.Next() {
-		var c CallCount
-		if err := rows.Scan(&c.Endpoint, &c.Operation, &c.Outcome, &c.Count); err != nil {
-			return nil, fmt.Errorf("reading counters: %w", err)
-		}
-		list = append(list, c)
-	}
-	return list, rows.Err()
-}
+func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) { return s.state.Calls(ctx) }
 
 // ResetCalls sets every counter to nothing.
-func (s *Simulator) ResetCalls(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM calls`)
-	return err
-}
+func (s *Simulator) ResetCalls(ctx context.Context) error { return s.state.ResetCalls(ctx) }
 
 // ResetThrottles fills every rate bucket.
 func (s *Simulator) ResetThrottles(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM buckets`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM buckets`)
 	return err
-}
-
-// count counts also when the client has already gone: what happened has happened.
-func (s *Simulator) count(ctx context.Context, endpoint, operation, outcome string) {
-	ctx = context.WithoutCancel(ctx)
-	_, err := s.state.db.ExecContext(ctx, `INSERT INTO calls(endpoint, operation, outcome, count) VALUES(?, ?, ?, 1)
-		ON CONFLICT(endpoint, operation, outcome) DO UPDATE SET count = count + 1`, endpoint, operation, outcome)
-	if err != nil {
-		s.log.ErrorContext(ctx, "counting a call", "error", err)
-	}
 }
 
 // rid looks like the x-amz-rid header.
 func (s *Simulator) rid() string {
-	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s.randomBytes(13))[:20]
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s.random.Bytes(13))[:20]
 }
 
 // quote encodes a JSON string. Marshalling a string cannot fail.

@@ -23,7 +23,7 @@ func (s *Simulator) checkToken(ctx context.Context, c *call, text string) error 
 	case c.token.kind != kindGrantless && c.grant.Revoked:
 		return errTokenInvalid
 	}
-	valid, err := s.secretValid(ctx, s.state.db, c.token.clientID, c.token.secretHash)
+	valid, err := s.secretValid(ctx, s.state, c.token.clientID, c.token.secretHash)
 	if err != nil {
 		return err
 	}
@@ -122,12 +122,12 @@ func (s *Simulator) takeQuota(ctx context.Context, c *call) error {
 	if c.op.rate <= 0 {
 		return nil
 	}
-	off, err := s.switchOn(ctx, s.state.db, FaultNoThrottling)
+	off, err := s.switchOn(ctx, s.state, FaultNoThrottling)
 	if err != nil || off {
 		return err
 	}
 	key := strings.Join([]string{c.owner(), c.op.method, c.op.path}, "|")
-	return s.state.update(ctx, func(tx *sql.Tx) error {
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
 		level, updated := c.op.burst, c.now.UnixMilli()
 		err := tx.QueryRowContext(ctx, `SELECT level, updated_at FROM buckets WHERE key = ?`, key).Scan(&level, &updated)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // consentError is what Amazon shows on its error page instead of calling back (Amazon facts 2.6).
@@ -84,11 +86,11 @@ func (s *Simulator) serveConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method == http.MethodGet:
-		s.count(r.Context(), endpointConsent, "page", "shown")
+		s.state.Count(r.Context(), endpointConsent, "page", "shown")
 		s.showConsent(w, r, app, req)
 	case values.Get("decision") == "cancel":
 		// Nothing comes back to the application on Cancel (Amazon facts 2.6).
-		s.count(r.Context(), endpointConsent, "decision", "cancelled")
+		s.state.Count(r.Context(), endpointConsent, "decision", "cancelled")
 		s.renderPage(w, cancelledPage, app)
 	default:
 		s.decideConsent(w, r, app, req, redirect, s.accountKey(values))
@@ -125,7 +127,7 @@ func consentValues(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // checkConsent finds (or adopts) the application and the redirect URI in force. For the Appstore test flow,
 // which a missing state asks for (Amazon facts 2.1), the URI is the login URI.
 func (s *Simulator) checkConsent(ctx context.Context, req consentRequest) (app App, redirect string, err error) {
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		var err error
 		app, err = s.findOrAdopt(ctx, tx, req.applicationID, req.redirectURI)
 		return err
@@ -209,7 +211,7 @@ func (s *Simulator) decideConsent(w http.ResponseWriter, r *http.Request, app Ap
 		s.consentFailed(w, r, app.ApplicationID, err)
 		return
 	}
-	s.count(ctx, endpointConsent, "decision", "confirmed")
+	s.state.Count(ctx, endpointConsent, "decision", "confirmed")
 	s.redirect(w, target)
 }
 
@@ -235,7 +237,7 @@ func (s *Simulator) signIn(ctx context.Context, app App, key string) (account, e
 // grantAndCallBack stores the authorization with its code and returns the callback address (Amazon facts 2.1).
 func (s *Simulator) grantAndCallBack(ctx context.Context, app App, sellerID, region, redirect, state string) (string, error) {
 	var target string
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		g, err := s.insertGrant(ctx, tx, app.ApplicationID, sellerID, region, "consent")
 		if err != nil {
 			return err
@@ -252,19 +254,11 @@ func (s *Simulator) grantAndCallBack(ctx context.Context, app App, sellerID, reg
 
 // withQuery appends parameters in the given order and keeps what the address already had.
 func withQuery(address string, pairs ...string) (string, error) {
-	u, err := url.Parse(address)
+	target, err := engine.WithQuery(address, pairs...)
 	if err != nil {
 		return "", errRedirect
 	}
-	query := u.RawQuery
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if query != "" {
-			query += "&"
-		}
-		query += url.QueryEscape(pairs[i]) + "=" + url.QueryEscape(pairs[i+1])
-	}
-	u.RawQuery = query
-	return u.String(), nil
+	return target, nil
 }
 
 // consentFailed shows Amazon's kind of error page. HTTP 200 is the project's reading of screenshots; the real
@@ -275,14 +269,14 @@ func (s *Simulator) consentFailed(w http.ResponseWriter, r *http.Request, applic
 		s.internal(w, r, "serving consent", err)
 		return
 	}
-	s.count(r.Context(), endpointConsent, "error", known.code)
+	s.state.Count(r.Context(), endpointConsent, "error", known.code)
 	s.renderPage(w, errorPage, map[string]string{
 		"ApplicationID": applicationID, "Code": known.code, "Text": known.text, "RequestID": s.uuid(),
 	})
 }
 
 func (s *Simulator) redirect(w http.ResponseWriter, target string) {
-	pageHeaders(w)
+	engine.PageHeaders(w)
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
 }

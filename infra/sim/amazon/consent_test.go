@@ -227,7 +227,7 @@ func TestAppstoreFlow(t *testing.T) {
 	a = f.post(store, url.Values{"login_uri": {login}, "account": {amazonsim.SellerEurope + "@eu"}})
 	late, _ := url.Parse(a.header.Get("Location"))
 	back.Set("amazon_state", late.Query().Get("amazon_state"))
-	f.clock.step(10*time.Minute + time.Second)
+	f.clock.Step(10*time.Minute + time.Second)
 	if a := confirm(); !strings.Contains(a.body, "MD9999") {
 		t.Error("an amazon_state outlived ten minutes")
 	}

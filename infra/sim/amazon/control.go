@@ -3,12 +3,11 @@ package amazonsim
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // controlPrefix is where a test steers the simulator. Nothing below it exists at Amazon.
@@ -29,91 +28,27 @@ const controlPrefix = "/_sim/"
 //	GET, DELETE        calls                         counters: [CallCount]
 func (s *Simulator) controlHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /_sim/faults", control(func(r *http.Request) (any, error) { return listed(s.Faults(r.Context())) }))
-	mux.HandleFunc("POST /_sim/faults", control(s.postFaults))
-	mux.HandleFunc("DELETE /_sim/faults", control(s.deleteFaults))
-	mux.HandleFunc("POST /_sim/rates", control(s.postRates))
-	mux.HandleFunc("GET /_sim/apps", control(func(r *http.Request) (any, error) { return listed(s.Apps(r.Context())) }))
-	mux.HandleFunc("POST /_sim/apps", control(s.postApp))
-	mux.HandleFunc("POST /_sim/apps/{application}/secrets", control(s.postSecret))
-	mux.HandleFunc("POST /_sim/apps/{application}/expiry", control(s.postExpiry))
-	mux.HandleFunc("POST /_sim/messages", control(s.postMessage))
-	mux.HandleFunc("POST /_sim/self-authorizations", control(s.postSelfAuthorization))
-	mux.HandleFunc("GET /_sim/grants", control(func(r *http.Request) (any, error) { return listed(s.Grants(r.Context())) }))
-	mux.HandleFunc("POST /_sim/revocations", control(s.postRevocation))
-	mux.HandleFunc("GET /_sim/sellers", control(func(*http.Request) (any, error) { return listed(s.Sellers(), nil) }))
-	mux.HandleFunc("GET /_sim/calls", control(func(r *http.Request) (any, error) { return listed(s.Calls(r.Context())) }))
-	mux.HandleFunc("DELETE /_sim/calls", control(func(r *http.Request) (any, error) { return nil, s.ResetCalls(r.Context()) }))
+	mux.HandleFunc("GET /_sim/faults", engine.Items(s.Faults))
+	mux.HandleFunc("POST /_sim/faults", engine.Endpoint(s.postFaults))
+	mux.HandleFunc("DELETE /_sim/faults", s.switches.Clearing())
+	mux.HandleFunc("POST /_sim/rates", engine.Endpoint(s.postRates))
+	mux.HandleFunc("GET /_sim/apps", engine.Items(s.Apps))
+	mux.HandleFunc("POST /_sim/apps", engine.Endpoint(s.postApp))
+	mux.HandleFunc("POST /_sim/apps/{application}/secrets", engine.Endpoint(s.postSecret))
+	mux.HandleFunc("POST /_sim/apps/{application}/expiry", engine.Endpoint(s.postExpiry))
+	mux.HandleFunc("POST /_sim/messages", engine.Endpoint(s.postMessage))
+	mux.HandleFunc("POST /_sim/self-authorizations", engine.Endpoint(s.postSelfAuthorization))
+	mux.HandleFunc("GET /_sim/grants", engine.Items(s.Grants))
+	mux.HandleFunc("POST /_sim/revocations", engine.Endpoint(s.postRevocation))
+	mux.HandleFunc("GET /_sim/sellers", engine.Endpoint(func(*http.Request) (any, error) { return engine.Listed(s.Sellers(), nil) }))
+	mux.HandleFunc("GET /_sim/calls", engine.Items(s.Calls))
+	mux.HandleFunc("DELETE /_sim/calls", engine.Act(s.ResetCalls))
 	return mux
-}
-
-// list is the wire form of every list here: {"items": […]}.
-type list[T any] struct {
-	Items []T `json:"items"`
-}
-
-func listed[T any](items []T, err error) (any, error) {
-	if items == nil {
-		items = []T{}
-	}
-	return list[T]{items}, err
-}
-
-// control turns a function into an endpoint: nil answers 204, an error 400 (404 where something is unknown).
-func control(serve func(*http.Request) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		answer, err := serve(r)
-		status := http.StatusOK
-		switch {
-		case errors.Is(err, errNotFound):
-			status = http.StatusNotFound
-		case err != nil:
-			status = http.StatusBadRequest
-		case answer == nil:
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		if err != nil {
-			answer = map[string]string{"error": err.Error()}
-		}
-		body, err := json.Marshal(answer)
-		if err != nil {
-			http.Error(w, "encoding the answer failed", http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		writeBody(w, status, body)
-	}
-}
-
-// readControl decodes a body. Asking for JSON keeps a foreign page's form from steering the simulator.
-func readControl(r *http.Request) ([]byte, error) {
-	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
-		return nil, errors.New("the content type must be application/json")
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxFormBody))
-	if err != nil {
-		return nil, fmt.Errorf("reading the body: %w", err)
-	}
-	return body, nil
-}
-
-func decodeControl[T any](r *http.Request) (T, error) {
-	var into T
-	body, err := readControl(r)
-	if err != nil {
-		return into, err
-	}
-	if err := json.Unmarshal(body, &into); err != nil {
-		return into, fmt.Errorf("decoding the body: %w", err)
-	}
-	return into, nil
 }
 
 // postFaults turns one switch on, or each of an array.
 func (s *Simulator) postFaults(r *http.Request) (any, error) {
-	body, err := readControl(r)
+	body, err := engine.ReadBody(r)
 	if err != nil {
 		return nil, err
 	}
@@ -125,29 +60,13 @@ func (s *Simulator) postFaults(r *http.Request) (any, error) {
 		}
 		many = []Fault{one}
 	}
-	set := make([]Fault, 0, len(many))
-	for _, f := range many {
-		f, err := s.SetFault(r.Context(), f)
-		if err != nil {
-			return nil, err
-		}
-		set = append(set, f)
-	}
-	return listed(set, nil)
-}
-
-// deleteFaults turns off the switches named by ?name=, or all.
-func (s *Simulator) deleteFaults(r *http.Request) (any, error) {
-	if name := r.URL.Query().Get("name"); name != "" {
-		return nil, s.ClearFault(r.Context(), name)
-	}
-	return nil, s.ClearFaults(r.Context())
+	return engine.Each(r.Context(), many, s.SetFault)
 }
 
 // postRates takes {"unlimited": true|false}, which ignores the rate buckets or heeds them again, and
 // {"refill": true}, which fills them.
 func (s *Simulator) postRates(r *http.Request) (any, error) {
-	want, err := decodeControl[struct {
+	want, err := engine.DecodeLoosely[struct {
 		Unlimited *bool `json:"unlimited"`
 		Refill    bool  `json:"refill"`
 	}](r)
@@ -175,7 +94,7 @@ func (s *Simulator) Unlimited(ctx context.Context, off bool) error {
 }
 
 func (s *Simulator) postApp(r *http.Request) (any, error) {
-	app, err := decodeControl[App](r)
+	app, err := engine.DecodeLoosely[App](r)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +103,7 @@ func (s *Simulator) postApp(r *http.Request) (any, error) {
 
 // postExpiry tells the queue that an application's client secret ends.
 func (s *Simulator) postExpiry(r *http.Request) (any, error) {
-	in, err := decodeControl[struct {
+	in, err := engine.DecodeLoosely[struct {
 		Ends time.Time `json:"ends"`
 	}](r)
 	if err != nil {
@@ -195,7 +114,7 @@ func (s *Simulator) postExpiry(r *http.Request) (any, error) {
 
 // postMessage puts a message into the queue, such as one that was there before.
 func (s *Simulator) postMessage(r *http.Request) (any, error) {
-	body, err := readControl(r)
+	body, err := engine.ReadBody(r)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +128,7 @@ func (s *Simulator) postSecret(r *http.Request) (any, error) {
 }
 
 func (s *Simulator) postSelfAuthorization(r *http.Request) (any, error) {
-	want, err := decodeControl[SelfAuthorization](r)
+	want, err := engine.DecodeLoosely[SelfAuthorization](r)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +138,7 @@ func (s *Simulator) postSelfAuthorization(r *http.Request) (any, error) {
 
 // postRevocation revokes every authorization that matches; absent members match anything.
 func (s *Simulator) postRevocation(r *http.Request) (any, error) {
-	which, err := decodeControl[SelfAuthorization](r)
+	which, err := engine.DecodeLoosely[SelfAuthorization](r)
 	if err != nil {
 		return nil, err
 	}

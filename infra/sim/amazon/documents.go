@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // metaSigningKey names the key that signs document addresses. It lies in the state, so that one process serves
@@ -137,7 +139,7 @@ func (s *Simulator) presign(ctx context.Context, c *call, d document) (string, e
 
 // signature covers everything but itself.
 func (s *Simulator) signature(ctx context.Context, id string, query url.Values) (string, error) {
-	key, err := metaValue(ctx, s.state.db, metaSigningKey)
+	key, err := engine.Meta(ctx, s.state, metaSigningKey)
 	if err != nil {
 		return "", err
 	}
@@ -151,7 +153,7 @@ func (s *Simulator) serveDocument(w http.ResponseWriter, r *http.Request) {
 	ctx, id := r.Context(), r.PathValue("document")
 	if r.Header.Get("X-Amz-Access-Token") != "" || r.Header.Get("Authorization") != "" {
 		// A presigned address is fetched without credentials (Amazon facts 7.3); sending them leaks them to a third host.
-		s.count(ctx, endpointStrict, "token_to_document", "refused")
+		s.state.Count(ctx, endpointStrict, "token_to_document", "refused")
 		s.writeStoreError(w, http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed")
 		return
 	}
@@ -170,9 +172,9 @@ func (s *Simulator) serveDocument(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case allowed != nil:
-		s.count(ctx, endpointDocuments, "document", allowed.code)
+		s.state.Count(ctx, endpointDocuments, "document", allowed.code)
 		s.writeStoreError(w, http.StatusForbidden, allowed.code, allowed.message)
-	case errors.Is(err, errNotFound):
+	case errors.Is(err, engine.ErrNotFound):
 		s.writeStoreError(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
 	default:
 		s.internal(w, r, "serving a document", err)
@@ -205,13 +207,13 @@ func (s *Simulator) addressAllowed(ctx context.Context, id string, query url.Val
 // writeStoreError is S3's error format.
 func (s *Simulator) writeStoreError(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
-	writeBody(w, status, []byte(`<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
+	engine.WriteBody(w, status, []byte(`<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
 		"<Error><Code>"+code+"</Code><Message>"+message+"</Message><RequestId>"+s.rid()+"</RequestId></Error>"))
 }
 
 // documentByID finds what an id stands for: a stored report, or a computed document.
 func (s *Simulator) documentByID(ctx context.Context, id string) (document, error) {
-	r, err := scanReport(s.state.db.QueryRowContext(ctx, selectReport+` WHERE document_id = ?`, id).Scan)
+	r, err := scanReport(s.state.QueryRowContext(ctx, selectReport+` WHERE document_id = ?`, id).Scan)
 	if err == nil {
 		seller, _ := s.seller(strings.Split(r.owner, "|")[1]) // owner is application|seller|region
 		return r.document(seller), nil
@@ -226,7 +228,7 @@ func (s *Simulator) documentByID(ctx context.Context, id string) (document, erro
 			return s.computed(seller, region, mark, number)
 		}
 	}
-	return document{}, errNotFound
+	return document{}, engine.ErrNotFound
 }
 
 func (s *Simulator) computed(seller Seller, region, mark, number string) (document, error) {
@@ -243,7 +245,7 @@ func (s *Simulator) computed(seller Seller, region, mark, number string) (docume
 			return r.document(seller), nil
 		}
 	}
-	return document{}, errNotFound
+	return document{}, engine.ErrNotFound
 }
 
 // sendDocument sends the bytes, whole or in the range asked for.
@@ -266,9 +268,9 @@ func (s *Simulator) sendDocument(w http.ResponseWriter, r *http.Request, where s
 		w.Header().Set("Content-Encoding", "gzip")
 	}
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Etag", `"`+digest(string(content))[:32]+`"`)
-	s.count(ctx, endpointDocuments, "document", "200")
-	if !surelyOff(ctx, FaultDrop) || !surelyOff(ctx, FaultEmptyBody) || !surelyOff(ctx, FaultTruncated) || !surelyOff(ctx, FaultGarbled) {
+	w.Header().Set("Etag", `"`+engine.Digest(string(content))[:32]+`"`)
+	s.state.Count(ctx, endpointDocuments, "document", "200")
+	if !s.switches.SurelyOff(ctx, FaultDrop) || !s.switches.SurelyOff(ctx, FaultEmptyBody) || !s.switches.SurelyOff(ctx, FaultTruncated) || !s.switches.SurelyOff(ctx, FaultGarbled) {
 		s.writeSpoiled(w, r, where, http.StatusOK, content)
 		return
 	}

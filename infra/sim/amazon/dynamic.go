@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // dynamicAnswers are the operations of the dynamic sandbox: FBA inventory, which remembers what it is told (Amazon
@@ -44,7 +46,7 @@ func (s *Simulator) createInventoryItem(ctx context.Context, c *call, _ *http.Re
 			return reply{}, requiredFor(member.name, "CreateInventoryItem")
 		}
 	}
-	_, err := s.state.db.ExecContext(ctx, `INSERT OR REPLACE INTO sandbox_items(seller, marketplace, sku, name, quantity, updated_at)
+	_, err := s.state.ExecContext(ctx, `INSERT OR REPLACE INTO sandbox_items(seller, marketplace, sku, name, quantity, updated_at)
 		VALUES(?, ?, ?, ?, 0, ?)`, tenantOf(c), item.Marketplace, item.SKU, item.Name, c.now.UnixMilli())
 	if err != nil {
 		return reply{}, fmt.Errorf("storing a sandbox item: %w", err)
@@ -57,7 +59,7 @@ func (s *Simulator) deleteInventoryItem(ctx context.Context, c *call, _ *http.Re
 	if market == "" {
 		return reply{}, requiredFor("MarketplaceId", "DeleteInventoryItem")
 	}
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM sandbox_items WHERE seller = ? AND marketplace = ? AND sku = ?`,
+	_, err := s.state.ExecContext(ctx, `DELETE FROM sandbox_items WHERE seller = ? AND marketplace = ? AND sku = ?`,
 		tenantOf(c), market, c.vars["sellerSku"])
 	if err != nil {
 		return reply{}, fmt.Errorf("deleting a sandbox item: %w", err)
@@ -83,16 +85,16 @@ func (s *Simulator) addInventory(ctx context.Context, c *call, r *http.Request) 
 	if token == "" {
 		return reply{}, requiredFor("Idempotency Token", "AddInventory")
 	}
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		var one int
-		err := tx.QueryRowContext(ctx, `SELECT 1 FROM sandbox_tokens WHERE seller = ? AND token = ?`, tenantOf(c), digest(token)).Scan(&one)
+		err := tx.QueryRowContext(ctx, `SELECT 1 FROM sandbox_tokens WHERE seller = ? AND token = ?`, tenantOf(c), engine.Digest(token)).Scan(&one)
 		if err == nil {
 			return errTokenRepeated
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("reading idempotency tokens: %w", err)
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO sandbox_tokens(seller, token) VALUES(?, ?)`, tenantOf(c), digest(token)); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO sandbox_tokens(seller, token) VALUES(?, ?)`, tenantOf(c), engine.Digest(token)); err != nil {
 			return fmt.Errorf("storing an idempotency token: %w", err)
 		}
 		for _, item := range want.Items {
@@ -114,7 +116,7 @@ func (s *Simulator) listSandboxItems(ctx context.Context, c *call, _ *http.Reque
 		return reply{}, err
 	}
 	wanted := append(csv(c.query, "sellerSkus"), csv(c.query, "sellerSku")...)
-	rows, err := s.state.db.QueryContext(ctx, `SELECT sku, name, quantity FROM sandbox_items WHERE seller = ? AND marketplace = ? ORDER BY sku`,
+	rows, err := s.state.QueryContext(ctx, `SELECT sku, name, quantity FROM sandbox_items WHERE seller = ? AND marketplace = ? ORDER BY sku`,
 		tenantOf(c), market.id)
 	if err != nil {
 		return reply{}, fmt.Errorf("listing sandbox items: %w", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	amazonsim "connectorvault/infra/sim/amazon"
+	"connectorvault/infra/sim/engine/enginetest"
 )
 
 func TestFaultsOfTheAPI(t *testing.T) {
@@ -107,7 +108,7 @@ func TestFaultsOfDocuments(t *testing.T) {
 
 func TestHeldRequestGoesOnUnderTheSwitchesOfItsRelease(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock()
 	f, other := openFront(t, state, at, ""), openFront(t, state, at, "")
 	token := f.access(amazonsim.SellerEurope, "eu")
 	f.fault(amazonsim.Fault{Name: amazonsim.FaultHold, Endpoint: "api", Times: 1})
@@ -176,7 +177,7 @@ func TestTheLogHoldsNoSecrets(t *testing.T) {
 	code := f.code()
 	got := decode[tokens](t, f.post("/auth/o2/token", codeForm(code)))
 	f.get("eu"+participations+"?access_token=canary-in-query", got.Access)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	log := f.log.String()
 	if !strings.Contains(log, "path=/auth/o2/token status=200") || !strings.Contains(log, "status=302") {
 		t.Errorf("log %s", log)
@@ -210,8 +211,8 @@ func (exhausted) Read([]byte) (int, error) { return 0, errors.New("no randomness
 func TestNothingIsIssuedWithoutRandomness(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "sim.db")
-	openFront(t, state, newClock(), "") // makes the seeded state
-	f := &front{t: t, clock: newClock()}
+	openFront(t, state, enginetest.NewClock(), "") // makes the seeded state
+	f := &front{t: t, clock: enginetest.NewClock()}
 	sim, err := amazonsim.New(amazonsim.Config{StatePath: state, Random: exhausted{}, BaseURL: func() string { return f.base }})
 	if err != nil {
 		t.Fatal(err)

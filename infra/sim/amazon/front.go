@@ -1,12 +1,10 @@
 package amazonsim
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // sandboxPrefix stands before the region in the addresses of the API's sandbox.
@@ -63,58 +61,12 @@ func splitRegion(path string) (region, rest string, ok bool) {
 	return "", "", false
 }
 
-// statusRecorder remembers the status for the log. Unwrap lets http.ResponseController through.
-type statusRecorder struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *statusRecorder) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// observe logs each request, reads the switches once for it, and turns a panic into a 500. The query stays out of
-// the log: it may carry a code or a state.
+// observe is what every request goes through.
 func (s *Simulator) observe(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
-		defer s.logRequest(recorder, r)
-		defer s.rescue(recorder, r)
-		ctx, err := s.withSwitches(r.Context())
-		if err != nil {
-			s.internal(recorder, r, "reading switches", err)
-			return
-		}
-		next.ServeHTTP(recorder, r.WithContext(ctx))
-	})
-}
-
-func (s *Simulator) logRequest(w *statusRecorder, r *http.Request) {
-	s.log.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", w.status)
-}
-
-// rescue answers for a handler that panicked; it must be deferred itself. The panic by which a switch closes the
-// connection goes on.
-func (s *Simulator) rescue(w http.ResponseWriter, r *http.Request) {
-	cause := recover()
-	if cause == nil {
-		return
-	}
-	err, isError := cause.(error)
-	if !isError {
-		err = fmt.Errorf("%v", cause)
-	}
-	if errors.Is(err, http.ErrAbortHandler) {
-		panic(http.ErrAbortHandler)
-	}
-	s.internal(w, r, "serving a request", err)
+	return engine.Front{Log: s.log, Watch: s.switches.Watch, Internal: s.internal, Status: http.StatusOK}.Observe(next)
 }
 
 // internal reports a failure of the simulator itself, as opposed to one that it simulates.
 func (s *Simulator) internal(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	s.log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelError, doing, slog.String("error", err.Error()))
-	http.Error(w, "the simulator itself failed; see its log", http.StatusInternalServerError)
+	engine.Failed(w, r, s.log, doing, err)
 }

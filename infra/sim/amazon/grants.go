@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Lifetimes (Amazon facts 13).
@@ -22,8 +24,6 @@ const (
 // expiredTokensKept is how long an access token is remembered after its end, so that it is answered "has
 // expired" rather than "malformed".
 const expiredTokensKept = 7 * 24 * time.Hour
-
-var errNotFound = errors.New("not found")
 
 // Grant is one authorization: a seller's consent to an application in one region (Amazon facts 2.3).
 type Grant struct {
@@ -54,7 +54,7 @@ func (s *Simulator) SelfAuthorize(ctx context.Context, want SelfAuthorization) (
 		return "", err
 	}
 	var token string
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		_, found, err := appByID(ctx, tx, want.ApplicationID)
 		if err != nil {
 			return err
@@ -65,7 +65,7 @@ func (s *Simulator) SelfAuthorize(ctx context.Context, want SelfAuthorization) (
 				return err
 			}
 			if strict || !applicationIDPattern.MatchString(want.ApplicationID) {
-				return fmt.Errorf("application %q: %w", want.ApplicationID, errNotFound)
+				return fmt.Errorf("application %q: %w", want.ApplicationID, engine.ErrNotFound)
 			}
 			if _, err := s.adopt(ctx, tx, want.ApplicationID, ""); err != nil {
 				return err
@@ -84,7 +84,7 @@ func (s *Simulator) SelfAuthorize(ctx context.Context, want SelfAuthorization) (
 func (s *Simulator) checkPartner(sellerID, region string) error {
 	seller, ok := s.seller(sellerID)
 	if !ok {
-		return fmt.Errorf("selling partner %q: %w", sellerID, errNotFound)
+		return fmt.Errorf("selling partner %q: %w", sellerID, engine.ErrNotFound)
 	}
 	if !validRegion(region) || len(seller.marketplacesIn(region)) == 0 {
 		return fmt.Errorf("selling partner %q has no account in region %q", sellerID, region)
@@ -95,7 +95,7 @@ func (s *Simulator) checkPartner(sellerID, region string) error {
 // RevokeGrant does what "Disable authorization" in Seller Central does, for every authorization that matches.
 // Empty arguments match anything. It returns how many were revoked.
 func (s *Simulator) RevokeGrant(ctx context.Context, applicationID, sellerID, region string) (int, error) {
-	result, err := s.state.db.ExecContext(ctx, `UPDATE grants SET revoked_at = ? WHERE revoked_at = 0
+	result, err := s.state.ExecContext(ctx, `UPDATE grants SET revoked_at = ? WHERE revoked_at = 0
 		AND (? = '' OR application_id = ?) AND (? = '' OR seller = ?) AND (? = '' OR region = ?)`,
 		s.millis(0), applicationID, applicationID, sellerID, sellerID, region, region)
 	if err != nil {
@@ -107,20 +107,12 @@ func (s *Simulator) RevokeGrant(ctx context.Context, applicationID, sellerID, re
 
 // Grants lists every authorization, oldest first. It shows no tokens.
 func (s *Simulator) Grants(ctx context.Context) ([]Grant, error) {
-	rows, err := s.state.db.QueryContext(ctx, selectGrant+` ORDER BY authorized_at, id`)
+	rows, err := s.state.QueryContext(ctx, selectGrant+` ORDER BY authorized_at, id`)
+	list, err := engine.Collect(rows, err, scanGrant)
 	if err != nil {
 		return nil, fmt.Errorf("listing grants: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
-	var grants []Grant
-	for rows.Next() {
-		g, err := scanGrant(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		grants = append(grants, g)
-	}
-	return grants, rows.Err()
+	return list, nil
 }
 
 func (s *Simulator) insertGrant(ctx context.Context, tx *sql.Tx, applicationID, sellerID, region, kind string) (Grant, error) {
@@ -135,7 +127,7 @@ func (s *Simulator) insertGrant(ctx context.Context, tx *sql.Tx, applicationID, 
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO grants(id, application_id, seller, region, kind, refresh_token, authorized_at, expires_at, revoked_at)
 		VALUES(?, ?, ?, ?, ?, ?, ?, ?, 0)`,
-		g.ID, applicationID, sellerID, region, kind, digest(refresh), now.UnixMilli(), g.ExpiresAt.UnixMilli())
+		g.ID, applicationID, sellerID, region, kind, engine.Digest(refresh), now.UnixMilli(), g.ExpiresAt.UnixMilli())
 	if err != nil {
 		return Grant{}, fmt.Errorf("storing grant: %w", err)
 	}
@@ -144,8 +136,8 @@ func (s *Simulator) insertGrant(ctx context.Context, tx *sql.Tx, applicationID, 
 
 // refreshTokenOf makes the refresh token of a grant, the same one every time. Amazon gives it out again with every
 // answer, so it must be known; derived, it need not lie readable among the state.
-func refreshTokenOf(ctx context.Context, q querier, g Grant) (string, error) {
-	key, err := metaValue(ctx, q, metaSigningKey)
+func refreshTokenOf(ctx context.Context, q engine.Querier, g Grant) (string, error) {
+	key, err := engine.Meta(ctx, q, metaSigningKey)
 	if err != nil {
 		return "", err
 	}
@@ -177,19 +169,19 @@ func foundGrant(g Grant, err error) (Grant, bool, error) {
 	return g, err == nil, err
 }
 
-func grantByID(ctx context.Context, q querier, id string) (Grant, bool, error) {
+func grantByID(ctx context.Context, q engine.Querier, id string) (Grant, bool, error) {
 	return foundGrant(scanGrant(q.QueryRowContext(ctx, selectGrant+` WHERE id = ?`, id).Scan))
 }
 
-func grantByRefreshToken(ctx context.Context, q querier, token string) (Grant, bool, error) {
-	return foundGrant(scanGrant(q.QueryRowContext(ctx, selectGrant+` WHERE refresh_token = ?`, digest(token)).Scan))
+func grantByRefreshToken(ctx context.Context, q engine.Querier, token string) (Grant, bool, error) {
+	return foundGrant(scanGrant(q.QueryRowContext(ctx, selectGrant+` WHERE refresh_token = ?`, engine.Digest(token)).Scan))
 }
 
 // issueCode makes the spapi_oauth_code of a grant, bound to the redirect URI that carries it (Amazon facts 9.5.2).
 func (s *Simulator) issueCode(ctx context.Context, tx *sql.Tx, g Grant, redirectURI string) (string, error) {
 	code := s.opaque("RH", 15)
 	_, err := tx.ExecContext(ctx, `INSERT INTO codes(hash, grant_id, redirect_uri, expires_at, used_at) VALUES(?, ?, ?, ?, 0)`,
-		digest(code), g.ID, redirectURI, s.millis(codeLife))
+		engine.Digest(code), g.ID, redirectURI, s.millis(codeLife))
 	if err != nil {
 		return "", fmt.Errorf("storing code: %w", err)
 	}
@@ -202,9 +194,9 @@ type issuedCode struct {
 	expiresAt, usedAt    int64
 }
 
-func codeByText(ctx context.Context, q querier, code string) (issuedCode, bool, error) {
+func codeByText(ctx context.Context, q engine.Querier, code string) (issuedCode, bool, error) {
 	var c issuedCode
-	err := q.QueryRowContext(ctx, `SELECT grant_id, redirect_uri, expires_at, used_at FROM codes WHERE hash = ?`, digest(code)).
+	err := q.QueryRowContext(ctx, `SELECT grant_id, redirect_uri, expires_at, used_at FROM codes WHERE hash = ?`, engine.Digest(code)).
 		Scan(&c.grantID, &c.redirectURI, &c.expiresAt, &c.usedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return issuedCode{}, false, nil
@@ -236,17 +228,17 @@ func (s *Simulator) insertToken(ctx context.Context, tx *sql.Tx, text string, t 
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO tokens(hash, kind, grant_id, application_id, client_id, secret_hash, scope, resources, expires_at)
 		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		digest(text), t.kind, t.grantID, t.applicationID, t.clientID, t.secretHash, t.scope, t.resources, t.expiresAt)
+		engine.Digest(text), t.kind, t.grantID, t.applicationID, t.clientID, t.secretHash, t.scope, t.resources, t.expiresAt)
 	if err != nil {
 		return fmt.Errorf("storing token: %w", err)
 	}
 	return nil
 }
 
-func tokenByText(ctx context.Context, q querier, text string) (token, bool, error) {
+func tokenByText(ctx context.Context, q engine.Querier, text string) (token, bool, error) {
 	var t token
 	err := q.QueryRowContext(ctx, `SELECT kind, grant_id, application_id, client_id, secret_hash, scope, resources, expires_at
-		FROM tokens WHERE hash = ?`, digest(text)).
+		FROM tokens WHERE hash = ?`, engine.Digest(text)).
 		Scan(&t.kind, &t.grantID, &t.applicationID, &t.clientID, &t.secretHash, &t.scope, &t.resources, &t.expiresAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return token{}, false, nil

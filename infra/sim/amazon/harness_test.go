@@ -1,84 +1,44 @@
 package amazonsim_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	amazonsim "connectorvault/infra/sim/amazon"
+	"connectorvault/infra/sim/engine/enginetest"
 )
-
-// clock is a time that only moves when told.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time // guarded by mu
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) step(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // front is one simulator behind one listener.
 type front struct {
 	t      *testing.T
 	sim    *amazonsim.Simulator
-	clock  *clock
+	clock  *enginetest.Clock
 	base   string
 	client *http.Client // follows no redirects
-	log    *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	log    *enginetest.Log
 }
 
 func newFront(t *testing.T) *front {
 	t.Helper()
-	return openFront(t, filepath.Join(t.TempDir(), "sim.db"), newClock(), "")
+	return openFront(t, filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock(), "")
 }
 
-func openFront(t *testing.T, state string, at *clock, models string) *front {
+func openFront(t *testing.T, state string, at *enginetest.Clock, models string) *front {
 	t.Helper()
 	return openNotified(t, state, at, models, nil)
 }
 
 // openNotified is openFront with a queue for messages about client secrets.
-func openNotified(t *testing.T, state string, at *clock, models string, notify func(context.Context, []byte) error) *front {
+func openNotified(t *testing.T, state string, at *enginetest.Clock, models string, notify func(context.Context, []byte) error) *front {
 	t.Helper()
-	f := &front{t: t, clock: at, log: &lockedBuffer{}}
+	f := &front{t: t, clock: at, log: &enginetest.Log{}}
 	sim, err := amazonsim.New(amazonsim.Config{
 		StatePath: state, Now: at.Now, BaseURL: func() string { return f.base }, ModelsDir: models, Notify: notify,
 		Logger: slog.New(slog.NewTextHandler(f.log, nil)),
@@ -115,25 +75,10 @@ func (f *front) send(method, address string, header http.Header, body string) an
 }
 
 func (f *front) trySend(method, address string, header http.Header, body string) (answer, error) {
-	var reader io.Reader
-	if body != "" {
-		reader = strings.NewReader(body)
-	}
-	r, err := http.NewRequestWithContext(context.Background(), method, address, reader)
-	if err != nil {
-		return answer{}, err
-	}
-	r.Header.Set("User-Agent", "SimulatorTest/1.0 (Language=Go)")
-	for name, values := range header {
-		r.Header[name] = values
-	}
-	response, err := f.client.Do(r)
-	if err != nil {
-		return answer{}, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, response.Header, string(text)}, err
+	whole := http.Header{"User-Agent": {"SimulatorTest/1.0 (Language=Go)"}}
+	maps.Copy(whole, header)
+	status, answered, text, err := enginetest.Send(context.Background(), f.client, method, address, whole, body)
+	return answer{status, answered, text}, err
 }
 
 func (f *front) post(path string, form url.Values) answer {

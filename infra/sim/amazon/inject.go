@@ -4,7 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // htmlBadRequest is the kind of answer that requests broken below the API get (Amazon facts 5.1).
@@ -14,66 +15,21 @@ const htmlBadRequest = "<!DOCTYPE html>\n<html><head><title>400 Bad Request</tit
 // injectBefore applies the switches that act before a request is looked at. It reports whether it has answered.
 func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where scope, operation string) bool {
 	ctx := r.Context()
-	if err := s.delay(ctx, where, operation); err != nil {
+	held := func() { s.state.Count(ctx, where.endpoint, operation, "held") }
+	if err := s.switches.Delay(ctx, where.list(), held); err != nil {
 		s.internal(w, r, "reading switches", err)
 		return true
 	}
-	for _, name := range []string{FaultReset, FaultHTML400, FaultError500, FaultError503, FaultThrottled, FaultStatus} {
-		f, on, err := s.fire(ctx, name, where)
-		if err != nil {
-			s.internal(w, r, "reading switches", err)
-			return true
-		}
-		if on {
-			s.count(ctx, where.endpoint, operation, "fault "+name)
-			s.answerFault(w, where.endpoint, f)
-			return true
-		}
-	}
-	return false
-}
-
-// delay applies the switches that make a request wait.
-func (s *Simulator) delay(ctx context.Context, where scope, operation string) error {
-	f, on, err := s.fire(ctx, FaultHold, where)
+	f, on, err := s.switches.First(ctx, where.list(), FaultReset, FaultHTML400, FaultError500, FaultError503, FaultThrottled, FaultStatus)
 	if err != nil {
-		return err
+		s.internal(w, r, "reading switches", err)
+		return true
 	}
 	if on {
-		s.count(ctx, where.endpoint, operation, "held")
-		s.hold(ctx, f.ID)
-		if err := s.refreshSwitches(context.WithoutCancel(ctx)); err != nil {
-			return err
-		}
+		s.state.Count(ctx, where.endpoint, operation, "fault "+f.Name)
+		s.answerFault(w, where.endpoint, f)
 	}
-	f, on, err = s.fire(ctx, FaultSlow, where)
-	if on {
-		pause(ctx, min(time.Duration(f.DelayMS)*time.Millisecond, faultLongestWait))
-	}
-	return err
-}
-
-// hold waits for a switch to be deleted by whichever process.
-func (s *Simulator) hold(ctx context.Context, id int64) {
-	ctx, cancel := context.WithTimeout(ctx, faultLongestWait)
-	defer cancel()
-	for ctx.Err() == nil {
-		var one int
-		if err := s.state.db.QueryRowContext(ctx, `SELECT 1 FROM faults WHERE id = ?`, id).Scan(&one); err != nil {
-			return
-		}
-		pause(ctx, faultPollInterval)
-	}
-}
-
-// pause waits in real time: it stands for the network, which does not follow the simulated clock.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	return on
 }
 
 func (s *Simulator) answerFault(w http.ResponseWriter, endpoint string, f Fault) {
@@ -82,12 +38,12 @@ func (s *Simulator) answerFault(w http.ResponseWriter, endpoint string, f Fault)
 	}
 	switch {
 	case f.Name == FaultReset:
-		panic(http.ErrAbortHandler) // net/http closes the connection without writing anything
+		engine.HangUp()
 	case f.Name == FaultStatus:
-		writeBody(w, f.Status, nil)
+		engine.WriteBody(w, f.Status, nil)
 	case f.Name == FaultHTML400:
 		w.Header().Set("Content-Type", "text/html")
-		writeBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
+		engine.WriteBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
 	case endpoint == endpointToken:
 		s.writeTokenError(w, tokenFaultAnswer(f.Name))
 	case endpoint == endpointDocuments:
@@ -133,7 +89,7 @@ func (s *Simulator) writeSpoiled(w http.ResponseWriter, r *http.Request, where s
 		}
 		switch name {
 		case FaultDrop:
-			panic(http.ErrAbortHandler) // net/http closes the connection without writing anything
+			engine.HangUp()
 		case FaultEmptyBody:
 			body = nil
 		case FaultTruncated:
@@ -143,15 +99,5 @@ func (s *Simulator) writeSpoiled(w http.ResponseWriter, r *http.Request, where s
 			status, body = http.StatusOK, []byte(htmlBadRequest)
 		}
 	}
-	writeBody(w, status, body)
-}
-
-func writeBody(w http.ResponseWriter, status int, body []byte) {
-	if status != http.StatusNoContent {
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	}
-	w.WriteHeader(status)
-	if status != http.StatusNoContent {
-		_, _ = w.Write(body) // the client may have gone; there is nobody left to tell
-	}
+	engine.WriteBody(w, status, body)
 }

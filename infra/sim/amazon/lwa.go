@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // maxFormBody bounds what the consent form and the token endpoint read.
@@ -93,14 +95,14 @@ func (s *Simulator) answerToken(w http.ResponseWriter, r *http.Request, where sc
 	var refused *tokenError
 	switch {
 	case errors.As(failure, &refused):
-		s.count(ctx, endpointToken, operation, refused.code)
+		s.state.Count(ctx, endpointToken, operation, refused.code)
 		s.writeTokenError(w, refused)
 		return
 	case failure != nil:
 		s.internal(w, r, "serving the token endpoint", failure)
 		return
 	}
-	s.count(ctx, endpointToken, operation, "success")
+	s.state.Count(ctx, endpointToken, operation, "success")
 	body, err := json.Marshal(set)
 	if err != nil {
 		s.internal(w, r, "encoding tokens", err)
@@ -154,18 +156,18 @@ func readTokenForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // An error leaves the scope as it is; the grant itself will meet the same error.
 func (s *Simulator) scopeOfCredential(ctx context.Context, form url.Values, where *scope) {
 	grantID := ""
-	if c, found, err := codeByText(ctx, s.state.db, form.Get("code")); err == nil && found {
+	if c, found, err := codeByText(ctx, s.state, form.Get("code")); err == nil && found {
 		grantID = c.grantID
 	}
-	g, found, err := grantByID(ctx, s.state.db, grantID)
+	g, found, err := grantByID(ctx, s.state, grantID)
 	if err != nil || !found {
-		g, found, err = grantByRefreshToken(ctx, s.state.db, form.Get("refresh_token"))
+		g, found, err = grantByRefreshToken(ctx, s.state, form.Get("refresh_token"))
 	}
 	if err == nil && found {
 		where.seller, where.app, where.region = g.SellerID, g.ApplicationID, g.Region
 		return
 	}
-	if app, found, err := appByClient(ctx, s.state.db, form.Get("client_id")); err == nil && found {
+	if app, found, err := appByClient(ctx, s.state, form.Get("client_id")); err == nil && found {
 		where.app = app.ApplicationID
 	}
 }
@@ -193,7 +195,7 @@ func (s *Simulator) grantTokens(ctx context.Context, form url.Values, where scop
 		return tokenSet{}, err
 	}
 	var set tokenSet
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		var err error
 		switch form.Get("grant_type") {
 		case "authorization_code":
@@ -232,5 +234,5 @@ func (s *Simulator) writeTokenError(w http.ResponseWriter, e *tokenError) {
 	} else if e.code != "invalid_client" {
 		body = []byte(`{"error":` + quote(e.code) + `,"error_description":` + quote(e.text) + `}`)
 	}
-	writeBody(w, e.status, body)
+	engine.WriteBody(w, e.status, body)
 }

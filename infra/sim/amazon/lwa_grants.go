@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"net/url"
 	"slices"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // tokenFault applies the switches that look like a dead secret or a revoked grant.
@@ -29,7 +31,7 @@ func (s *Simulator) tokenFault(ctx context.Context, form url.Values, where scope
 // on first use takes the first client that spends one of its credentials; any other client is refused the
 // credential, not the authentication (Amazon facts 3.3: "issued to another client").
 func (s *Simulator) authenticate(ctx context.Context, tx *sql.Tx, form url.Values, owner App, usable bool, parameter string) error {
-	clientID, hash := form.Get("client_id"), digest(form.Get("client_secret"))
+	clientID, hash := form.Get("client_id"), engine.Digest(form.Get("client_secret"))
 	_, known, err := appByClient(ctx, tx, clientID)
 	if err != nil {
 		return err
@@ -83,7 +85,7 @@ func (s *Simulator) exchangeCode(ctx context.Context, tx *sql.Tx, form url.Value
 	if sent := form.Get("redirect_uri"); sent != "" && sent != code.redirectURI {
 		return tokenSet{}, invalidGrant("code")
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE codes SET used_at = ? WHERE hash = ?`, s.millis(0), digest(form.Get("code")))
+	_, err = tx.ExecContext(ctx, `UPDATE codes SET used_at = ? WHERE hash = ?`, s.millis(0), engine.Digest(form.Get("code")))
 	if err != nil {
 		return tokenSet{}, err
 	}
@@ -115,7 +117,7 @@ func (s *Simulator) clientCredentials(ctx context.Context, tx *sql.Tx, form url.
 	if err != nil {
 		return tokenSet{}, err
 	}
-	valid, err := s.secretValid(ctx, tx, app.ClientID, digest(form.Get("client_secret")))
+	valid, err := s.secretValid(ctx, tx, app.ClientID, engine.Digest(form.Get("client_secret")))
 	if err != nil {
 		return tokenSet{}, err
 	}
@@ -131,7 +133,7 @@ func (s *Simulator) clientCredentials(ctx context.Context, tx *sql.Tx, form url.
 // mint makes an access token. Older ones stay valid until their own end (Amazon facts 3.2).
 func (s *Simulator) mint(ctx context.Context, tx *sql.Tx, form url.Values, t token, refreshToken string) (tokenSet, error) {
 	text := s.opaque("Atza|", 261)
-	t.clientID, t.secretHash, t.expiresAt = form.Get("client_id"), digest(form.Get("client_secret")), s.millis(accessLife)
+	t.clientID, t.secretHash, t.expiresAt = form.Get("client_id"), engine.Digest(form.Get("client_secret")), s.millis(accessLife)
 	if err := s.insertToken(ctx, tx, text, t); err != nil {
 		return tokenSet{}, err
 	}

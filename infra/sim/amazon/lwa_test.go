@@ -10,6 +10,7 @@ import (
 	"time"
 
 	amazonsim "connectorvault/infra/sim/amazon"
+	"connectorvault/infra/sim/engine/enginetest"
 )
 
 type tokenFailure struct {
@@ -73,8 +74,8 @@ func TestCodeRefusals(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"at the end of five minutes", func(f *front, _ url.Values) { f.clock.step(5 * time.Minute) }, 400, "invalid_grant"},
-		{"just before it", func(f *front, _ url.Values) { f.clock.step(5*time.Minute - time.Second) }, 200, ""},
+		{"at the end of five minutes", func(f *front, _ url.Values) { f.clock.Step(5 * time.Minute) }, 400, "invalid_grant"},
+		{"just before it", func(f *front, _ url.Values) { f.clock.Step(5*time.Minute - time.Second) }, 200, ""},
 		{"other redirect", func(_ *front, v url.Values) { v.Set("redirect_uri", callback+"/other") }, 400, "invalid_grant"},
 		{"no redirect, as in Amazon's older example", func(_ *front, v url.Values) { v.Del("redirect_uri") }, 200, ""},
 		{"another application's client", func(_ *front, v url.Values) {
@@ -135,7 +136,7 @@ func TestRefreshTokenDoesNotRotateAndOldAccessTokensLive(t *testing.T) {
 		t.Error("two refreshes gave the same access token")
 	}
 	wantStatus(t, f.get("na/sellers/v1/marketplaceParticipations", one.Access), http.StatusOK)
-	f.clock.step(time.Hour)
+	f.clock.Step(time.Hour)
 	wantFailure(t, f.get("na/sellers/v1/marketplaceParticipations", one.Access), http.StatusForbidden, "Unauthorized",
 		"The access token you provided has expired.")
 	wantStatus(t, f.get("na/sellers/v1/marketplaceParticipations", f.refresh(refresh).Access), http.StatusOK)
@@ -155,9 +156,9 @@ func TestGrantsEnd(t *testing.T) {
 		"The access token you provided is revoked, malformed or invalid.")
 
 	yearly := f.refreshToken(amazonsim.SellerEurope, "eu")
-	f.clock.step(365*24*time.Hour - time.Minute)
+	f.clock.Step(365*24*time.Hour - time.Minute)
 	f.refresh(yearly)
-	f.clock.step(time.Minute)
+	f.clock.Step(time.Minute)
 	wantTokenError(t, f.post("/auth/o2/token", refreshForm(yearly)), http.StatusBadRequest, "invalid_grant")
 }
 
@@ -169,14 +170,14 @@ func TestSecretRotation(t *testing.T) {
 	renewed := refreshForm(refresh)
 	renewed.Set("client_secret", fresh)
 	wantStatus(t, f.post("/auth/o2/token", renewed), http.StatusOK)
-	f.clock.step(7*24*time.Hour - time.Second)
+	f.clock.Step(7*24*time.Hour - time.Second)
 	access := f.refresh(refresh).Access // the old secret still works
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantTokenError(t, f.post("/auth/o2/token", refreshForm(refresh)), http.StatusUnauthorized, "invalid_client")
 	wantFailure(t, f.get("eu/sellers/v1/marketplaceParticipations", access), http.StatusForbidden, "Unauthorized",
 		"The LWA secret token you provided has expired.")
 	wantStatus(t, f.post("/auth/o2/token", renewed), http.StatusOK)
-	f.clock.step(173 * 24 * time.Hour)
+	f.clock.Step(173 * 24 * time.Hour)
 	wantTokenError(t, f.post("/auth/o2/token", renewed), http.StatusUnauthorized, "invalid_client")
 }
 
@@ -216,7 +217,7 @@ func TestSelfAuthorizationsDoNotReplaceEachOther(t *testing.T) {
 
 func TestOneCodeIsSpentOnceByTwoProcesses(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock()
 	fronts := []*front{openFront(t, state, at, ""), openFront(t, state, at, "")}
 	form := codeForm(fronts[0].code())
 	const racers = 20
@@ -263,7 +264,7 @@ func TestOneCodeIsSpentOnceByTwoProcesses(t *testing.T) {
 
 func TestTwoProcessesWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock()
 	fronts := []*front{openFront(t, state, at, ""), openFront(t, state, at, "")}
 	form := refreshForm(fronts[0].refreshToken(amazonsim.SellerEurope, "eu")).Encode()
 	var wait sync.WaitGroup

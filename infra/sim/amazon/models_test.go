@@ -14,6 +14,7 @@ import (
 	"time"
 
 	amazonsim "connectorvault/infra/sim/amazon"
+	"connectorvault/infra/sim/engine/enginetest"
 )
 
 // modelsVariable names a folder of Amazon's own models, which the repository does not carry.
@@ -21,7 +22,7 @@ const modelsVariable = "AMAZON_MODELS_DIR"
 
 func newSandbox(t *testing.T, folder string) (*front, string) {
 	t.Helper()
-	f := openFront(t, filepath.Join(t.TempDir(), "sim.db"), newClock(), folder)
+	f := openFront(t, filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock(), folder)
 	return f, f.access(amazonsim.SellerNorthAmerica, "na")
 }
 
@@ -51,7 +52,7 @@ func TestStaticSandboxMatching(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f.clock.step(time.Second)
+			f.clock.Step(time.Second)
 			a := f.call(test.method, "sandbox/na/sample/v1"+test.path, token, test.body)
 			if a.status != test.status || !strings.Contains(a.body, test.want) || (test.want == "" && a.body != "") {
 				t.Errorf("%d %s", a.status, a.body)

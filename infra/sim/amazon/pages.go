@@ -1,54 +1,27 @@
 package amazonsim
 
 import (
-	"bytes"
 	"embed"
-	"html/template"
 	"net/http"
 	"slices"
+
+	"connectorvault/infra/sim/engine"
 )
 
 //go:embed pages/*.html
 var pageFiles embed.FS
 
-// page is one HTML page over the common frame.
-type page struct{ body *template.Template }
-
 var (
-	consentPage   = newPage("consent.html")
-	errorPage     = newPage("error.html")
-	cancelledPage = newPage("cancelled.html")
-	storePage     = newPage("store.html")
-	indexPage     = newPage("index.html")
+	consentPage   = engine.NewPage(pageFiles, "consent.html")
+	errorPage     = engine.NewPage(pageFiles, "error.html")
+	cancelledPage = engine.NewPage(pageFiles, "cancelled.html")
+	storePage     = engine.NewPage(pageFiles, "store.html")
+	indexPage     = engine.NewPage(pageFiles, "index.html")
 )
 
-func newPage(name string) page {
-	return page{template.Must(template.ParseFS(pageFiles, "pages/frame.html", "pages/"+name))}
-}
-
-// pageHeaders keeps addresses that carry a state or a code out of other sites' logs and out of caches, and the
-// pages out of frames.
-func pageHeaders(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	// No form-action: browsers apply it to the redirect after the form too, which leads to the application.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
-}
-
-// renderPage writes a page, whole or not at all. Every page has status 200, those of errors too (Amazon facts 2.6).
-func (s *Simulator) renderPage(w http.ResponseWriter, p page, data any) {
-	var out bytes.Buffer
-	if err := p.body.ExecuteTemplate(&out, "frame.html", data); err != nil {
-		s.log.Error("rendering a page", "error", err)
-		http.Error(w, "the simulator itself failed; see its log", http.StatusInternalServerError)
-		return
-	}
-	pageHeaders(w)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	writeBody(w, http.StatusOK, out.Bytes())
+// renderPage writes a page. Every page has status 200, those of errors too (Amazon facts 2.6).
+func (s *Simulator) renderPage(w http.ResponseWriter, p engine.Page, data any) {
+	p.Render(w, s.log, http.StatusOK, data)
 }
 
 // accountOption is one line of the sign-in form.

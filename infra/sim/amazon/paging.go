@@ -86,7 +86,7 @@ func (s *Simulator) cursorByToken(ctx context.Context, c *call, text string) (cu
 	var at cursor
 	var spec, owner string
 	var expires int64
-	err := s.state.db.QueryRowContext(ctx, `SELECT cursor, owner, expires_at FROM pages WHERE token = ?`, text).Scan(&spec, &owner, &expires)
+	err := s.state.QueryRowContext(ctx, `SELECT cursor, owner, expires_at FROM pages WHERE token = ?`, text).Scan(&spec, &owner, &expires)
 	if errors.Is(err, sql.ErrNoRows) {
 		return at, errPageToken
 	}
@@ -108,8 +108,8 @@ func (s *Simulator) issuePage(ctx context.Context, c *call, rule pagingRule, at 
 	if err != nil {
 		return "", fmt.Errorf("encoding a cursor: %w", err)
 	}
-	text := "+/" + base64.StdEncoding.EncodeToString(s.randomBytes(25)) // 25 bytes end in "=="… of padding
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	text := "+/" + base64.StdEncoding.EncodeToString(s.random.Bytes(25)) // 25 bytes end in "=="… of padding
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM pages WHERE expires_at < ?`, c.now.UnixMilli()); err != nil {
 			return fmt.Errorf("forgetting old cursors: %w", err)
 		}

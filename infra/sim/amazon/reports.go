@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // How long a report takes, and how long it is kept (Amazon facts 7.3, 13). Amazon's own times vary from seconds to
@@ -74,7 +76,7 @@ func (s *Simulator) createReport(ctx context.Context, c *call) (reply, error) {
 	}
 	id := strconv.Itoa(50_000_000_000 + roll(s.uuid()).below(9_999_999_999))
 	document := "amzn1.spdoc.1.4." + c.region + "." + s.uuid()
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO reports(id, owner, document_id, spec, created_at, outcome, cancelled_at)
 			VALUES(?, ?, ?, ?, ?, ?, 0)`, id, c.owner(), document, string(encoded), c.now.UnixMilli(), outcome)
 		return err
@@ -190,7 +192,7 @@ func (s *Simulator) cancelReport(ctx context.Context, c *call) (reply, error) {
 	if r.status(c.now) != processQueued {
 		return reply{}, invalidReport("Only a report that is IN_QUEUE can be cancelled.")
 	}
-	_, err = s.state.db.ExecContext(ctx, `UPDATE reports SET cancelled_at = ? WHERE id = ?`, c.now.UnixMilli(), r.id)
+	_, err = s.state.ExecContext(ctx, `UPDATE reports SET cancelled_at = ? WHERE id = ?`, c.now.UnixMilli(), r.id)
 	return reply{status: http.StatusOK, noBody: true}, err
 }
 
@@ -201,7 +203,7 @@ func (s *Simulator) reportByID(ctx context.Context, c *call, id string) (report,
 			return r, nil
 		}
 	}
-	r, err := scanReport(s.state.db.QueryRowContext(ctx, selectReport+` WHERE id = ? AND owner = ?`, id, c.owner()).Scan)
+	r, err := scanReport(s.state.QueryRowContext(ctx, selectReport+` WHERE id = ? AND owner = ?`, id, c.owner()).Scan)
 	if errors.Is(err, sql.ErrNoRows) || (err == nil && c.now.Sub(r.created) > reportsKept) {
 		return report{}, errResourceNotFound
 	}
@@ -283,26 +285,19 @@ func (s *Simulator) getReports(ctx context.Context, c *call) (reply, error) {
 }
 
 func (s *Simulator) reportsOf(ctx context.Context, c *call) ([]report, error) {
-	list := settlements(c)
-	rows, err := s.state.db.QueryContext(ctx, selectReport+` WHERE owner = ?`, c.owner())
+	rows, err := s.state.QueryContext(ctx, selectReport+` WHERE owner = ?`, c.owner())
+	made, err := engine.Collect(rows, err, scanReport)
 	if err != nil {
 		return nil, fmt.Errorf("listing reports: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // reading is over; rows.Err has told what went wrong
-	for rows.Next() {
-		r, err := scanReport(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
-	}
+	list := append(settlements(c), made...)
 	slices.SortFunc(list, func(a, b report) int {
 		if order := b.created.Compare(a.created); order != 0 {
 			return order
 		}
 		return strings.Compare(a.id, b.id)
 	})
-	return list, rows.Err()
+	return list, nil
 }
 
 // processFilter is the filter that lists of reports and feeds share.

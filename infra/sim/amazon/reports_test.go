@@ -39,7 +39,7 @@ func (f *front) report(token, id string) reportBody {
 func (f *front) finishedReport(token, kind, rest string) string {
 	f.t.Helper()
 	id := f.createReport(token, kind, rest)
-	f.clock.step(15 * time.Second)
+	f.clock.Step(15 * time.Second)
 	got := f.report(token, id)
 	if got.ProcessingStatus != "DONE" || got.ReportDocumentID == "" {
 		f.t.Fatalf("report %+v", got)
@@ -87,7 +87,7 @@ func TestReportLifecycle(t *testing.T) {
 		step   time.Duration
 		status string
 	}{{0, "IN_QUEUE"}, {5 * time.Second, "IN_PROGRESS"}, {9 * time.Second, "IN_PROGRESS"}, {time.Second, "DONE"}} {
-		f.clock.step(stage.step)
+		f.clock.Step(stage.step)
 		if got := f.report(token, id); got.ProcessingStatus != stage.status || (got.ReportDocumentID != "") != (stage.status == "DONE") {
 			t.Errorf("%+v, want %s", got, stage.status)
 		}
@@ -106,14 +106,14 @@ func TestReportLifecycle(t *testing.T) {
 		t.Errorf("after cancelling: %+v", got)
 	}
 	if got := f.createReport(token, "GET_AFN_INVENTORY_DATA", `,"dataStartTime":"2027-01-01","dataEndTime":"2027-02-01"`); got != "" {
-		f.clock.step(time.Minute)
+		f.clock.Step(time.Minute)
 		if r := f.report(token, got); r.ProcessingStatus != "CANCELLED" || r.ReportDocumentID != "" {
 			t.Errorf("report without data: %+v", r)
 		}
 	}
 	f.fault(amazonsim.Fault{Name: amazonsim.FaultReportFatal, Times: 1})
 	fatal := f.createReport(token, "GET_AFN_INVENTORY_DATA", "")
-	f.clock.step(time.Minute)
+	f.clock.Step(time.Minute)
 	if r := f.report(token, fatal); r.ProcessingStatus != "FATAL" {
 		t.Errorf("fatal report: %+v", r)
 	}
@@ -207,9 +207,9 @@ func TestDocumentAddressesExpireAndAreSigned(t *testing.T) {
 	leaked := f.send(http.MethodGet, got.URL, http.Header{"X-Amz-Access-Token": {token}}, "")
 	wantStatus(t, leaked, http.StatusBadRequest)
 
-	f.clock.step(300 * time.Second)
+	f.clock.Step(300 * time.Second)
 	wantStatus(t, f.download(got.URL), http.StatusOK)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	if a := f.download(got.URL); a.status != http.StatusForbidden || !strings.Contains(a.body, "<Message>Request has expired</Message>") {
 		t.Errorf("expired: %d %s", a.status, a.body)
 	}
@@ -262,7 +262,7 @@ func TestRestrictedReportNeedsARestrictedDataToken(t *testing.T) {
 		t.Errorf("file %.200s", text)
 	}
 	wantFailure(t, f.get("eu"+participations, got.Token), http.StatusForbidden, "Unauthorized", "")
-	f.clock.step(time.Hour)
+	f.clock.Step(time.Hour)
 	wantFailure(t, f.get("eu"+path, got.Token), http.StatusForbidden, "Unauthorized", "The access token you provided has expired.")
 }
 

@@ -47,7 +47,7 @@ func (s *Simulator) createRestrictedDataToken(ctx context.Context, c *call) (rep
 	text := s.opaque("Atz.sprdt|", 200)
 	t := c.token
 	t.kind, t.resources, t.expiresAt = kindRestricted, string(resources), c.now.Add(accessLife).UnixMilli()
-	err = s.state.update(ctx, func(tx *sql.Tx) error { return s.insertToken(ctx, tx, text, t) })
+	err = s.state.Update(ctx, func(tx *sql.Tx) error { return s.insertToken(ctx, tx, text, t) })
 	return ok(map[string]any{"restrictedDataToken": text, "expiresIn": int(accessLife.Seconds())}), err
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // What Amazon says of client secrets goes to a queue that was registered in the portal (Amazon facts 3.4).
@@ -17,7 +19,7 @@ func (s *Simulator) rotateApplicationClientSecret(ctx context.Context, c *call) 
 	if s.notify == nil || c.sandbox {
 		return reply{}, invalidInput("Application is not enrolled for rotation notification. Please update application notification preference in Developer console.")
 	}
-	app, found, err := appByClient(ctx, s.state.db, c.token.clientID)
+	app, found, err := appByClient(ctx, s.state, c.token.clientID)
 	if err != nil {
 		return reply{}, err
 	}
@@ -36,12 +38,12 @@ func (s *Simulator) rotateApplicationClientSecret(ctx context.Context, c *call) 
 
 // TellExpiry sends the message that an application's client secret ends.
 func (s *Simulator) TellExpiry(ctx context.Context, applicationID string, ends time.Time) error {
-	app, found, err := appByID(ctx, s.state.db, applicationID)
+	app, found, err := appByID(ctx, s.state, applicationID)
 	if err != nil {
 		return err
 	}
 	if !found {
-		return fmt.Errorf("application %q: %w", applicationID, errNotFound)
+		return fmt.Errorf("application %q: %w", applicationID, engine.ErrNotFound)
 	}
 	return s.tellOf(ctx, "APPLICATION_OAUTH_CLIENT_SECRET_EXPIRY", "applicationOAuthClientSecretExpiry", map[string]string{
 		"clientId": app.ClientID, "clientSecretExpiryTime": amazonTime(ends), "clientSecretExpiryReason": "PERIODIC_ROTATION"})

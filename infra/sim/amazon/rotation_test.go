@@ -10,6 +10,7 @@ import (
 	"time"
 
 	amazonsim "connectorvault/infra/sim/amazon"
+	"connectorvault/infra/sim/engine/enginetest"
 )
 
 type told struct {
@@ -48,7 +49,7 @@ const rotation = "sellingpartnerapi::client_credential:rotation"
 func TestASecretIsRotatedThroughTheQueue(t *testing.T) {
 	t.Parallel()
 	var messages []string
-	f := openNotified(t, filepath.Join(t.TempDir(), "sim.db"), newClock(), "", func(_ context.Context, message []byte) error {
+	f := openNotified(t, filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock(), "", func(_ context.Context, message []byte) error {
 		messages = append(messages, string(message))
 		return nil
 	})
@@ -69,16 +70,16 @@ func TestASecretIsRotatedThroughTheQueue(t *testing.T) {
 	if again := f.rotate(token); again.status != http.StatusTooManyRequests || len(messages) != 1 {
 		t.Errorf("at once again: %d", again.status)
 	}
-	f.clock.step(7*24*time.Hour - time.Second)
+	f.clock.Step(7*24*time.Hour - time.Second)
 	for _, secret := range []string{amazonsim.SeededClientSecret, said.Payload.New.Secret} {
 		wantStatus(t, f.own(secret, rotation), http.StatusOK)
 	}
 	old := decode[tokens](t, f.own(amazonsim.SeededClientSecret, rotation)).Access
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantTokenError(t, f.own(amazonsim.SeededClientSecret, rotation), http.StatusUnauthorized, "invalid_client")
 	wantFailure(t, f.rotate(old), http.StatusForbidden, "Unauthorized", "The LWA secret token you provided has expired.")
 	wantStatus(t, f.own(said.Payload.New.Secret, rotation), http.StatusOK)
-	f.clock.step(173 * 24 * time.Hour)
+	f.clock.Step(173 * 24 * time.Hour)
 	wantTokenError(t, f.own(said.Payload.New.Secret, rotation), http.StatusUnauthorized, "invalid_client")
 }
 
@@ -97,7 +98,7 @@ func TestAMessageThatASecretEnds(t *testing.T) {
 	t.Parallel()
 	var messages []string
 	fails := false
-	f := openNotified(t, filepath.Join(t.TempDir(), "sim.db"), newClock(), "", func(_ context.Context, message []byte) error {
+	f := openNotified(t, filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock(), "", func(_ context.Context, message []byte) error {
 		if fails {
 			return errors.New("no")
 		}

@@ -99,7 +99,7 @@ func TestSeededAnswersFitTheModels(t *testing.T) {
 	order := decode[orderPage](t, f.get("eu/orders/2026-01-01/orders?createdAfter=2026-06-01", token)).Orders[0].OrderID
 	document := f.finishedReport(token, "GET_AFN_INVENTORY_DATA", "")
 	report := f.createReport(token, "GET_AFN_INVENTORY_DATA", "")
-	f.clock.step(7 * time.Second)
+	f.clock.Step(7 * time.Second)
 	everything := "&includedData=BUYER,RECIPIENT,PROCEEDS,EXPENSE,PROMOTION,CANCELLATION,FULFILLMENT,PACKAGES,TAX,PAYMENT,FULFILLMENT_ORDERS"
 	const german = "marketplaceIds=A1PA6795UKMFR9"
 	for _, test := range []struct{ model, template, path string }{

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The seeded applications. Their identifiers are fixed so that a bundle can be configured before it starts;
@@ -138,13 +140,13 @@ func (s *Simulator) account(key string) (account, bool) {
 
 // seed makes the fixed applications and the key that signs document URLs. It is harmless when repeated.
 func (s *Simulator) seed(ctx context.Context) error {
-	return s.state.update(ctx, func(tx *sql.Tx) error {
-		key, err := metaValue(ctx, tx, metaSigningKey)
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
+		key, err := engine.Meta(ctx, tx, metaSigningKey)
 		if err != nil {
 			return err
 		}
 		if key == "" {
-			if err := setMeta(ctx, tx, metaSigningKey, s.opaque("", 32)); err != nil {
+			if err := engine.SetMeta(ctx, tx, metaSigningKey, s.opaque("", 32)); err != nil {
 				return err
 			}
 		}

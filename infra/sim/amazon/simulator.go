@@ -21,7 +21,6 @@ package amazonsim
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -29,8 +28,9 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Config is what a simulator needs. Only StatePath is required.
@@ -48,13 +48,14 @@ type Config struct {
 
 // Simulator serves the simulated Amazon. It is safe for concurrent use, and several may share one state file.
 type Simulator struct {
-	now     func() time.Time
-	random  io.Reader
-	baseURL func() string
-	notify  func(ctx context.Context, message []byte) error
-	log     *slog.Logger
-	state   *state
-	models  *models // nil without a models folder
+	now      func() time.Time
+	random   *engine.Random
+	baseURL  func() string
+	notify   func(ctx context.Context, message []byte) error
+	log      *slog.Logger
+	state    *engine.State
+	switches *engine.Switches[Fault]
+	models   *models // nil without a models folder
 }
 
 // Endpoints are the addresses a client is configured with.
@@ -79,11 +80,7 @@ func New(cfg Config) (*Simulator, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	source := cfg.Random
-	if source == nil {
-		source = rand.Reader
-	}
-	s.random = &lockedReader{source: source}
+	s.random = engine.NewRandom(cfg.Random)
 	if cfg.ModelsDir != "" {
 		known, err := loadModels(cfg.ModelsDir)
 		if err != nil {
@@ -91,19 +88,19 @@ func New(cfg Config) (*Simulator, error) {
 		}
 		s.models = known
 	}
-	st, err := openState(cfg.StatePath)
+	st, err := engine.OpenState(cfg.StatePath, tables, s.log)
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	s.state = st
+	s.state, s.switches = st, engine.NewSwitches(st, faultParts)
 	if err := s.seed(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.close())
+		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}
 	return s, nil
 }
 
 // Close releases the state file. The Handler must not be used afterwards.
-func (s *Simulator) Close() error { return s.state.close() }
+func (s *Simulator) Close() error { return s.state.Close() }
 
 // Endpoints returns where this front serves what.
 func (s *Simulator) Endpoints() Endpoints { return s.endpoints("/") }
@@ -123,36 +120,15 @@ func (s *Simulator) endpoints(prefix string) Endpoints {
 
 func (s *Simulator) base() string { return strings.TrimRight(s.baseURL(), "/") }
 
-// lockedReader lets a plain reader, such as a test's seeded one, serve concurrent requests.
-type lockedReader struct {
-	mu     sync.Mutex
-	source io.Reader // guarded by mu
-}
-
-func (l *lockedReader) Read(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return io.ReadFull(l.source, p)
-}
-
-// randomBytes panics when the source is exhausted: the front's recover turns it into a 500 and nothing is issued.
-func (s *Simulator) randomBytes(n int) []byte {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(s.random, b); err != nil {
-		panic(fmt.Errorf("reading random bytes: %w", err))
-	}
-	return b
-}
-
 // opaque returns prefix followed by n bytes in base64url. Amazon's tokens are opaque to clients, so only
 // their prefix and length are imitated (Amazon facts 1).
 func (s *Simulator) opaque(prefix string, n int) string {
-	return prefix + base64.RawURLEncoding.EncodeToString(s.randomBytes(n))
+	return prefix + base64.RawURLEncoding.EncodeToString(s.random.Bytes(n))
 }
 
 // uuid returns a random (version 4) UUID.
 func (s *Simulator) uuid() string {
-	b := s.randomBytes(16)
+	b := s.random.Bytes(16)
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	h := hex.EncodeToString(b)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // maxAPIBody bounds what an API request may carry.
@@ -203,9 +205,9 @@ func (s *Simulator) refuseStrict(w http.ResponseWriter, r *http.Request) bool {
 	var rule string
 	switch {
 	case r.Method == http.MethodGet && (r.ContentLength != 0 || r.Header.Get("Content-Length") != "" || len(r.TransferEncoding) > 0):
-		s.count(ctx, endpointStrict, "body_on_get", "refused")
+		s.state.Count(ctx, endpointStrict, "body_on_get", "refused")
 		w.Header().Set("Content-Type", "text/html")
-		writeBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
+		engine.WriteBody(w, http.StatusBadRequest, []byte(htmlBadRequest))
 		return true
 	case agent == "":
 		refused, rule = errUserAgentMissing, "user_agent_missing"
@@ -216,7 +218,7 @@ func (s *Simulator) refuseStrict(w http.ResponseWriter, r *http.Request) bool {
 	default:
 		return false
 	}
-	s.count(ctx, endpointStrict, rule, "refused")
+	s.state.Count(ctx, endpointStrict, rule, "refused")
 	s.writeReply(w, refused.reply())
 	return true
 }
@@ -240,12 +242,12 @@ func tokenInQuery(rawQuery string) bool {
 func (s *Simulator) identify(ctx context.Context, c *call, r *http.Request) error {
 	c.where = scope{endpoint: endpointAPI, region: c.region}
 	text := r.Header.Get("X-Amz-Access-Token")
-	t, found, err := tokenByText(ctx, s.state.db, text)
+	t, found, err := tokenByText(ctx, s.state, text)
 	if err != nil || !found {
 		return err
 	}
 	c.token, c.where.app = t, t.applicationID
-	c.grant, _, err = grantByID(ctx, s.state.db, t.grantID)
+	c.grant, _, err = grantByID(ctx, s.state, t.grantID)
 	if err != nil {
 		return err
 	}
@@ -294,7 +296,7 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *call, answ
 	if outcome == "" {
 		outcome = strconv.Itoa(answer.status)
 	}
-	s.count(r.Context(), endpointAPI, operation, outcome)
+	s.state.Count(r.Context(), endpointAPI, operation, outcome)
 	body, err := answer.encode()
 	if err != nil {
 		s.internal(w, r, "encoding an answer", err)
@@ -310,7 +312,7 @@ func (s *Simulator) writeReply(w http.ResponseWriter, answer reply) {
 		answer.status = http.StatusInternalServerError
 	}
 	s.replyHeaders(w, answer)
-	writeBody(w, answer.status, body)
+	engine.WriteBody(w, answer.status, body)
 }
 
 func (answer reply) encode() ([]byte, error) {

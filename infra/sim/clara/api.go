@@ -119,7 +119,7 @@ func (s *Simulator) identify(r *http.Request, c *apiCall) error {
 // admit judges a call: certificate, token, project, path, method, permission, company.
 func (s *Simulator) admit(r *http.Request, c *apiCall) error {
 	ctx := r.Context()
-	if err := admitHolder(ctx, s.state.db, c.holder); err != nil {
+	if err := admitHolder(ctx, s.state, c.holder); err != nil {
 		return err
 	}
 	if err := s.admitToken(ctx, c); err != nil {
@@ -132,7 +132,7 @@ func (s *Simulator) admit(r *http.Request, c *apiCall) error {
 		return err
 	}
 	if c.books == nil {
-		_, notFound, err := s.setting(ctx, s.state.db, FaultTaxNotFound, c.where)
+		_, notFound, err := s.setting(ctx, s.state, FaultTaxNotFound, c.where)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (s *Simulator) admitToken(ctx context.Context, c *apiCall) error {
 	bound := c.claims.Confirmation != nil
 	if !bound {
 		var err error
-		if _, bound, err = s.setting(ctx, s.state.db, FaultBoundTokens, c.where); err != nil {
+		if _, bound, err = s.setting(ctx, s.state, FaultBoundTokens, c.where); err != nil {
 			return err
 		}
 	}
@@ -222,7 +222,7 @@ func (s *Simulator) admitToResource(r *http.Request, c *apiCall) error {
 
 // answer works an admitted call out.
 func (s *Simulator) answer(r *http.Request, c *apiCall) (answer, error) {
-	shapes, _, err := s.setting(r.Context(), s.state.db, FaultShapes, c.where)
+	shapes, _, err := s.setting(r.Context(), s.state, FaultShapes, c.where)
 	if err != nil {
 		return answer{}, err
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // books are what a company owns at Clara, as it is now. They follow from country, side, tax identifier and clock, so that any
@@ -41,7 +43,7 @@ func (b *books) roll(kind string, index int) dice {
 // uuid identifies a record of this company.
 func (b *books) uuid(kind string, index int) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{"uuid", b.country, b.side, b.tax, kind, strconv.Itoa(index)}, "\x00")))
-	return formatUUID(sum[:16])
+	return engine.FormatUUID(sum[:16])
 }
 
 // place is what differs by country.

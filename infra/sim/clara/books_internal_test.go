@@ -78,7 +78,7 @@ func TestRequestLogIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	if _, err := s.state.db.ExecContext(t.Context(), `INSERT INTO requests(seq, line) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT i, '{}' FROM n`, keptRequests+2); err != nil {
+	if _, err := s.state.ExecContext(t.Context(), `INSERT INTO requests(seq, line) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT i, '{}' FROM n`, keptRequests+2); err != nil {
 		t.Fatal(err)
 	}
 	s.note(t.Context(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody), &call{}, 200, "")

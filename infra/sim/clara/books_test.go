@@ -12,6 +12,7 @@ import (
 	"time"
 
 	clarasim "connectorvault/infra/sim/clara"
+	"connectorvault/infra/sim/engine/enginetest"
 )
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
@@ -246,7 +247,7 @@ func TestStatements(t *testing.T) {
 	if rejected == 0 {
 		t.Error("nothing was rejected in half a year")
 	}
-	f.clock.step(30 * 24 * time.Hour)
+	f.clock.Step(30 * 24 * time.Hour)
 	if list := c.page("/v3/billing-statements", c.token()).Content; len(list) != 6 || list[0]["statementStartDate"] != "2026-06-01" || list[1]["uuid"] != id {
 		t.Errorf("a month later: %v", list)
 	}
@@ -259,7 +260,7 @@ func TestTransactionsGrow(t *testing.T) {
 	f := newFront(t)
 	c := f.seeded()
 	before := c.all("/v3/transactions", c.token())
-	f.clock.step(20 * 24 * time.Hour)
+	f.clock.Step(20 * 24 * time.Hour)
 	after := c.all("/v3/transactions", c.token())
 	if more := len(after) - len(before); more < 5 || more > 44 {
 		t.Errorf("%d, then %d", len(before), len(after))
@@ -274,8 +275,8 @@ func TestTransactionsGrow(t *testing.T) {
 	if len(left) != 0 {
 		t.Errorf("%d went away", len(left))
 	}
-	at := newClock()
-	at.step(-5 * 365 * 24 * time.Hour)
+	at := enginetest.NewClock()
+	at.Step(-5 * 365 * 24 * time.Hour)
 	early := openFront(t, filepath.Join(t.TempDir(), "clara.db"), at).seeded()
 	if n := len(early.all("/v3/transactions", early.token())); n < 132 {
 		t.Errorf("%d transactions in 2021", n)
@@ -376,9 +377,9 @@ func TestFiles(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
-	f.clock.step(12*time.Hour - time.Second)
+	f.clock.Step(12*time.Hour - time.Second)
 	wantStatus(t, fetch(t, found["pdf"]), http.StatusOK)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantStatus(t, fetch(t, found["pdf"]), http.StatusForbidden)
 	if line := f.lastRequest(); line.Why != "address expired" || line.Endpoint != "files" || strings.Contains(line.Query, address.Query().Get("Signature")) {
 		t.Errorf("line %+v", line)

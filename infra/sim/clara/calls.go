@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The endpoints that calls are counted and switches are limited under.
@@ -22,39 +24,16 @@ const (
 
 // CallCount says how often something was asked and how it ended. The operation is the path with {uuid} for an id, the
 // outcome the HTTP status, "held", or "fault" and the name of a switch.
-type CallCount struct {
-	Endpoint  string `json:"endpoint"`
-	Operation string `json:"operation"`
-	Outcome   string `json:"outcome"`
-	Count     int    `json:"count"`
-}
+type CallCount = engine.CallCount
 
 // Calls returns the counters of all processes that share the state.
-func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) {
-	rows, err := s.state.db.QueryContext(ctx, `SELECT endpoint, operation, outcome, count FROM calls ORDER BY 1, 2, 3`)
-	list, err := collect(rows, err, func(scan func(...any) error) (CallCount, error) {
-		var c CallCount
-		err := scan(&c.Endpoint, &c.Operation, &c.Outcome, &c.Count)
-		return c, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading counters: %w", err)
-	}
-	return list, nil
-}
+func (s *Simulator) Calls(ctx context.Context) ([]CallCount, error) { return s.state.Calls(ctx) }
 
 // ResetCalls sets every counter to nothing.
-func (s *Simulator) ResetCalls(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM calls`)
-	return err
-}
+func (s *Simulator) ResetCalls(ctx context.Context) error { return s.state.ResetCalls(ctx) }
 
 func (s *Simulator) count(ctx context.Context, where scope, outcome string) {
-	_, err := s.state.db.ExecContext(ctx, `INSERT INTO calls(endpoint, operation, outcome, count) VALUES(?, ?, ?, 1)
-		ON CONFLICT(endpoint, operation, outcome) DO UPDATE SET count = count + 1`, where.endpoint, where.operation, outcome)
-	if err != nil {
-		s.log.ErrorContext(ctx, "counting a call", "error", err)
-	}
+	s.state.Count(ctx, where.endpoint, where.operation, outcome)
 }
 
 // keptRequests is how many lines the log of requests keeps.
@@ -100,7 +79,7 @@ func (s *Simulator) note(ctx context.Context, r *http.Request, c *call, status i
 	}
 	text, err := json.Marshal(line)
 	if err == nil {
-		err = s.state.update(ctx, func(tx *sql.Tx) error {
+		err = s.state.Update(ctx, func(tx *sql.Tx) error {
 			result, err := tx.ExecContext(ctx, `INSERT INTO requests(line) VALUES(?)`, string(text))
 			if err != nil {
 				return err
@@ -153,8 +132,7 @@ func withoutSecrets(raw string) string {
 
 // Requests reads the log of all processes that share the state, oldest first: the lines after a number.
 func (s *Simulator) Requests(ctx context.Context, after int64) ([]Request, error) {
-	rows, err := s.state.db.QueryContext(ctx, `SELECT seq, line FROM requests WHERE seq > ? ORDER BY seq`, after)
-	list, err := collect(rows, err, func(scan func(...any) error) (Request, error) {
+	list, err := engine.Lines(ctx, s.state, `SELECT seq, line FROM requests`, nil, after, 0, func(scan func(...any) error) (Request, error) {
 		var seq int64
 		var text string
 		if err := scan(&seq, &text); err != nil {
@@ -173,6 +151,6 @@ func (s *Simulator) Requests(ctx context.Context, after int64) ([]Request, error
 
 // ResetRequests empties the log.
 func (s *Simulator) ResetRequests(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM requests`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM requests`)
 	return err
 }

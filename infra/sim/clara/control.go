@@ -1,14 +1,12 @@
 package clarasim
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
-	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Control is where a test steers the simulator, and where files are fetched. It is served on a plain listener of its own, since
@@ -28,28 +26,28 @@ import (
 //	GET, DELETE        requests         the log: [Request]; ?after=
 func (s *Simulator) Control() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /_sim/faults", control(func(r *http.Request) (any, error) { return listed(s.Faults(r.Context())) }))
-	mux.HandleFunc("POST /_sim/faults", control(s.postFaults))
-	mux.HandleFunc("DELETE /_sim/faults", control(s.deleteFaults))
-	mux.HandleFunc("GET /_sim/projects", control(func(r *http.Request) (any, error) { return listed(s.Projects(r.Context())) }))
-	mux.HandleFunc("POST /_sim/projects", control(s.postProject))
-	mux.HandleFunc("GET /_sim/projects/{id}", control(s.getProject))
-	mux.HandleFunc("PATCH /_sim/projects/{id}", control(s.patchProject))
-	mux.HandleFunc("DELETE /_sim/projects/{id}/tokens", control(func(r *http.Request) (any, error) { return nil, s.RevokeTokens(r.Context(), r.PathValue("id")) }))
-	mux.HandleFunc("POST /_sim/projects/{id}/credentials", control(s.postCredential))
-	mux.HandleFunc("GET /_sim/projects/{id}/credentials/{n}", control(s.getCredential))
-	mux.HandleFunc("DELETE /_sim/projects/{id}/credentials/{n}", control(s.deleteCredential))
+	mux.HandleFunc("GET /_sim/faults", engine.Items(s.Faults))
+	mux.HandleFunc("POST /_sim/faults", engine.Endpoint(s.postFaults))
+	mux.HandleFunc("DELETE /_sim/faults", s.switches.Clearing())
+	mux.HandleFunc("GET /_sim/projects", engine.Items(s.Projects))
+	mux.HandleFunc("POST /_sim/projects", engine.Decoded(s.CreateProject))
+	mux.HandleFunc("GET /_sim/projects/{id}", engine.Endpoint(s.getProject))
+	mux.HandleFunc("PATCH /_sim/projects/{id}", engine.Endpoint(s.patchProject))
+	mux.HandleFunc("DELETE /_sim/projects/{id}/tokens", engine.Endpoint(func(r *http.Request) (any, error) { return nil, s.RevokeTokens(r.Context(), r.PathValue("id")) }))
+	mux.HandleFunc("POST /_sim/projects/{id}/credentials", engine.Endpoint(s.postCredential))
+	mux.HandleFunc("GET /_sim/projects/{id}/credentials/{n}", engine.Endpoint(s.getCredential))
+	mux.HandleFunc("DELETE /_sim/projects/{id}/credentials/{n}", engine.Endpoint(s.deleteCredential))
 	mux.HandleFunc("GET /_sim/projects/{id}/credentials/{n}/{file}", s.getCredentialFile)
-	mux.HandleFunc("GET /_sim/tls", control(func(r *http.Request) (any, error) { return s.TLS(r.Context()) }))
-	mux.HandleFunc("PUT /_sim/tls", control(s.putTLS))
-	mux.HandleFunc("GET /_sim/handshakes", control(func(r *http.Request) (any, error) { return s.Handshakes(r.Context()) }))
-	mux.HandleFunc("DELETE /_sim/handshakes", control(func(r *http.Request) (any, error) { return nil, s.ResetHandshakes(r.Context()) }))
-	mux.HandleFunc("GET /_sim/token-calls", control(s.getTokenCalls))
-	mux.HandleFunc("DELETE /_sim/token-calls", control(func(r *http.Request) (any, error) { return nil, s.ResetTokenCalls(r.Context()) }))
-	mux.HandleFunc("GET /_sim/calls", control(func(r *http.Request) (any, error) { return listed(s.Calls(r.Context())) }))
-	mux.HandleFunc("DELETE /_sim/calls", control(func(r *http.Request) (any, error) { return nil, s.ResetCalls(r.Context()) }))
-	mux.HandleFunc("GET /_sim/requests", control(s.getRequests))
-	mux.HandleFunc("DELETE /_sim/requests", control(func(r *http.Request) (any, error) { return nil, s.ResetRequests(r.Context()) }))
+	mux.HandleFunc("GET /_sim/tls", engine.Endpoint(func(r *http.Request) (any, error) { return s.TLS(r.Context()) }))
+	mux.HandleFunc("PUT /_sim/tls", engine.Decoded(s.SetTLS))
+	mux.HandleFunc("GET /_sim/handshakes", engine.Endpoint(func(r *http.Request) (any, error) { return s.Handshakes(r.Context()) }))
+	mux.HandleFunc("DELETE /_sim/handshakes", engine.Act(s.ResetHandshakes))
+	mux.HandleFunc("GET /_sim/token-calls", engine.Endpoint(s.getTokenCalls))
+	mux.HandleFunc("DELETE /_sim/token-calls", engine.Act(s.ResetTokenCalls))
+	mux.HandleFunc("GET /_sim/calls", engine.Items(s.Calls))
+	mux.HandleFunc("DELETE /_sim/calls", engine.Act(s.ResetCalls))
+	mux.HandleFunc("GET /_sim/requests", engine.Endpoint(s.getRequests))
+	mux.HandleFunc("DELETE /_sim/requests", engine.Act(s.ResetRequests))
 	mux.HandleFunc("/"+filesPath, s.serveFile)
 	return s.observe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil {
@@ -59,91 +57,9 @@ func (s *Simulator) Control() http.Handler {
 	}))
 }
 
-// list is the wire form of every list here: {"items": […]}.
-type list[T any] struct {
-	Items []T `json:"items"`
-}
-
-func listed[T any](items []T, err error) (any, error) {
-	if items == nil {
-		items = []T{}
-	}
-	return list[T]{items}, err
-}
-
-// control turns a function into an endpoint: nil answers 204, an error 400 (404 where something is unknown).
-func control(serve func(*http.Request) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		answer, err := serve(r)
-		status := http.StatusOK
-		switch {
-		case errors.Is(err, errNotFound):
-			status = http.StatusNotFound
-		case err != nil:
-			status = http.StatusBadRequest
-		case answer == nil:
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		if err != nil {
-			answer = map[string]string{"error": err.Error()}
-		}
-		body, err := json.Marshal(answer)
-		if err != nil {
-			http.Error(w, "encoding the answer failed", http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_, _ = w.Write(body) // the client may have gone; there is nobody left to tell
-	}
-}
-
-// readControl reads a body. Asking for JSON keeps a foreign page's form from steering the simulator.
-func readControl(r *http.Request) ([]byte, error) {
-	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
-		return nil, errors.New("the content type must be application/json")
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxFormBody))
-	if err != nil {
-		return nil, fmt.Errorf("reading the body: %w", err)
-	}
-	return body, nil
-}
-
-func decodeControl[T any](r *http.Request) (T, error) {
-	var into T
-	body, err := readControl(r)
-	if err != nil {
-		return into, err
-	}
-	err = unmarshalControl(body, &into)
-	return into, err
-}
-
-// unmarshalControl refuses unknown members: a switch that was misspelt would do nothing.
-func unmarshalControl(body []byte, into any) error {
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("decoding the body: %w", err)
-	}
-	return nil
-}
-
 // postFaults turns one switch on, or each of an array.
 func (s *Simulator) postFaults(r *http.Request) (any, error) {
-	body, err := readControl(r)
-	if err != nil {
-		return nil, err
-	}
-	many := make([]Fault, 1)
-	if strings.HasPrefix(strings.TrimSpace(string(body)), "[") {
-		err = unmarshalControl(body, &many)
-	} else {
-		err = unmarshalControl(body, &many[0])
-	}
+	many, err := engine.DecodeMany[Fault](r)
 	if err != nil {
 		return nil, err
 	}
@@ -152,43 +68,19 @@ func (s *Simulator) postFaults(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	set := make([]Fault, 0, len(many))
-	for _, f := range many {
-		f, err := s.SetFault(r.Context(), f)
-		if err != nil {
-			return nil, err
-		}
-		set = append(set, f)
-	}
-	return listed(set, nil)
-}
-
-// deleteFaults turns off the switches named by ?name=, or all.
-func (s *Simulator) deleteFaults(r *http.Request) (any, error) {
-	if name := r.URL.Query().Get("name"); name != "" {
-		return nil, s.ClearFault(r.Context(), name)
-	}
-	return nil, s.ClearFaults(r.Context())
-}
-
-func (s *Simulator) postProject(r *http.Request) (any, error) {
-	want, err := decodeControl[ProjectRequest](r)
-	if err != nil {
-		return nil, err
-	}
-	return s.CreateProject(r.Context(), want)
+	return engine.Each(r.Context(), many, s.SetFault)
 }
 
 func (s *Simulator) getProject(r *http.Request) (any, error) {
-	project, known, err := projectByID(r.Context(), s.state.db, r.PathValue("id"))
+	project, known, err := projectByID(r.Context(), s.state, r.PathValue("id"))
 	if err == nil && !known {
-		err = fmt.Errorf("project: %w", errNotFound)
+		err = fmt.Errorf("project: %w", engine.ErrNotFound)
 	}
 	return project, err
 }
 
 func (s *Simulator) patchProject(r *http.Request) (any, error) {
-	change, err := decodeControl[ProjectChange](r)
+	change, err := engine.Decode[ProjectChange](r)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +88,7 @@ func (s *Simulator) patchProject(r *http.Request) (any, error) {
 }
 
 func (s *Simulator) postCredential(r *http.Request) (any, error) {
-	want, err := decodeControl[CertificateRequest](r)
+	want, err := engine.Decode[CertificateRequest](r)
 	if err != nil {
 		return nil, err
 	}
@@ -225,10 +117,10 @@ func (s *Simulator) getCredentialFile(w http.ResponseWriter, r *http.Request) {
 	issued, err := s.Download(r.Context(), r.PathValue("id"), credentialNumber(r))
 	text, known := issued.Files[r.PathValue("file")]
 	if err == nil && !known {
-		err = fmt.Errorf("file: %w", errNotFound)
+		err = fmt.Errorf("file: %w", engine.ErrNotFound)
 	}
 	if err != nil {
-		control(func(*http.Request) (any, error) { return nil, err })(w, r)
+		engine.Endpoint(func(*http.Request) (any, error) { return nil, err })(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
@@ -236,56 +128,24 @@ func (s *Simulator) getCredentialFile(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, text) // the client may have gone; there is nobody left to tell
 }
 
-func (s *Simulator) putTLS(r *http.Request) (any, error) {
-	settings, err := decodeControl[TLSSettings](r)
-	if err != nil {
-		return nil, err
-	}
-	return s.SetTLS(r.Context(), settings)
-}
-
-// number reads a parameter that counts.
-func number(r *http.Request, name string) (int64, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, errors.New(name + " is no number")
-	}
-	return n, nil
-}
-
 func (s *Simulator) getTokenCalls(r *http.Request) (any, error) {
-	after, err := number(r, "after")
-	if err != nil {
-		return nil, err
-	}
-	limit, err := number(r, "limit")
+	after, limit, err := engine.Window(r)
 	if err != nil {
 		return nil, err
 	}
 	items, err := s.TokenCalls(r.Context(), TokenCallFilter{
-		ClientID: r.URL.Query().Get("client_id"), Outcome: r.URL.Query().Get("outcome"), After: after, Limit: int(limit),
+		ClientID: r.URL.Query().Get("client_id"), Outcome: r.URL.Query().Get("outcome"), After: after, Limit: limit,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if items == nil {
-		items = []TokenCall{}
-	}
-	counters, err := s.TokenCounters(r.Context())
-	return struct {
-		Items    []TokenCall   `json:"items"`
-		Counters TokenCounters `json:"counters"`
-	}{items, counters}, err
+	return engine.Summed(r.Context(), items, s.TokenCounters)
 }
 
 func (s *Simulator) getRequests(r *http.Request) (any, error) {
-	after, err := number(r, "after")
+	after, err := engine.Number(r, "after")
 	if err != nil {
 		return nil, err
 	}
-	return listed(s.Requests(r.Context(), after))
+	return engine.Listed(s.Requests(r.Context(), after))
 }

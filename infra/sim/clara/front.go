@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The paths of the front, after the segment of the country.
@@ -138,7 +139,7 @@ func quote(text string) string {
 
 // admitHolder refuses whoever came without a certificate, or with one that is as good as none. The handshake has done so
 // already in the strict mode.
-func admitHolder(ctx context.Context, q querier, h holder) error {
+func admitHolder(ctx context.Context, q engine.Querier, h holder) error {
 	if h.problem == "" {
 		return nil
 	}
@@ -160,7 +161,7 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *call, a an
 	if refused != nil {
 		plain := true
 		if refused.oauth != "" {
-			_, clara, err := s.setting(ctx, s.state.db, FaultClaraErrors, c.where)
+			_, clara, err := s.setting(ctx, s.state, FaultClaraErrors, c.where)
 			if err != nil {
 				s.internal(w, r, "reading switches", err)
 				return
@@ -203,7 +204,7 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *call, a an
 // write sends an answer, or what a switch leaves of it.
 func (s *Simulator) write(w http.ResponseWriter, a answer, fault string) {
 	if fault == FaultReset || fault == FaultDrop {
-		hangUp()
+		engine.HangUp()
 	}
 	w.Header().Set("Content-Type", a.contentType)
 	w.Header().Set("Cache-Control", "no-store")
@@ -214,70 +215,24 @@ func (s *Simulator) write(w http.ResponseWriter, a answer, fault string) {
 	if fault == FaultCut {
 		_, _ = w.Write(a.body[:len(a.body)/2]) // the rest never comes
 		_ = http.NewResponseController(w).Flush()
-		hangUp()
+		engine.HangUp()
 	}
 	if a.status != http.StatusNoContent {
 		_, _ = w.Write(a.body) // the client may have gone; there is nobody left to tell
 	}
 }
 
-// statusRecorder remembers the status for the log. Unwrap lets http.ResponseController through.
-type statusRecorder struct {
-	http.ResponseWriter
-
-	status int
-}
-
-func (w *statusRecorder) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// observe logs each request, reads the switches once for it, and turns a panic into a 500. The query stays out of
-// the log: it may carry a signature.
+// observe is what every request goes through. The log has the status 0 for a request that was never answered.
 func (s *Simulator) observe(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		recorder := &statusRecorder{ResponseWriter: w}
-		defer s.logRequest(recorder, r)
-		defer s.rescue(recorder, r)
-		ctx, err := s.withSwitches(r.Context())
-		if err != nil {
-			s.internal(recorder, r, "reading switches", err)
-			return
-		}
-		next.ServeHTTP(recorder, r.WithContext(ctx))
-	})
-}
-
-// logRequest notes the status 0 for a request that was never answered.
-func (s *Simulator) logRequest(w *statusRecorder, r *http.Request) {
-	s.log.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", w.status)
-}
-
-// rescue answers for a handler that panicked; it must be deferred itself. The panic by which a switch closes the
-// connection goes on.
-func (s *Simulator) rescue(w http.ResponseWriter, r *http.Request) {
-	cause := recover()
-	if cause == nil {
-		return
-	}
-	err, isError := cause.(error)
-	if !isError {
-		err = fmt.Errorf("%v", cause)
-	}
-	if errors.Is(err, http.ErrAbortHandler) {
-		panic(http.ErrAbortHandler)
-	}
-	s.internal(w, r, "serving a request", err)
+	return engine.Front{Log: s.log, Watch: s.switches.Watch, Internal: s.internal}.Observe(next)
 }
 
 // internal reports a failure of the simulator itself, as opposed to one that it simulates. Whoever left before the answer is
 // no failure.
 func (s *Simulator) internal(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	if r.Context().Err() == nil {
-		s.log.LogAttrs(r.Context(), slog.LevelError, doing, slog.String("error", err.Error()))
+	log := s.log
+	if r.Context().Err() != nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	http.Error(w, "the simulator itself failed; see its log", http.StatusInternalServerError)
+	engine.Failed(w, r, log, doing, err)
 }

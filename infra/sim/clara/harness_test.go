@@ -1,7 +1,6 @@
 package clarasim_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -19,69 +18,32 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	clarasim "connectorvault/infra/sim/clara"
+	"connectorvault/infra/sim/engine/enginetest"
 )
-
-// clock is a time that only moves when told.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time // guarded by mu
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) step(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 // front is one simulator behind its two listeners.
 type front struct {
 	t       testing.TB
 	sim     *clarasim.Simulator
 	state   string
-	clock   *clock
+	clock   *enginetest.Clock
 	base    string // of the API: https
 	control string // http
-	log     *lockedBuffer
+	log     *enginetest.Log
 }
 
 func newFront(t testing.TB) *front {
 	t.Helper()
-	return openFront(t, filepath.Join(t.TempDir(), "clara.db"), newClock())
+	return openFront(t, filepath.Join(t.TempDir(), "clara.db"), enginetest.NewClock())
 }
 
-func openFront(t testing.TB, state string, at *clock) *front {
+func openFront(t testing.TB, state string, at *enginetest.Clock) *front {
 	t.Helper()
-	f := &front{t: t, clock: at, state: state, log: &lockedBuffer{}}
+	f := &front{t: t, clock: at, state: state, log: &enginetest.Log{}}
 	sim, err := clarasim.New(clarasim.Config{StatePath: state, Now: at.Now, Logger: slog.New(slog.NewTextHandler(f.log, nil))})
 	if err != nil {
 		t.Fatalf("New: %v", err)
@@ -197,20 +159,8 @@ func (f *front) create(want clarasim.ProjectRequest) clarasim.Issued {
 }
 
 func try(ctx context.Context, c *http.Client, method, address string, header http.Header, body string) (answer, error) {
-	r, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
-	if err != nil {
-		return answer{}, err
-	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
-	response, err := c.Do(r)
-	if err != nil {
-		return answer{}, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, response.Header, string(text)}, err
+	status, answered, text, err := enginetest.Send(ctx, c, method, address, header, body)
+	return answer{status, answered, text}, err
 }
 
 func (c *client) send(method, path string, header http.Header, body string) answer {

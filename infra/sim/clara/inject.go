@@ -1,10 +1,10 @@
 package clarasim
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // htmlPage is what a gateway before the provider says, in a format that no client expects.
@@ -14,23 +14,19 @@ const htmlPage = "<!DOCTYPE html>\n<html><head><title>Clara</title></head>\n" +
 // injectBefore applies the switches that act before a request is looked at. Where one answers, the answer names it.
 func (s *Simulator) injectBefore(w http.ResponseWriter, r *http.Request, where scope) (answer, error) {
 	ctx := r.Context()
-	if err := s.delay(ctx, where); err != nil {
+	held := func() { s.count(ctx, where, "held") }
+	if err := s.switches.Delay(ctx, where.list(), held); err != nil {
 		return answer{}, err
 	}
-	for _, name := range []string{FaultReset, FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503, FaultCertificateMissing} {
-		f, on, err := s.fire(ctx, name, where)
-		if err != nil {
-			return answer{}, err
-		}
-		if !on {
-			continue
-		}
-		if f.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
-		}
-		return s.faultAnswer(f), nil
+	f, on, err := s.switches.First(ctx, where.list(), FaultReset, FaultHTMLBefore, FaultStatus, FaultThrottled, FaultError500, FaultError503,
+		FaultCertificateMissing)
+	if err != nil || !on {
+		return answer{}, err
 	}
-	return answer{}, nil
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
+	}
+	return s.faultAnswer(f), nil
 }
 
 func (s *Simulator) faultAnswer(f Fault) answer {
@@ -39,7 +35,7 @@ func (s *Simulator) faultAnswer(f Fault) answer {
 	case FaultReset:
 		return answer{fault: f.Name}
 	case FaultHTMLBefore:
-		return answer{status: statusOr(f, http.StatusBadGateway), contentType: "text/html", body: []byte(htmlPage), fault: f.Name}
+		return answer{status: cmp.Or(f.Status, http.StatusBadGateway), contentType: "text/html", body: []byte(htmlPage), fault: f.Name}
 	case FaultStatus:
 		return answer{status: f.Status, fault: f.Name}
 	case FaultThrottled:
@@ -47,62 +43,9 @@ func (s *Simulator) faultAnswer(f Fault) answer {
 	case FaultError503:
 		refused = errUnavailable
 	case FaultCertificateMissing:
-		refused = errMissing(statusOr(f, http.StatusNetworkAuthenticationRequired))
+		refused = errMissing(cmp.Or(f.Status, http.StatusNetworkAuthenticationRequired))
 	}
 	return answer{status: refused.status, body: refused.body(s.now(), false), fault: f.Name}
-}
-
-func statusOr(f Fault, status int) int {
-	if f.Status != 0 {
-		return f.Status
-	}
-	return status
-}
-
-// hangUp closes the connection without writing anything more: net/http does so for this panic.
-func hangUp() { panic(http.ErrAbortHandler) }
-
-// delay applies the switches that make a request wait.
-func (s *Simulator) delay(ctx context.Context, where scope) error {
-	f, on, err := s.fire(ctx, FaultHold, where)
-	if err != nil {
-		return err
-	}
-	if on {
-		s.count(context.WithoutCancel(ctx), where, "held")
-		s.hold(ctx, f.ID)
-		if err := s.refreshSwitches(context.WithoutCancel(ctx)); err != nil {
-			return err
-		}
-	}
-	f, on, err = s.fire(ctx, FaultSlow, where)
-	if on {
-		pause(ctx, min(time.Duration(f.DelayMS)*time.Millisecond, faultLongestWait))
-	}
-	return err
-}
-
-// hold waits for a switch to be deleted by whichever process.
-func (s *Simulator) hold(ctx context.Context, id int64) {
-	ctx, cancel := context.WithTimeout(ctx, faultLongestWait)
-	defer cancel()
-	for ctx.Err() == nil {
-		var one int
-		if err := s.state.db.QueryRowContext(ctx, `SELECT 1 FROM faults WHERE id = ?`, id).Scan(&one); err != nil {
-			return
-		}
-		pause(ctx, faultPollInterval)
-	}
-}
-
-// pause waits in real time: it stands for the network, which does not follow the simulated clock.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // spoil applies the switches that lose or damage an answer whose effects are already stored. It returns what is left and the
@@ -119,7 +62,7 @@ func (s *Simulator) spoil(ctx context.Context, where scope, a answer) (left answ
 		}
 		switch name {
 		case FaultHTMLAfter:
-			a.status, a.contentType, a.body = statusOr(f, http.StatusOK), "text/html", []byte(htmlPage)
+			a.status, a.contentType, a.body = cmp.Or(f.Status, http.StatusOK), "text/html", []byte(htmlPage)
 		case FaultEmpty:
 			a.body = nil
 		case FaultTruncated:

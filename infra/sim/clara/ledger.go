@@ -3,8 +3,9 @@ package clarasim
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // outcomeIssued is the outcome of a call that gave a token. The others are error codes, and "fault:" with the name of a switch.
@@ -42,19 +43,11 @@ type TokenCallFilter struct {
 
 // TokenCalls reads the ledger of all processes that share the state, oldest first.
 func (s *Simulator) TokenCalls(ctx context.Context, filter TokenCallFilter) ([]TokenCall, error) {
-	query := []string{`SELECT seq, at, wall, country, client_id, credential, fingerprint, grant_type, outcome, why, fault, expires_at FROM token_calls WHERE seq > ?`}
-	args := []any{filter.After}
-	for _, member := range []struct{ column, value string }{{"client_id", filter.ClientID}, {"outcome", filter.Outcome}} {
-		if member.value != "" {
-			query, args = append(query, `AND `+member.column+` = ?`), append(args, member.value)
-		}
+	filters := []engine.Filter{
+		{Column: "client_id", Value: filter.ClientID}, {Column: "outcome", Value: filter.Outcome},
 	}
-	query = append(query, `ORDER BY seq`)
-	if filter.Limit > 0 {
-		query, args = append(query, `LIMIT ?`), append(args, filter.Limit)
-	}
-	rows, err := s.state.db.QueryContext(ctx, strings.Join(query, " "), args...)
-	list, err := collect(rows, err, func(scan func(...any) error) (TokenCall, error) {
+	query := `SELECT seq, at, wall, country, client_id, credential, fingerprint, grant_type, outcome, why, fault, expires_at FROM token_calls`
+	list, err := engine.Lines(ctx, s.state, query, filters, filter.After, filter.Limit, func(scan func(...any) error) (TokenCall, error) {
 		var c TokenCall
 		err := scan(&c.Seq, &c.At, &c.Wall, &c.Country, &c.ClientID, &c.Credential, &c.Fingerprint, &c.GrantType, &c.Outcome, &c.Why, &c.Fault, &c.ExpiresAt)
 		return c, err
@@ -68,7 +61,7 @@ func (s *Simulator) TokenCalls(ctx context.Context, filter TokenCallFilter) ([]T
 // TokenCounters sums up the ledger of all processes that share the state.
 func (s *Simulator) TokenCounters(ctx context.Context) (TokenCounters, error) {
 	var n TokenCounters
-	err := s.state.db.QueryRowContext(ctx, `SELECT COALESCE(SUM(outcome = 'issued'), 0), COALESCE(SUM(outcome <> 'issued' AND outcome NOT LIKE 'fault:%'), 0),
+	err := s.state.QueryRowContext(ctx, `SELECT COALESCE(SUM(outcome = 'issued'), 0), COALESCE(SUM(outcome <> 'issued' AND outcome NOT LIKE 'fault:%'), 0),
 		COALESCE(SUM(outcome LIKE 'fault:%'), 0) FROM token_calls`).Scan(&n.Issued, &n.Refused, &n.Faults)
 	if err != nil {
 		return TokenCounters{}, fmt.Errorf("summing up the ledger: %w", err)
@@ -78,12 +71,12 @@ func (s *Simulator) TokenCounters(ctx context.Context) (TokenCounters, error) {
 
 // ResetTokenCalls empties the ledger. Its numbers go on.
 func (s *Simulator) ResetTokenCalls(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM token_calls`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM token_calls`)
 	return err
 }
 
 // enter writes a line and returns its number.
-func (s *Simulator) enter(ctx context.Context, q querier, c TokenCall) (int64, error) {
+func (s *Simulator) enter(ctx context.Context, q engine.Querier, c TokenCall) (int64, error) {
 	result, err := q.ExecContext(ctx, `INSERT INTO token_calls(at, wall, country, client_id, credential, fingerprint, grant_type, outcome, why, fault, expires_at)
 		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)`,
 		s.seconds(), time.Now().UnixNano(), c.Country, c.ClientID, c.Credential, c.Fingerprint, c.GrantType, c.Outcome, c.Why, c.ExpiresAt)
@@ -95,7 +88,7 @@ func (s *Simulator) enter(ctx context.Context, q querier, c TokenCall) (int64, e
 
 // enterFault notes which switch lost or damaged an answer.
 func (s *Simulator) enterFault(ctx context.Context, seq int64, name string) {
-	if _, err := s.state.db.ExecContext(ctx, `UPDATE token_calls SET fault = ? WHERE seq = ?`, name, seq); err != nil {
+	if _, err := s.state.ExecContext(ctx, `UPDATE token_calls SET fault = ? WHERE seq = ?`, name, seq); err != nil {
 		s.log.ErrorContext(ctx, "writing the ledger", "error", err)
 	}
 }

@@ -155,7 +155,7 @@ func (s *Simulator) list(ctx context.Context, c *apiCall, of *collection, rows [
 	if of.array {
 		shape = ShapeArray
 	}
-	f, on, err := s.setting(ctx, s.state.db, FaultEnvelope, c.where)
+	f, on, err := s.setting(ctx, s.state, FaultEnvelope, c.where)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (s *Simulator) list(ctx context.Context, c *apiCall, of *collection, rows [
 	if shape == ShapeArray {
 		return shorts(rows), nil
 	}
-	_, clamp, err := s.setting(ctx, s.state.db, FaultClampSize, c.where)
+	_, clamp, err := s.setting(ctx, s.state, FaultClampSize, c.where)
 	if err != nil {
 		return nil, err
 	}

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-)
 
-var errNotFound = errors.New("not found")
+	"connectorvault/infra/sim/engine"
+)
 
 // Where a project came from.
 const (
@@ -231,7 +231,7 @@ func (s *Simulator) addProject(ctx context.Context, project Project, want Certif
 	}
 	secret := s.randomText(64)
 	var issued Issued
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		if err := putProject(ctx, tx, project); err != nil {
 			return err
 		}
@@ -253,7 +253,7 @@ func (s *Simulator) AddCredential(ctx context.Context, clientID string, want Cer
 	}
 	secret := s.randomText(64)
 	var issued Issued
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		issued, err = s.addCredential(ctx, tx, clientID, secret, want, made)
 		return err
 	})
@@ -266,7 +266,7 @@ func (s *Simulator) addCredential(ctx context.Context, tx *sql.Tx, clientID, sec
 		return Issued{}, err
 	}
 	if !known {
-		return Issued{}, fmt.Errorf("project: %w", errNotFound)
+		return Issued{}, fmt.Errorf("project: %w", engine.ErrNotFound)
 	}
 	n := 1
 	for _, c := range project.Credentials {
@@ -284,13 +284,13 @@ func (s *Simulator) addCredential(ctx context.Context, tx *sql.Tx, clientID, sec
 // DeleteCredential makes a secret and a certificate stop working, and the tokens that they led to. Connections that are open
 // stay open, and what is asked on them is refused.
 func (s *Simulator) DeleteCredential(ctx context.Context, clientID string, n int) error {
-	return changed(s.state.db.ExecContext(ctx, `UPDATE credentials SET deleted_at = ? WHERE client_id = ? AND n = ? AND deleted_at = 0`,
+	return changed(s.state.ExecContext(ctx, `UPDATE credentials SET deleted_at = ? WHERE client_id = ? AND n = ? AND deleted_at = 0`,
 		max(s.seconds(), 1), clientID, n))
 }
 
 // RevokeTokens makes every token of a project stop working, while its credentials go on.
 func (s *Simulator) RevokeTokens(ctx context.Context, clientID string) error {
-	return changed(s.state.db.ExecContext(ctx, `UPDATE projects SET generation = generation + 1 WHERE client_id = ?`, clientID))
+	return changed(s.state.ExecContext(ctx, `UPDATE projects SET generation = generation + 1 WHERE client_id = ?`, clientID))
 }
 
 func changed(result sql.Result, err error) error {
@@ -298,7 +298,7 @@ func changed(result sql.Result, err error) error {
 		return fmt.Errorf("changing a project: %w", err)
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(errNotFound, err)
+		return errors.Join(engine.ErrNotFound, err)
 	}
 	return nil
 }
@@ -306,14 +306,14 @@ func changed(result sql.Result, err error) error {
 // ChangeProject does what editing a project does, and what the dashboard does not allow.
 func (s *Simulator) ChangeProject(ctx context.Context, clientID string, change ProjectChange) (Project, error) {
 	var project Project
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		var known bool
 		var err error
 		if project, known, err = projectByID(ctx, tx, clientID); err != nil {
 			return err
 		}
 		if !known {
-			return fmt.Errorf("project: %w", errNotFound)
+			return fmt.Errorf("project: %w", engine.ErrNotFound)
 		}
 		if change.Name != nil {
 			project.Name = *change.Name
@@ -337,13 +337,13 @@ func (s *Simulator) ChangeProject(ctx context.Context, clientID string, change P
 
 // Projects lists every project, without secrets.
 func (s *Simulator) Projects(ctx context.Context) ([]Project, error) {
-	rows, err := s.state.db.QueryContext(ctx, selectProject+` ORDER BY created_at, client_id`)
-	list, err := collect(rows, err, scanProject)
+	rows, err := s.state.QueryContext(ctx, selectProject+` ORDER BY created_at, client_id`)
+	list, err := engine.Collect(rows, err, scanProject)
 	if err != nil {
 		return nil, fmt.Errorf("listing projects: %w", err)
 	}
 	for i := range list {
-		if list[i].Credentials, err = credentialsOf(ctx, s.state.db, list[i].ClientID); err != nil {
+		if list[i].Credentials, err = credentialsOf(ctx, s.state, list[i].ClientID); err != nil {
 			return nil, err
 		}
 	}
@@ -352,17 +352,17 @@ func (s *Simulator) Projects(ctx context.Context) ([]Project, error) {
 
 // Download gives a credential's download again, which Clara does not.
 func (s *Simulator) Download(ctx context.Context, clientID string, n int) (Issued, error) {
-	return downloadFrom(ctx, s.state.db, clientID, n)
+	return downloadFrom(ctx, s.state, clientID, n)
 }
 
-func downloadFrom(ctx context.Context, q querier, clientID string, n int) (Issued, error) {
+func downloadFrom(ctx context.Context, q engine.Querier, clientID string, n int) (Issued, error) {
 	project, known, err := projectByID(ctx, q, clientID)
 	if err != nil {
 		return Issued{}, err
 	}
 	i := slices.IndexFunc(project.Credentials, func(c Credential) bool { return c.N == n })
 	if !known || i < 0 {
-		return Issued{}, fmt.Errorf("credential: %w", errNotFound)
+		return Issued{}, fmt.Errorf("credential: %w", engine.ErrNotFound)
 	}
 	return project.issued(project.Credentials[i])
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	clarasim "connectorvault/infra/sim/clara"
+	"connectorvault/infra/sim/engine/enginetest"
 )
 
 func TestDownload(t *testing.T) {
@@ -209,9 +210,9 @@ func TestProjectExpires(t *testing.T) {
 	f := newFront(t)
 	c := f.project(clarasim.ProjectRequest{ExpiresAt: f.clock.Now().Add(30 * time.Minute)})
 	token := c.token()
-	f.clock.step(30*time.Minute - time.Second)
+	f.clock.Step(30*time.Minute - time.Second)
 	wantStatus(t, c.get("/v3/cards", token), http.StatusOK)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantRefusal(t, c.get("/v3/cards", token), http.StatusUnauthorized, "UNAUTHORIZED")
 	if f.lastRequest().Why != "project expired" {
 		t.Errorf("line %+v", f.lastRequest())
@@ -235,7 +236,7 @@ func TestTokensAreRevoked(t *testing.T) {
 // Several processes serve one state file: what one issued is good at the others, and their fronts show the same certificate.
 func TestSeveralProcesses(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "clara.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "clara.db"), enginetest.NewClock()
 	const n = 4
 	var fronts [n]*front
 	var sims [n]*clarasim.Simulator
@@ -287,7 +288,7 @@ func TestSeveralProcesses(t *testing.T) {
 // One of many requests at many processes meets a switch that acts once.
 func TestSwitchActsOnceAcrossProcesses(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "clara.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "clara.db"), enginetest.NewClock()
 	a, b := openFront(t, state, at), openFront(t, state, at)
 	clients := []*client{a.seeded(), b.seeded()}
 	token := clients[0].token()
@@ -349,7 +350,7 @@ func (c *cutReader) Read(p []byte) (int, error) {
 // A failure of the simulator itself is a 500 and a line in its log, and issues nothing.
 func TestOwnFailure(t *testing.T) {
 	t.Parallel()
-	source, log := &cutReader{}, &lockedBuffer{}
+	source, log := &cutReader{}, &enginetest.Log{}
 	sim, err := clarasim.New(clarasim.Config{
 		StatePath: filepath.Join(t.TempDir(), "clara.db"), Random: source, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 const selectProject = `SELECT client_id, name, origin, country, side, permissions, tax_identifiers, created_at, expires_at, generation FROM projects`
@@ -45,8 +47,8 @@ func putProject(ctx context.Context, tx *sql.Tx, p Project) error {
 }
 
 // projectByID finds a project and all its credentials.
-func projectByID(ctx context.Context, q querier, clientID string) (Project, bool, error) {
-	project, known, err := found(scanProject(q.QueryRowContext(ctx, selectProject+` WHERE client_id = ?`, clientID).Scan))
+func projectByID(ctx context.Context, q engine.Querier, clientID string) (Project, bool, error) {
+	project, known, err := engine.Found(scanProject(q.QueryRowContext(ctx, selectProject+` WHERE client_id = ?`, clientID).Scan))
 	if err != nil {
 		return Project{}, false, fmt.Errorf("finding a project: %w", err)
 	}
@@ -56,10 +58,10 @@ func projectByID(ctx context.Context, q querier, clientID string) (Project, bool
 	return project, known, err
 }
 
-func credentialsOf(ctx context.Context, q querier, clientID string) ([]Credential, error) {
+func credentialsOf(ctx context.Context, q engine.Querier, clientID string) ([]Credential, error) {
 	rows, err := q.QueryContext(ctx, `SELECT n, secret, certificate, private_key, ca, fingerprint, not_before, not_after, created_at, deleted_at
 		FROM credentials WHERE client_id = ? ORDER BY n`, clientID)
-	list, err := collect(rows, err, func(scan func(...any) error) (Credential, error) {
+	list, err := engine.Collect(rows, err, func(scan func(...any) error) (Credential, error) {
 		var c Credential
 		var before, after, created, deleted int64
 		err := scan(&c.N, &c.secret, &c.certificate, &c.key, &c.bundle, &c.Fingerprint, &before, &after, &created, &deleted)

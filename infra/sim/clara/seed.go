@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The seeded projects. Their identifiers are fixed so that a bundle can be configured before it starts; the secrets
@@ -42,8 +44,8 @@ const (
 // seed makes authorities, keys and projects, or reads those that another start made. All is one transaction, so that
 // processes that start at once agree.
 func (s *Simulator) seed(ctx context.Context) error {
-	return s.state.update(ctx, func(tx *sql.Tx) error {
-		key, err := metaValue(ctx, tx, metaSigningKey)
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
+		key, err := engine.Meta(ctx, tx, metaSigningKey)
 		if err != nil {
 			return err
 		}
@@ -51,7 +53,7 @@ func (s *Simulator) seed(ctx context.Context) error {
 			if err := s.begin(ctx, tx); err != nil {
 				return err
 			}
-			if key, err = metaValue(ctx, tx, metaSigningKey); err != nil {
+			if key, err = engine.Meta(ctx, tx, metaSigningKey); err != nil {
 				return err
 			}
 		}
@@ -64,11 +66,11 @@ func (s *Simulator) seed(ctx context.Context) error {
 		if s.servers, err = storedAuthority(ctx, tx, metaServers); err != nil {
 			return err
 		}
-		certificate, err := metaValue(ctx, tx, metaCertificate)
+		certificate, err := engine.Meta(ctx, tx, metaCertificate)
 		if err != nil {
 			return err
 		}
-		private, err := metaValue(ctx, tx, metaPrivateKey)
+		private, err := engine.Meta(ctx, tx, metaPrivateKey)
 		if err != nil {
 			return err
 		}
@@ -78,7 +80,7 @@ func (s *Simulator) seed(ctx context.Context) error {
 }
 
 func storedAuthority(ctx context.Context, tx *sql.Tx, name string) (*authority, error) {
-	text, err := metaValue(ctx, tx, name)
+	text, err := engine.Meta(ctx, tx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +110,9 @@ func (s *Simulator) begin(ctx context.Context, tx *sql.Tx) error {
 	}
 	for _, entry := range [][2]string{
 		{metaClients, clients}, {metaServers, servers}, {metaCertificate, certificate}, {metaPrivateKey, private},
-		{metaSigningKey, base64.RawStdEncoding.EncodeToString(s.randomBytes(32))},
+		{metaSigningKey, base64.RawStdEncoding.EncodeToString(s.random.Bytes(32))},
 	} {
-		if err := setMeta(ctx, tx, entry[0], entry[1]); err != nil {
+		if err := engine.SetMeta(ctx, tx, entry[0], entry[1]); err != nil {
 			return err
 		}
 	}

@@ -23,15 +23,15 @@ package clarasim
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"sync"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Config is what a simulator needs. Only StatePath is required.
@@ -44,10 +44,11 @@ type Config struct {
 
 // Simulator serves the simulated Clara. It is safe for concurrent use, and several may share one state file.
 type Simulator struct {
-	now    func() time.Time
-	random io.Reader
-	log    *slog.Logger
-	state  *state
+	now      func() time.Time
+	random   *engine.Random
+	log      *slog.Logger
+	state    *engine.State
+	switches *engine.Switches[Fault]
 
 	// The same for all that share the state.
 	key       []byte     // signs access tokens and addresses of files
@@ -73,28 +74,24 @@ func New(cfg Config) (*Simulator, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	source := cfg.Random
-	if source == nil {
-		source = rand.Reader
-	}
-	s.random = &lockedReader{source: source}
-	st, err := openState(cfg.StatePath)
+	s.random = engine.NewRandom(cfg.Random)
+	st, err := engine.OpenState(cfg.StatePath, tables, s.log)
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	s.state = st
+	s.state, s.switches = st, engine.NewSwitches(st, faultParts)
 	if err := s.seed(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.close())
+		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}
 	s.authority = authorityPath(cfg.StatePath)
 	if err := writeAuthority(s.authority, s.servers.pem); err != nil {
-		return nil, errors.Join(err, st.close())
+		return nil, errors.Join(err, st.Close())
 	}
 	return s, nil
 }
 
 // Close releases the state file. The handlers must not be used afterwards.
-func (s *Simulator) Close() error { return s.state.close() }
+func (s *Simulator) Close() error { return s.state.Close() }
 
 // CAFile is a PEM file with the authority that issued the front's own certificate. It stays the same for as long as the
 // state file does.
@@ -128,42 +125,14 @@ func (s *Simulator) filesAt(otherwise string) string {
 	return s.filesBase
 }
 
-// lockedReader lets a plain reader, such as a test's seeded one, serve concurrent requests.
-type lockedReader struct {
-	mu     sync.Mutex
-	source io.Reader // guarded by mu
-}
-
-func (l *lockedReader) Read(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return io.ReadFull(l.source, p)
-}
-
-// randomBytes panics when the source is exhausted: the front's recover turns it into a 500 and nothing is issued.
-func (s *Simulator) randomBytes(n int) []byte {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(s.random, b); err != nil {
-		panic(fmt.Errorf("reading random bytes: %w", err))
-	}
-	return b
-}
-
 // randomText makes identifiers and secrets of letters and digits, which every encoding leaves as they are.
 func (s *Simulator) randomText(length int) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	text := s.randomBytes(length)
+	text := s.random.Bytes(length)
 	for i, b := range text {
 		text[i] = alphabet[int(b)%len(alphabet)]
 	}
 	return string(text)
-}
-
-// formatUUID writes 16 bytes as a version 4 UUID.
-func formatUUID(b []byte) string {
-	h := []byte(hex.EncodeToString(b))
-	h[12], h[16] = '4', "89ab"[h[16]%4]
-	return string(h[:8]) + "-" + string(h[8:12]) + "-" + string(h[12:16]) + "-" + string(h[16:20]) + "-" + string(h[20:])
 }
 
 // seconds is the simulated time, as it is stored.

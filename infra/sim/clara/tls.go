@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // How the front treats client certificates.
@@ -72,11 +74,11 @@ const metaTLS = "tls settings"
 
 // TLS returns the settings in force.
 func (s *Simulator) TLS(ctx context.Context) (TLSSettings, error) {
-	return readTLS(ctx, s.state.db)
+	return readTLS(ctx, s.state)
 }
 
-func readTLS(ctx context.Context, q querier) (TLSSettings, error) {
-	text, err := metaValue(ctx, q, metaTLS)
+func readTLS(ctx context.Context, q engine.Querier) (TLSSettings, error) {
+	text, err := engine.Meta(ctx, q, metaTLS)
 	if err != nil {
 		return TLSSettings{}, err
 	}
@@ -99,7 +101,7 @@ func (s *Simulator) SetTLS(ctx context.Context, settings TLSSettings) (TLSSettin
 	if err != nil {
 		return TLSSettings{}, fmt.Errorf("encoding TLS settings: %w", err)
 	}
-	return settings, setMeta(ctx, s.state.db, metaTLS, string(text))
+	return settings, engine.SetMeta(ctx, s.state, metaTLS, string(text))
 }
 
 // TLSConfig is what the listener of Handler must be served with. It reads the settings anew at every handshake.
@@ -182,7 +184,7 @@ func (s *Simulator) shown(kind string) (tls.Certificate, error) {
 const handshakeBegun = "begun"
 
 func (s *Simulator) countHandshake(ctx context.Context, leaf, version string) {
-	_, err := s.state.db.ExecContext(ctx, `INSERT INTO handshakes(fingerprint, version, count) VALUES(?, ?, 1)
+	_, err := s.state.ExecContext(ctx, `INSERT INTO handshakes(fingerprint, version, count) VALUES(?, ?, 1)
 		ON CONFLICT(fingerprint, version) DO UPDATE SET count = count + 1`, leaf, version)
 	if err != nil {
 		s.log.ErrorContext(ctx, "counting a handshake", "error", err)
@@ -207,9 +209,9 @@ type Handshakes struct {
 
 // Handshakes returns what was counted.
 func (s *Simulator) Handshakes(ctx context.Context) (Handshakes, error) {
-	rows, err := s.state.db.QueryContext(ctx, `SELECT h.fingerprint, h.version, h.count, COALESCE(c.client_id, ''), COALESCE(c.n, 0)
+	rows, err := s.state.QueryContext(ctx, `SELECT h.fingerprint, h.version, h.count, COALESCE(c.client_id, ''), COALESCE(c.n, 0)
 		FROM handshakes h LEFT JOIN credentials c ON c.fingerprint = h.fingerprint ORDER BY h.fingerprint, h.version`)
-	list, err := collect(rows, err, func(scan func(...any) error) (Handshake, error) {
+	list, err := engine.Collect(rows, err, func(scan func(...any) error) (Handshake, error) {
 		var h Handshake
 		err := scan(&h.Fingerprint, &h.Version, &h.Count, &h.ClientID, &h.Credential)
 		return h, err
@@ -231,7 +233,7 @@ func (s *Simulator) Handshakes(ctx context.Context) (Handshakes, error) {
 
 // ResetHandshakes sets the counts to nothing.
 func (s *Simulator) ResetHandshakes(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM handshakes`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM handshakes`)
 	return err
 }
 
@@ -258,7 +260,7 @@ func (s *Simulator) presented(ctx context.Context, c *tls.ConnectionState) (hold
 		return h, nil
 	}
 	var err error
-	h.project, h.credential, h.known, err = projectByFingerprint(ctx, s.state.db, h.fingerprint)
+	h.project, h.credential, h.known, err = projectByFingerprint(ctx, s.state, h.fingerprint)
 	return h, err
 }
 
@@ -270,7 +272,7 @@ func (s *Simulator) verifies(leaf *x509.Certificate) bool {
 	return err == nil
 }
 
-func projectByFingerprint(ctx context.Context, q querier, leaf string) (Project, int, bool, error) {
+func projectByFingerprint(ctx context.Context, q engine.Querier, leaf string) (Project, int, bool, error) {
 	var clientID string
 	var n int
 	err := q.QueryRowContext(ctx, `SELECT client_id, n FROM credentials WHERE fingerprint = ? AND deleted_at = 0`, leaf).Scan(&clientID, &n)

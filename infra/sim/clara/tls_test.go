@@ -17,6 +17,7 @@ import (
 	"time"
 
 	clarasim "connectorvault/infra/sim/clara"
+	"connectorvault/infra/sim/engine/enginetest"
 )
 
 // handshake shakes hands and waits for an alert: in TLS 1.3 the client has finished before the front has judged it.
@@ -203,7 +204,7 @@ func TestFrontsOwnCertificateOnDemand(t *testing.T) {
 
 func TestAuthorityFile(t *testing.T) {
 	t.Parallel()
-	at := newClock()
+	at := enginetest.NewClock()
 	state := filepath.Join(t.TempDir(), "data", "clara.db")
 	first := openFront(t, state, at)
 	if want := filepath.Join(filepath.Dir(state), "clara-ca.pem"); first.sim.CAFile() != want {
@@ -379,7 +380,7 @@ func TestCertificatesFollowTheClock(t *testing.T) {
 	f := newFront(t)
 	c := f.project(clarasim.ProjectRequest{CertificateRequest: clarasim.CertificateRequest{NotAfter: f.clock.Now().Add(24 * time.Hour)}})
 	c.token()
-	f.clock.step(25 * time.Hour)
+	f.clock.Step(25 * time.Hour)
 	c.http.CloseIdleConnections()
 	wantAlert(t, c.handshake(), "expired certificate")
 }

@@ -1,6 +1,7 @@
 package clarasim
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -70,7 +71,7 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request, c *call) 
 	}
 	if a.fault != "" {
 		line.Outcome = "fault:" + a.fault
-		if c.token, err = s.enter(ctx, s.state.db, line); err != nil {
+		if c.token, err = s.enter(ctx, s.state, line); err != nil {
 			s.internal(w, r, "writing the ledger", err)
 			return
 		}
@@ -78,7 +79,7 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request, c *call) 
 		return
 	}
 	var token tokenAnswer
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		var refused *refusal
 		credential, err := s.decide(ctx, tx, req)
 		if err != nil && !errors.As(err, &refused) {
@@ -152,12 +153,12 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, where sc
 	refused := errClient
 	if err == nil && !on {
 		f, on, err = s.fire(r.Context(), FaultOAuthError, where)
-		refused = &refusal{status: statusOr(f, http.StatusBadRequest), code: f.Error, oauth: f.Error, message: "A switch says so"}
+		refused = &refusal{status: cmp.Or(f.Status, http.StatusBadRequest), code: f.Error, oauth: f.Error, message: "A switch says so"}
 	}
 	if err != nil || !on {
 		return answer{}, err
 	}
-	_, clara, err := s.setting(r.Context(), s.state.db, FaultClaraErrors, where)
+	_, clara, err := s.setting(r.Context(), s.state, FaultClaraErrors, where)
 	return answer{status: refused.status, body: refused.body(s.now(), !clara), fault: f.Name}, err
 }
 

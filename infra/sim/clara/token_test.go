@@ -143,9 +143,9 @@ func TestTokenLife(t *testing.T) {
 	f := newFront(t)
 	c := f.seeded()
 	token := c.token()
-	f.clock.step(time.Hour - time.Second)
+	f.clock.Step(time.Hour - time.Second)
 	wantStatus(t, c.get("/v3/cards", token), http.StatusOK)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	a := c.get("/v3/cards", token)
 	wantRefusal(t, a, http.StatusUnauthorized, "UNAUTHORIZED")
 	if f.lastRequest().Why != "token expired" || a.header.Get("WWW-Authenticate") != "Bearer" {
@@ -156,7 +156,7 @@ func TestTokenLife(t *testing.T) {
 		t.Errorf("expires_in %d", set.Expires)
 	}
 	token = c.token()
-	f.clock.step(90 * time.Second)
+	f.clock.Step(90 * time.Second)
 	wantStatus(t, c.get("/v3/cards", token), http.StatusUnauthorized)
 }
 

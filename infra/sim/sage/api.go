@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // maxAPIBody bounds what an API request may carry.
@@ -153,7 +155,7 @@ func (s *Simulator) serveBooks(w http.ResponseWriter, r *http.Request, c *apiCal
 		return
 	}
 	if name == FaultReset {
-		hangUp()
+		engine.HangUp()
 	}
 	if name != "" {
 		return
@@ -175,7 +177,7 @@ func apiFaultAnswer(f Fault) *apiError {
 	return errUnexpected
 }
 
-func writeRefusal(w http.ResponseWriter, e *apiError) { writeBody(w, e.status, e.body()) }
+func writeRefusal(w http.ResponseWriter, e *apiError) { engine.WriteBody(w, e.status, e.body()) }
 
 // identify finds out whose call it is and about what, without judging it.
 func (s *Simulator) identify(ctx context.Context, c *apiCall, r *http.Request) error {
@@ -195,7 +197,7 @@ func (s *Simulator) identify(ctx context.Context, c *apiCall, r *http.Request) e
 	c.token, c.known = token, true
 	c.where.client, c.where.user = token.Party, token.Subject
 	var err error
-	if c.owned, err = businessesOf(ctx, s.state.db, token.Subject); err != nil {
+	if c.owned, err = businessesOf(ctx, s.state, token.Subject); err != nil {
 		return err
 	}
 	i := s.meant(c, r)
@@ -330,7 +332,7 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *apiCall, a
 		s.echo(ctx, w, c)
 	}
 	if refused != nil {
-		s.count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(refused.status))
+		s.state.Count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(refused.status))
 		if errors.Is(refused, errMethod) {
 			w.Header().Set("Allow", strings.Join(c.route.allowed, ", "))
 		}
@@ -349,12 +351,12 @@ func (s *Simulator) finish(w http.ResponseWriter, r *http.Request, c *apiCall, a
 	} else {
 		w.Header().Set("Content-Type", answer.contentType)
 	}
-	s.count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(status))
+	s.state.Count(ctx, c.where.endpoint, c.where.operation, strconv.Itoa(status))
 	status, body, fault := s.spoil(w, r, c.where, status, body)
 	if fault == FaultDrop {
-		hangUp()
+		engine.HangUp()
 	}
-	writeBody(w, status, body)
+	engine.WriteBody(w, status, body)
 }
 
 // echo names the business that was answered for, unless a switch says otherwise.
@@ -366,7 +368,7 @@ func (s *Simulator) echo(ctx context.Context, w http.ResponseWriter, c *apiCall)
 		s.log.ErrorContext(ctx, "reading switches", "error", err)
 	}
 	if wrong {
-		id = digest("another business than " + id)[:32]
+		id = engine.Digest("another business than " + id)[:32]
 		if i := slices.IndexFunc(c.owned, func(b Business) bool { return b.ID != c.business.ID }); i >= 0 {
 			id = c.owned[i].ID
 		}

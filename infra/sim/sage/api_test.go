@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"connectorvault/infra/sim/engine/enginetest"
 	sagesim "connectorvault/infra/sim/sage"
 )
 
@@ -359,7 +360,7 @@ func TestConcurrencyLimit(t *testing.T) {
 
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	path, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	path, at := filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock()
 	sim, err := sagesim.New(sagesim.Config{StatePath: path, Now: at.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/url"
 	"slices"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Where an application came from. Seeded applications and those taken on first use are a convenience of the simulator:
@@ -55,15 +57,15 @@ func (s *Simulator) RegisterApp(ctx context.Context, app App) (App, error) {
 			*secret = s.randomHex(16)
 		}
 	}
-	app.Origin, app.secretHash, app.keyHash = originRegistered, digest(app.ClientSecret), digest(app.SubscriptionKey)
-	err := s.state.update(ctx, func(tx *sql.Tx) error { return s.putApp(ctx, tx, app) })
+	app.Origin, app.secretHash, app.keyHash = originRegistered, engine.Digest(app.ClientSecret), engine.Digest(app.SubscriptionKey)
+	err := s.state.Update(ctx, func(tx *sql.Tx) error { return s.putApp(ctx, tx, app) })
 	return app, err
 }
 
 // Apps lists the applications known so far, without their secrets.
 func (s *Simulator) Apps(ctx context.Context) ([]App, error) {
-	rows, err := s.state.db.QueryContext(ctx, selectApp+` ORDER BY created_at, client_id`)
-	list, err := collect(rows, err, scanApp)
+	rows, err := s.state.QueryContext(ctx, selectApp+` ORDER BY created_at, client_id`)
+	list, err := engine.Collect(rows, err, scanApp)
 	if err != nil {
 		return nil, fmt.Errorf("listing applications: %w", err)
 	}
@@ -88,8 +90,8 @@ func scanApp(scan func(...any) error) (App, error) {
 	return app, nil
 }
 
-func appByClient(ctx context.Context, q querier, clientID string) (App, bool, error) {
-	return found(scanApp(q.QueryRowContext(ctx, selectApp+` WHERE client_id = ?`, clientID).Scan))
+func appByClient(ctx context.Context, q engine.Querier, clientID string) (App, bool, error) {
+	return engine.Found(scanApp(q.QueryRowContext(ctx, selectApp+` WHERE client_id = ?`, clientID).Scan))
 }
 
 func (s *Simulator) putApp(ctx context.Context, tx *sql.Tx, app App) error {
@@ -131,10 +133,10 @@ func (s *Simulator) authenticate(ctx context.Context, tx *sql.Tx, clientID, secr
 		return false, err
 	}
 	if app.secretHash == "" {
-		app.secretHash = digest(secret)
+		app.secretHash = engine.Digest(secret)
 		return true, s.putApp(ctx, tx, app)
 	}
-	return app.secretHash == digest(secret), nil
+	return app.secretHash == engine.Digest(secret), nil
 }
 
 // allowRedirect compares a redirect URI with the registered ones, character for character (Sage facts 1.2). An application

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The methods of PKCE that Sage takes, and the length of a verifier (Sage facts 1.2).
@@ -101,7 +103,7 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name == FaultReset {
-		hangUp()
+		engine.HangUp()
 	}
 	if name != "" {
 		return
@@ -114,11 +116,11 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.authorizeFailed(w, r, a, err)
 	case a.Country == "":
-		s.count(r.Context(), endpointAuthorize, "chooser", "shown")
-		s.renderPage(w, http.StatusOK, countryPage, map[string]any{"Path": authorizePath, "Fields": hiddenFields(a, "country"), "Countries": countryOptions()})
+		s.state.Count(r.Context(), endpointAuthorize, "chooser", "shown")
+		countryPage.Render(w, s.log, http.StatusOK, map[string]any{"Path": authorizePath, "Fields": hiddenFields(a, "country"), "Countries": countryOptions()})
 	case r.Method == http.MethodGet:
-		s.count(r.Context(), endpointAuthorize, "page", "shown")
-		s.renderPage(w, http.StatusOK, authorizePage, map[string]any{
+		s.state.Count(r.Context(), endpointAuthorize, "page", "shown")
+		authorizePage.Render(w, s.log, http.StatusOK, map[string]any{
 			"Path": authorizePath, "Fields": hiddenFields(a, "user"), "ClientID": a.ClientID, "ReadOnly": a.scope() == scopeReadOnly,
 			"Country": countryName(a.Country), "Users": s.userOptions(a.Country),
 		})
@@ -151,7 +153,7 @@ func (s *Simulator) checkClient(ctx context.Context, a *authorization) error {
 	if a.repeatedParam == "client_id" || a.repeatedParam == "redirect_uri" {
 		return &pageError{"The parameter " + a.repeatedParam + " is repeated."}
 	}
-	return s.state.update(ctx, func(tx *sql.Tx) error {
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
 		app, known, err := s.findApp(ctx, tx, a.ClientID)
 		if err != nil {
 			return err
@@ -207,7 +209,7 @@ func (s *Simulator) allow(w http.ResponseWriter, r *http.Request, a *authorizati
 		s.authorizeFailed(w, r, a, err)
 		return
 	}
-	s.count(r.Context(), endpointAuthorize, "decision", "allowed")
+	s.state.Count(r.Context(), endpointAuthorize, "decision", "allowed")
 	redirect(w, target)
 }
 
@@ -231,7 +233,7 @@ func (s *Simulator) consent(ctx context.Context, a *authorization) (code, target
 	if method == "" {
 		method = methodPlain // RFC 7636 4.3
 	}
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
+	err = s.state.Update(ctx, func(tx *sql.Tx) error {
 		var err error
 		code, err = s.issueCode(ctx, tx, owner.Country, issuedCode{
 			client: a.ClientID, user: owner.ID, scope: a.scope(), redirectURI: a.RedirectURI, challenge: a.Challenge, method: method, label: a.Label,
@@ -247,29 +249,21 @@ func (s *Simulator) consent(ctx context.Context, a *authorization) (code, target
 
 // callback is the redirect URI with parameters and the state.
 func (a *authorization) callback(pairs ...string) (string, error) {
-	u, err := url.Parse(a.RedirectURI)
-	if err != nil {
-		return "", &pageError{"The redirect_uri is no address."}
-	}
 	if a.State != "" {
 		pairs = append(pairs, "state", a.State)
 	}
-	query := u.RawQuery
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if query != "" {
-			query += "&"
-		}
-		query += url.QueryEscape(pairs[i]) + "=" + url.QueryEscape(pairs[i+1])
+	target, err := engine.WithQuery(a.RedirectURI, pairs...)
+	if err != nil {
+		return "", &pageError{"The redirect_uri is no address."}
 	}
-	u.RawQuery = query
-	return u.String(), nil
+	return target, nil
 }
 
 // authorizeFailed shows an error page or goes back to the application, as the error demands.
 func (s *Simulator) authorizeFailed(w http.ResponseWriter, r *http.Request, a *authorization, err error) {
 	var back *callbackError
 	if errors.As(err, &back) {
-		s.count(r.Context(), endpointAuthorize, "decision", back.code)
+		s.state.Count(r.Context(), endpointAuthorize, "decision", back.code)
 		pairs := []string{"error", back.code}
 		if back.reason != "" {
 			pairs = append(pairs, "reason", back.reason)
@@ -285,12 +279,12 @@ func (s *Simulator) authorizeFailed(w http.ResponseWriter, r *http.Request, a *a
 		s.internal(w, r, "serving the authorize page", err)
 		return
 	}
-	s.count(r.Context(), endpointAuthorize, "page", "error")
-	s.renderPage(w, http.StatusBadRequest, errorPage, shown.text)
+	s.state.Count(r.Context(), endpointAuthorize, "page", "error")
+	errorPage.Render(w, s.log, http.StatusBadRequest, shown.text)
 }
 
 func redirect(w http.ResponseWriter, target string) {
-	pageHeaders(w)
+	engine.PageHeaders(w)
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
 }

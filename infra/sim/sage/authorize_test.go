@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"connectorvault/infra/sim/engine/enginetest"
 	sagesim "connectorvault/infra/sim/sage"
 )
 
@@ -291,10 +292,10 @@ func TestCodes(t *testing.T) {
 	wantTokenError(t, f.post("/token", other), http.StatusBadRequest, "invalid_grant")
 
 	inTime, late := f.code(), f.code()
-	f.clock.step(59 * time.Second)
+	f.clock.Step(59 * time.Second)
 	wantStatus(t, f.post("/token", codeForm(inTime)), http.StatusOK)
 	wantTokenError(t, f.post("/token", codeForm(inTime)), http.StatusBadRequest, "invalid_grant") // once
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantTokenError(t, f.post("/token", codeForm(late)), http.StatusBadRequest, "invalid_grant")
 	items, counters := f.ledger("?outcome=expired")
 	if len(items) != 1 || items[0].GrantType != "authorization_code" || counters.Reuses != 1 || counters.Issued != 1 {
@@ -326,7 +327,7 @@ func TestAuthorizationShortcutChecksLikeThePage(t *testing.T) {
 
 func TestIndexAndSecondOpening(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock()
 	first, second := openFront(t, state, at), openFront(t, state, at)
 	for _, f := range []*front{first, second} {
 		a := f.send(http.MethodGet, f.base+"/", nil, "")

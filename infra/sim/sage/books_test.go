@@ -269,7 +269,7 @@ func TestBooksGrow(t *testing.T) {
 	}
 	before := f.clock.Now()
 	old := read("/sales_invoices?items_per_page=200&attributes=status,updated_at")
-	f.clock.step(30 * 24 * time.Hour)
+	f.clock.Step(30 * 24 * time.Hour)
 	changed := map[any]bool{}
 	for _, item := range read("/sales_invoices?items_per_page=200&updated_or_created_since=" + before.Format(time.RFC3339)) {
 		changed[item["id"]] = true
@@ -313,7 +313,7 @@ func TestBooksAtTheirBeginning(t *testing.T) {
 	for _, start := range []time.Time{
 		time.Date(2023, 5, 1, 0, 0, 0, 0, time.UTC), time.Date(2024, 1, 1, 9, 0, 0, 0, time.UTC), time.Date(2024, 1, 9, 9, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
-		f.clock.step(start.Sub(f.clock.Now()))
+		f.clock.Step(start.Sub(f.clock.Now()))
 		token := f.access(sagesim.UserGB)
 		today := start.Format(time.RFC3339)
 		for _, path := range []string{"/contacts", "/sales_invoices", "/ledger_entries", "/products", "/bank_accounts"} {

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-)
 
-var errNotFound = errors.New("not found")
+	"connectorvault/infra/sim/engine"
+)
 
 // Business is one set of books. It belongs to one user.
 type Business struct {
@@ -35,13 +35,13 @@ type BusinessChange struct {
 
 // Businesses lists every business, also those that were removed from their users.
 func (s *Simulator) Businesses(ctx context.Context) ([]Business, error) {
-	return businesses(ctx, s.state.db, ``)
+	return businesses(ctx, s.state, ``)
 }
 
 // ChangeBusiness does what happens to a user's businesses outside of any authorization.
 func (s *Simulator) ChangeBusiness(ctx context.Context, change BusinessChange) (Business, error) {
 	var b Business
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		var err error
 		b, err = s.businessToChange(ctx, tx, change)
 		if err != nil {
@@ -78,11 +78,11 @@ func (s *Simulator) businessToChange(ctx context.Context, tx *sql.Tx, change Bus
 		return known[i], nil
 	}
 	if change.User == "" {
-		return Business{}, fmt.Errorf("business %q: %w", change.ID, errNotFound)
+		return Business{}, fmt.Errorf("business %q: %w", change.ID, engine.ErrNotFound)
 	}
 	owner, ok := s.user(change.User)
 	if !ok {
-		return Business{}, fmt.Errorf("user %q: %w", change.User, errNotFound)
+		return Business{}, fmt.Errorf("user %q: %w", change.User, engine.ErrNotFound)
 	}
 	b := Business{ID: change.ID, User: owner.ID, Name: "Added Business Ltd", Country: owner.Country, Active: true}
 	if b.ID == "" {
@@ -108,9 +108,9 @@ func insertBusiness(ctx context.Context, tx *sql.Tx, b Business, position int) e
 }
 
 // businesses reads those that a condition selects.
-func businesses(ctx context.Context, q querier, where string, args ...any) ([]Business, error) {
+func businesses(ctx context.Context, q engine.Querier, where string, args ...any) ([]Business, error) {
 	rows, err := q.QueryContext(ctx, `SELECT id, user, name, country, lead, active, removed FROM businesses `+where+` ORDER BY position, id`, args...)
-	list, err := collect(rows, err, func(scan func(...any) error) (Business, error) {
+	list, err := engine.Collect(rows, err, func(scan func(...any) error) (Business, error) {
 		var b Business
 		err := scan(&b.ID, &b.User, &b.Name, &b.Country, &b.Lead, &b.Active, &b.Removed)
 		return b, err
@@ -122,7 +122,7 @@ func businesses(ctx context.Context, q querier, where string, args ...any) ([]Bu
 }
 
 // businessesOf lists those that a user has now, the lead business first. When the lead was removed, the next one leads.
-func businessesOf(ctx context.Context, q querier, user string) ([]Business, error) {
+func businessesOf(ctx context.Context, q engine.Querier, user string) ([]Business, error) {
 	list, err := businesses(ctx, q, `WHERE user = ? AND removed = 0`, user)
 	if err != nil {
 		return nil, err
@@ -142,4 +142,4 @@ func leads(b Business) int {
 }
 
 // siteOf is the resource_owner_id of a business, which API v3 wants in X-Site (Sage facts 3.2).
-func siteOf(businessID string) string { return digest("site " + businessID)[:32] }
+func siteOf(businessID string) string { return engine.Digest("site " + businessID)[:32] }

@@ -3,14 +3,12 @@ package sagesim
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"strconv"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // controlPrefix is where a test steers the simulator. Nothing below it exists at Sage.
@@ -31,153 +29,40 @@ const controlPrefix = "/_sim/"
 //	GET, DELETE        concurrency     calls of this process in flight: [Concurrency]
 func (s *Simulator) controlHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /_sim/faults", control(func(r *http.Request) (any, error) { return listed(s.Faults(r.Context())) }))
-	mux.HandleFunc("POST /_sim/faults", control(s.postFaults))
-	mux.HandleFunc("DELETE /_sim/faults", control(s.deleteFaults))
-	mux.HandleFunc("GET /_sim/apps", control(func(r *http.Request) (any, error) { return listed(s.Apps(r.Context())) }))
-	mux.HandleFunc("POST /_sim/apps", control(s.postApp))
-	mux.HandleFunc("GET /_sim/users", control(func(*http.Request) (any, error) { return listed(s.Users(), nil) }))
-	mux.HandleFunc("GET /_sim/businesses", control(func(r *http.Request) (any, error) { return listed(s.Businesses(r.Context())) }))
-	mux.HandleFunc("POST /_sim/businesses", control(s.postBusiness))
-	mux.HandleFunc("POST /_sim/authorizations", control(s.postAuthorization))
-	mux.HandleFunc("POST /_sim/grants", control(s.postGrant))
-	mux.HandleFunc("GET /_sim/families", control(func(r *http.Request) (any, error) {
-		return listed(s.Families(r.Context(), r.URL.Query().Get("label")))
+	mux.HandleFunc("GET /_sim/faults", engine.Items(s.Faults))
+	mux.HandleFunc("POST /_sim/faults", engine.Endpoint(s.postFaults))
+	mux.HandleFunc("DELETE /_sim/faults", s.switches.Clearing())
+	mux.HandleFunc("GET /_sim/apps", engine.Items(s.Apps))
+	mux.HandleFunc("POST /_sim/apps", engine.Decoded(s.RegisterApp))
+	mux.HandleFunc("GET /_sim/users", engine.Endpoint(func(*http.Request) (any, error) { return engine.Listed(s.Users(), nil) }))
+	mux.HandleFunc("GET /_sim/businesses", engine.Items(s.Businesses))
+	mux.HandleFunc("POST /_sim/businesses", engine.Decoded(s.ChangeBusiness))
+	mux.HandleFunc("POST /_sim/authorizations", engine.Endpoint(s.postAuthorization))
+	mux.HandleFunc("POST /_sim/grants", engine.Decoded(s.Grant))
+	mux.HandleFunc("GET /_sim/families", engine.Endpoint(func(r *http.Request) (any, error) {
+		return engine.Listed(s.Families(r.Context(), r.URL.Query().Get("label")))
 	}))
-	mux.HandleFunc("POST /_sim/revocations", control(s.postRevocation))
-	mux.HandleFunc("GET /_sim/token-calls", control(s.getTokenCalls))
-	mux.HandleFunc("DELETE /_sim/token-calls", control(func(r *http.Request) (any, error) { return nil, s.ResetTokenCalls(r.Context()) }))
-	mux.HandleFunc("GET /_sim/calls", control(func(r *http.Request) (any, error) { return listed(s.Calls(r.Context())) }))
-	mux.HandleFunc("DELETE /_sim/calls", control(func(r *http.Request) (any, error) { return nil, s.ResetCalls(r.Context()) }))
-	mux.HandleFunc("GET /_sim/concurrency", control(func(*http.Request) (any, error) { return s.Concurrency(), nil }))
-	mux.HandleFunc("DELETE /_sim/concurrency", control(func(*http.Request) (any, error) { s.ResetConcurrency(); return nil, nil }))
+	mux.HandleFunc("POST /_sim/revocations", engine.Endpoint(s.postRevocation))
+	mux.HandleFunc("GET /_sim/token-calls", engine.Endpoint(s.getTokenCalls))
+	mux.HandleFunc("DELETE /_sim/token-calls", engine.Act(s.ResetTokenCalls))
+	mux.HandleFunc("GET /_sim/calls", engine.Items(s.Calls))
+	mux.HandleFunc("DELETE /_sim/calls", engine.Act(s.ResetCalls))
+	mux.HandleFunc("GET /_sim/concurrency", engine.Endpoint(func(*http.Request) (any, error) { return s.Concurrency(), nil }))
+	mux.HandleFunc("DELETE /_sim/concurrency", engine.Endpoint(func(*http.Request) (any, error) { s.ResetConcurrency(); return nil, nil }))
 	return mux
-}
-
-// list is the wire form of every list here: {"items": […]}.
-type list[T any] struct {
-	Items []T `json:"items"`
-}
-
-func listed[T any](items []T, err error) (any, error) {
-	if items == nil {
-		items = []T{}
-	}
-	return list[T]{items}, err
-}
-
-// control turns a function into an endpoint: nil answers 204, an error 400 (404 where something is unknown).
-func control(serve func(*http.Request) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		answer, err := serve(r)
-		status := http.StatusOK
-		switch {
-		case errors.Is(err, errNotFound):
-			status = http.StatusNotFound
-		case err != nil:
-			status = http.StatusBadRequest
-		case answer == nil:
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		if err != nil {
-			answer = map[string]string{"error": err.Error()}
-		}
-		body, err := json.Marshal(answer)
-		if err != nil {
-			http.Error(w, "encoding the answer failed", http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		writeBody(w, status, body)
-	}
-}
-
-// readControl reads a body. Asking for JSON keeps a foreign page's form from steering the simulator.
-func readControl(r *http.Request) ([]byte, error) {
-	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
-		return nil, errors.New("the content type must be application/json")
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxFormBody))
-	if err != nil {
-		return nil, fmt.Errorf("reading the body: %w", err)
-	}
-	return body, nil
-}
-
-func decodeControl[T any](r *http.Request) (T, error) {
-	var into T
-	body, err := readControl(r)
-	if err != nil {
-		return into, err
-	}
-	err = unmarshalControl(body, &into)
-	return into, err
-}
-
-// unmarshalControl refuses unknown members: a switch that was misspelt would do nothing.
-func unmarshalControl(body []byte, into any) error {
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("decoding the body: %w", err)
-	}
-	return nil
 }
 
 // postFaults turns one switch on, or each of an array.
 func (s *Simulator) postFaults(r *http.Request) (any, error) {
-	body, err := readControl(r)
+	many, err := engine.DecodeMany[Fault](r)
 	if err != nil {
 		return nil, err
 	}
-	many := make([]Fault, 1)
-	if strings.HasPrefix(strings.TrimSpace(string(body)), "[") {
-		err = unmarshalControl(body, &many)
-	} else {
-		err = unmarshalControl(body, &many[0])
-	}
-	if err != nil {
-		return nil, err
-	}
-	set := make([]Fault, 0, len(many))
-	for _, f := range many {
-		f, err := s.SetFault(r.Context(), f)
-		if err != nil {
-			return nil, err
-		}
-		set = append(set, f)
-	}
-	return listed(set, nil)
-}
-
-// deleteFaults turns off the switches named by ?name=, or all.
-func (s *Simulator) deleteFaults(r *http.Request) (any, error) {
-	if name := r.URL.Query().Get("name"); name != "" {
-		return nil, s.ClearFault(r.Context(), name)
-	}
-	return nil, s.ClearFaults(r.Context())
-}
-
-func (s *Simulator) postApp(r *http.Request) (any, error) {
-	app, err := decodeControl[App](r)
-	if err != nil {
-		return nil, err
-	}
-	return s.RegisterApp(r.Context(), app)
-}
-
-func (s *Simulator) postBusiness(r *http.Request) (any, error) {
-	change, err := decodeControl[BusinessChange](r)
-	if err != nil {
-		return nil, err
-	}
-	return s.ChangeBusiness(r.Context(), change)
+	return engine.Each(r.Context(), many, s.SetFault)
 }
 
 func (s *Simulator) postRevocation(r *http.Request) (any, error) {
-	which, err := decodeControl[Revocation](r)
+	which, err := engine.Decode[Revocation](r)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +72,7 @@ func (s *Simulator) postRevocation(r *http.Request) (any, error) {
 
 // postAuthorization does what a person does at the authorize page. What would go back as an error is an error here.
 func (s *Simulator) postAuthorization(r *http.Request) (any, error) {
-	a, err := decodeControl[authorization](r)
+	a, err := engine.Decode[authorization](r)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +107,7 @@ func (s *Simulator) chooseUser(a *authorization) error {
 	}
 	owner, known := s.user(a.User)
 	if !known {
-		return fmt.Errorf("user %q: %w", a.User, errNotFound)
+		return fmt.Errorf("user %q: %w", a.User, engine.ErrNotFound)
 	}
 	if a.Country == "" {
 		a.Country = owner.Country
@@ -264,13 +149,13 @@ func (s *Simulator) Grant(ctx context.Context, want GrantRequest) (GrantedTokens
 	}
 	owner, known := s.user(want.User)
 	if !known {
-		return GrantedTokens{}, fmt.Errorf("user %q: %w", want.User, errNotFound)
+		return GrantedTokens{}, fmt.Errorf("user %q: %w", want.User, engine.ErrNotFound)
 	}
 	if want.Scope != scopeFullAccess && want.Scope != scopeReadOnly {
 		return GrantedTokens{}, errors.New("scope is readonly or full_access")
 	}
 	var granted GrantedTokens
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		right, err := s.authenticate(ctx, tx, want.ClientID, want.ClientSecret)
 		if err != nil {
 			return err
@@ -285,40 +170,18 @@ func (s *Simulator) Grant(ctx context.Context, want GrantRequest) (GrantedTokens
 	return granted, err
 }
 
-func (s *Simulator) postGrant(r *http.Request) (any, error) {
-	want, err := decodeControl[GrantRequest](r)
-	if err != nil {
-		return nil, err
-	}
-	return s.Grant(r.Context(), want)
-}
-
 func (s *Simulator) getTokenCalls(r *http.Request) (any, error) {
 	query := r.URL.Query()
 	filter := TokenCallFilter{
 		ClientID: query.Get("client_id"), User: query.Get("user"), Family: query.Get("family"), Label: query.Get("label"), Outcome: query.Get("outcome"),
 	}
 	var err error
-	if text := query.Get("after"); text != "" {
-		if filter.After, err = strconv.ParseInt(text, 10, 64); err != nil {
-			return nil, errors.New("after is no number")
-		}
-	}
-	if text := query.Get("limit"); text != "" {
-		if filter.Limit, err = strconv.Atoi(text); err != nil {
-			return nil, errors.New("limit is no number")
-		}
+	if filter.After, filter.Limit, err = engine.Window(r); err != nil {
+		return nil, err
 	}
 	items, err := s.TokenCalls(r.Context(), filter)
 	if err != nil {
 		return nil, err
 	}
-	if items == nil {
-		items = []TokenCall{}
-	}
-	counters, err := s.TokenCounters(r.Context())
-	return struct {
-		Items    []TokenCall   `json:"items"`
-		Counters TokenCounters `json:"counters"`
-	}{items, counters}, err
+	return engine.Summed(r.Context(), items, s.TokenCounters)
 }

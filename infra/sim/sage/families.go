@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Family is what one authorization led to: a line of refresh tokens, of which the one with the current number lives.
@@ -43,8 +45,8 @@ func scanFamily(scan func(...any) error) (Family, error) {
 	return f, err
 }
 
-func familyByID(ctx context.Context, q querier, id string) (Family, bool, error) {
-	return found(scanFamily(q.QueryRowContext(ctx, selectFamily+` WHERE id = ?`, id).Scan))
+func familyByID(ctx context.Context, q engine.Querier, id string) (Family, bool, error) {
+	return engine.Found(scanFamily(q.QueryRowContext(ctx, selectFamily+` WHERE id = ?`, id).Scan))
 }
 
 // Families lists the families with a label, or all. It shows no tokens.
@@ -53,8 +55,8 @@ func (s *Simulator) Families(ctx context.Context, label string) ([]Family, error
 	if label != "" {
 		query, args = selectFamily+` WHERE label = ? ORDER BY created_at, id`, []any{label}
 	}
-	rows, err := s.state.db.QueryContext(ctx, query, args...)
-	return collect(rows, err, scanFamily)
+	rows, err := s.state.QueryContext(ctx, query, args...)
+	return engine.Collect(rows, err, scanFamily)
 }
 
 // Revocation says which families to end, as a user does in Sage's own pages. Empty members match anything.
@@ -67,7 +69,7 @@ type Revocation struct {
 
 // Revoke ends every family that matches, and returns how many did.
 func (s *Simulator) Revoke(ctx context.Context, which Revocation) (int, error) {
-	result, err := s.state.db.ExecContext(ctx, `UPDATE families SET revoked_at = ? WHERE revoked_at = 0
+	result, err := s.state.ExecContext(ctx, `UPDATE families SET revoked_at = ? WHERE revoked_at = 0
 		AND (? = '' OR client_id = ?) AND (? = '' OR user = ?) AND (? = '' OR label = ?) AND (? = '' OR id = ?)`,
 		s.seconds(0), which.ClientID, which.ClientID, which.User, which.User, which.Label, which.Label, which.Family, which.Family)
 	if err != nil {
@@ -149,7 +151,7 @@ func (s *Simulator) rotate(ctx context.Context, tx *sql.Tx, f Family) (Family, t
 	if err != nil {
 		return f, tokenSet{}, err
 	}
-	f.RefreshToken = digest(set.RefreshToken)
+	f.RefreshToken = engine.Digest(set.RefreshToken)
 	_, err = tx.ExecContext(ctx, `INSERT INTO refresh_tokens(hash, family, seq, expires_at, spent_at) VALUES(?, ?, ?, ?, 0)`,
 		f.RefreshToken, f.ID, f.Current, f.expiresAt)
 	if err != nil {
@@ -170,11 +172,11 @@ type offeredToken struct {
 	expiresAt, spentAt int64
 }
 
-func refreshTokenByText(ctx context.Context, q querier, text string) (offeredToken, bool, error) {
+func refreshTokenByText(ctx context.Context, q engine.Querier, text string) (offeredToken, bool, error) {
 	var t offeredToken
-	err := q.QueryRowContext(ctx, `SELECT family, seq, expires_at, spent_at FROM refresh_tokens WHERE hash = ?`, digest(text)).
+	err := q.QueryRowContext(ctx, `SELECT family, seq, expires_at, spent_at FROM refresh_tokens WHERE hash = ?`, engine.Digest(text)).
 		Scan(&t.family, &t.seq, &t.expiresAt, &t.spentAt)
-	return found(t, err)
+	return engine.Found(t, err)
 }
 
 // issuedCode is an authorization code as it is kept: everything but its text.
@@ -183,12 +185,12 @@ type issuedCode struct {
 	expiresAt, usedAt                                                  int64
 }
 
-func codeByText(ctx context.Context, q querier, text string) (issuedCode, bool, error) {
+func codeByText(ctx context.Context, q engine.Querier, text string) (issuedCode, bool, error) {
 	var c issuedCode
 	err := q.QueryRowContext(ctx, `SELECT client_id, user, scope, redirect_uri, challenge, method, label, family, expires_at, used_at
-		FROM codes WHERE hash = ?`, digest(text)).
+		FROM codes WHERE hash = ?`, engine.Digest(text)).
 		Scan(&c.client, &c.user, &c.scope, &c.redirectURI, &c.challenge, &c.method, &c.label, &c.family, &c.expiresAt, &c.usedAt)
-	return found(c, err)
+	return engine.Found(c, err)
 }
 
 // issueCode makes a code of the shape GB/<hex> (Sage facts 1.3).
@@ -196,7 +198,7 @@ func (s *Simulator) issueCode(ctx context.Context, tx *sql.Tx, country string, c
 	text := country + "/" + s.randomHex(20)
 	_, err := tx.ExecContext(ctx, `INSERT INTO codes(hash, client_id, user, scope, redirect_uri, challenge, method, label, expires_at, used_at, family)
 		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')`,
-		digest(text), c.client, c.user, c.scope, c.redirectURI, c.challenge, c.method, c.label, s.seconds(codeLife))
+		engine.Digest(text), c.client, c.user, c.scope, c.redirectURI, c.challenge, c.method, c.label, s.seconds(codeLife))
 	if err != nil {
 		return "", fmt.Errorf("storing code: %w", err)
 	}

@@ -2,12 +2,11 @@ package sagesim
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The names of the switches. A switch without an endpoint acts wherever it has a meaning.
@@ -20,8 +19,8 @@ const (
 	FaultConcurrency      = "concurrency"       // api: limit calls at once for a client id, in place of 150
 
 	// Before anything is done.
-	FaultSlow       = "slow"        // waits delay_ms of real time, at most 30 s, then goes on
-	FaultHold       = "hold"        // waits until the switch is deleted, at most 30 s, then goes on; at a token endpoint also when the client has left
+	FaultSlow       = engine.Slow   // waits delay_ms of real time, at most 30 s, then goes on
+	FaultHold       = engine.Hold   // waits until the switch is deleted, at most 30 s, then goes on; at a token endpoint also when the client has left
 	FaultReset      = "reset"       // closes the connection
 	FaultHTMLBefore = "html_before" // an HTML page of a gateway, with the status given or 502
 	FaultStatus     = "status"      // the status given, and an empty body
@@ -51,9 +50,6 @@ const (
 
 	// At the authorize page.
 	FaultAuthorizeError = "authorize_error" // Allow leads back with the error given
-
-	faultPollInterval = 20 * time.Millisecond
-	faultLongestWait  = 30 * time.Second
 )
 
 // knownFaults lists every name a switch may have.
@@ -98,10 +94,14 @@ func (f Fault) scope() scope {
 	return scope{f.Endpoint, f.Operation, f.ClientID, f.User, f.Business, f.Label}
 }
 
-func (f Fault) matches(name string, where scope) bool {
-	within := func(limit, actual string) bool { return limit == "" || limit == actual }
-	return f.Name == name && !f.Spent && within(f.Endpoint, where.endpoint) && within(f.Operation, where.operation) &&
-		within(f.ClientID, where.client) && within(f.User, where.user) && within(f.Business, where.business) && within(f.Label, where.label)
+// list is in the order that switches and requests are compared in.
+func (w scope) list() []string {
+	return []string{w.endpoint, w.operation, w.client, w.user, w.business, w.label}
+}
+
+// faultParts are what the engine knows of a switch.
+func faultParts(f *Fault) engine.Parts {
+	return engine.Parts{ID: &f.ID, Name: f.Name, Limits: f.scope().list(), Times: &f.Times, DelayMS: f.DelayMS, Spent: &f.Spent}
 }
 
 // check refuses what would do nothing or something else than meant.
@@ -115,26 +115,16 @@ func (f Fault) check() error {
 	if f.Endpoint != "" && !slices.Contains([]string{endpointAuthorize, endpointToken, endpointRevoke, endpointAPI, endpointLegacy}, f.Endpoint) {
 		return fmt.Errorf("unknown endpoint %q", f.Endpoint)
 	}
-	for _, member := range []struct {
-		name     string
-		is       bool
-		takes    []string
-		optional bool
-	}{
-		{"status", f.Status != 0, []string{FaultStatus}, false},
-		{"grace_seconds", f.GraceSeconds != 0, []string{FaultGrace}, false},
-		{"limit", f.Limit != 0, []string{FaultConcurrency}, false},
-		{"error", f.Error != "", []string{FaultOAuthError, FaultAuthorizeError}, false},
-		{"delay_ms", f.DelayMS != 0, []string{FaultSlow}, false},
-		{"status", f.Status != 0, []string{FaultStatus, FaultHTMLBefore, FaultHTMLAfter, FaultOAuthError}, true},
-	} {
-		takes := slices.Contains(member.takes, f.Name)
-		if takes && !member.is && !member.optional {
-			return fmt.Errorf("the switch %s needs %s", f.Name, member.name)
-		}
-		if member.is && !takes && (member.name != "status" || member.optional) {
-			return fmt.Errorf("the switch %s takes no %s", f.Name, member.name)
-		}
+	err := engine.CheckMembers(f.Name,
+		engine.Member{Name: "status", Given: f.Status != 0, Needs: []string{FaultStatus}, Optional: knownFaults()}, // which of them may is said last
+		engine.Member{Name: "grace_seconds", Given: f.GraceSeconds != 0, Needs: []string{FaultGrace}},
+		engine.Member{Name: "limit", Given: f.Limit != 0, Needs: []string{FaultConcurrency}},
+		engine.Member{Name: "error", Given: f.Error != "", Needs: []string{FaultOAuthError, FaultAuthorizeError}},
+		engine.Member{Name: "delay_ms", Given: f.DelayMS != 0, Needs: []string{FaultSlow}},
+		engine.Member{Name: "status", Given: f.Status != 0, Optional: []string{FaultStatus, FaultHTMLBefore, FaultHTMLAfter, FaultOAuthError}},
+	)
+	if err != nil {
+		return err
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return errors.New("status is 200 to 599")
@@ -147,183 +137,26 @@ func (s *Simulator) SetFault(ctx context.Context, f Fault) (Fault, error) {
 	if err := f.check(); err != nil {
 		return Fault{}, err
 	}
-	f.ID, f.Spent = 0, false
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
-		known, err := faults(ctx, tx)
-		if err != nil {
-			return err
-		}
-		for _, old := range known {
-			if old.Name != f.Name || old.scope() != f.scope() {
-				continue
-			}
-			if err := deleteFault(ctx, tx, old.ID); err != nil {
-				return err
-			}
-		}
-		spec, err := json.Marshal(f)
-		if err != nil {
-			return fmt.Errorf("encoding switch: %w", err)
-		}
-		remaining := f.Times
-		if remaining == 0 {
-			remaining = -1
-		}
-		result, err := tx.ExecContext(ctx, `INSERT INTO faults(spec, remaining, spent) VALUES(?, ?, 0)`, string(spec), remaining)
-		if err != nil {
-			return fmt.Errorf("storing switch: %w", err)
-		}
-		f.ID, err = result.LastInsertId()
-		return err
-	})
-	return f, err
+	return s.switches.Set(ctx, f)
 }
 
 // ClearFaults turns every switch off and lets go of whatever is held.
-func (s *Simulator) ClearFaults(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM faults`)
-	return err
-}
+func (s *Simulator) ClearFaults(ctx context.Context) error { return s.switches.ClearAll(ctx) }
 
 // ClearFault turns off the switches with this name.
 func (s *Simulator) ClearFault(ctx context.Context, name string) error {
-	return s.state.update(ctx, func(tx *sql.Tx) error {
-		known, err := faults(ctx, tx)
-		if err != nil {
-			return err
-		}
-		for _, f := range known {
-			if f.Name == name {
-				if err := deleteFault(ctx, tx, f.ID); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
+	return s.switches.Clear(ctx, name)
 }
 
 // Faults lists the switches that are on.
-func (s *Simulator) Faults(ctx context.Context) ([]Fault, error) { return faults(ctx, s.state.db) }
-
-func faults(ctx context.Context, q querier) ([]Fault, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, spec, remaining, spent FROM faults ORDER BY id`)
-	list, err := collect(rows, err, func(scan func(...any) error) (Fault, error) {
-		var id, remaining int64
-		var spec string
-		var spent bool
-		if err := scan(&id, &spec, &remaining, &spent); err != nil {
-			return Fault{}, err
-		}
-		var f Fault
-		if err := json.Unmarshal([]byte(spec), &f); err != nil {
-			return Fault{}, err
-		}
-		f.ID, f.Spent = id, spent
-		if remaining > 0 {
-			f.Times = int(remaining)
-		}
-		return f, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading switches: %w", err)
-	}
-	return list, nil
-}
-
-func deleteFault(ctx context.Context, q querier, id int64) error {
-	if _, err := q.ExecContext(ctx, `DELETE FROM faults WHERE id = ?`, id); err != nil {
-		return fmt.Errorf("deleting switch: %w", err)
-	}
-	return nil
-}
+func (s *Simulator) Faults(ctx context.Context) ([]Fault, error) { return s.switches.List(ctx) }
 
 // fire says whether a switch acts on a request, and uses up one of its times if so.
 func (s *Simulator) fire(ctx context.Context, name string, where scope) (Fault, bool, error) {
-	f, on, err := s.setting(ctx, s.state.db, name, where)
-	if err != nil || !on || f.Times == 0 {
-		return f, on, err
-	}
-	err = s.state.update(ctx, func(tx *sql.Tx) error {
-		f, on, err = findFault(ctx, tx, name, where) // again: somebody may have used it up meanwhile
-		if err != nil || !on || f.Times == 0 {
-			return err
-		}
-		return useUp(ctx, tx, f)
-	})
-	return f, on && err == nil, err
+	return s.switches.Fire(ctx, name, where.list())
 }
 
 // setting is for the switches that are plain settings: looking does not use them up.
-func (s *Simulator) setting(ctx context.Context, q querier, name string, where scope) (Fault, bool, error) {
-	if surelyOff(ctx, name) {
-		return Fault{}, false, nil
-	}
-	return findFault(ctx, q, name, where)
-}
-
-func findFault(ctx context.Context, q querier, name string, where scope) (Fault, bool, error) {
-	list, err := faults(ctx, q)
-	if err != nil {
-		return Fault{}, false, err
-	}
-	i := slices.IndexFunc(list, func(f Fault) bool { return f.matches(name, where) })
-	if i < 0 {
-		return Fault{}, false, nil
-	}
-	return list[i], true, nil
-}
-
-// useUp takes one of a switch's times. A hold stays as spent: its disappearance is what lets the request go.
-func useUp(ctx context.Context, tx *sql.Tx, f Fault) error {
-	if f.Times == 1 && f.Name != FaultHold {
-		return deleteFault(ctx, tx, f.ID)
-	}
-	_, err := tx.ExecContext(ctx, `UPDATE faults SET remaining = remaining - 1, spent = (remaining = 1) WHERE id = ?`, f.ID)
-	if err != nil {
-		return fmt.Errorf("using up switch: %w", err)
-	}
-	return nil
-}
-
-// switchesKey is where a request's context keeps its switchSet.
-type switchesKey struct{}
-
-// switchSet holds the names that were on when the request last looked. One request uses it, one goroutine.
-type switchSet struct{ names map[string]bool }
-
-// withSwitches notes which switches are on, so that a request that none concerns reads them once and not a dozen
-// times. A name that is on is still looked up where it may act.
-func (s *Simulator) withSwitches(ctx context.Context) (context.Context, error) {
-	ctx = context.WithValue(ctx, switchesKey{}, &switchSet{})
-	return ctx, s.refreshSwitches(ctx)
-}
-
-// refreshSwitches looks again: a request that was held goes on under the switches of its release.
-func (s *Simulator) refreshSwitches(ctx context.Context) error {
-	set, looked := ctx.Value(switchesKey{}).(*switchSet)
-	if !looked {
-		return nil
-	}
-	list, err := faults(ctx, s.state.db)
-	if err != nil {
-		return err
-	}
-	set.names = make(map[string]bool, len(list))
-	for _, f := range list {
-		set.names[f.Name] = true
-	}
-	return nil
-}
-
-// surelyOff is false also when nobody looked.
-func surelyOff(ctx context.Context, name string) bool {
-	set, looked := ctx.Value(switchesKey{}).(*switchSet)
-	return looked && !set.names[name]
-}
-
-// allOff says that no switch at all is on, so that nobody needs to know whom a request is from.
-func allOff(ctx context.Context) bool {
-	set, looked := ctx.Value(switchesKey{}).(*switchSet)
-	return looked && len(set.names) == 0
+func (s *Simulator) setting(ctx context.Context, q engine.Querier, name string, where scope) (Fault, bool, error) {
+	return s.switches.Setting(ctx, q, name, where.list())
 }

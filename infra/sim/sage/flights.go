@@ -44,7 +44,7 @@ func (s *Simulator) ResetConcurrency() {
 // takeOff counts a call, or refuses it when there are too many. land must be called after a call that was taken.
 func (s *Simulator) takeOff(ctx context.Context, where scope) (land func(), taken bool, err error) {
 	limit := mostAtOnce
-	f, on, err := s.setting(ctx, s.state.db, FaultConcurrency, where)
+	f, on, err := s.setting(ctx, s.state, FaultConcurrency, where)
 	if err != nil {
 		return nil, false, err
 	}

@@ -1,80 +1,40 @@
 package sagesim_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
+	"connectorvault/infra/sim/engine/enginetest"
 	sagesim "connectorvault/infra/sim/sage"
 )
-
-// clock is a time that only moves when told.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time // guarded by mu
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) step(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // front is one simulator behind one listener.
 type front struct {
 	t      testing.TB
 	sim    *sagesim.Simulator
-	clock  *clock
+	clock  *enginetest.Clock
 	base   string
 	client *http.Client // follows no redirects
-	log    *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	log    *enginetest.Log
 }
 
 func newFront(t testing.TB) *front {
 	t.Helper()
-	return openFront(t, filepath.Join(t.TempDir(), "sim.db"), newClock())
+	return openFront(t, filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock())
 }
 
-func openFront(t testing.TB, state string, at *clock) *front {
+func openFront(t testing.TB, state string, at *enginetest.Clock) *front {
 	t.Helper()
-	f := &front{t: t, clock: at, log: &lockedBuffer{}}
+	f := &front{t: t, clock: at, log: &enginetest.Log{}}
 	sim, err := sagesim.New(sagesim.Config{
 		StatePath: state, Now: at.Now, BaseURL: func() string { return f.base }, Logger: slog.New(slog.NewTextHandler(f.log, nil)),
 	})
@@ -117,24 +77,8 @@ func (f *front) trySend(method, address string, header http.Header, body string)
 }
 
 func (f *front) trySendUntil(ctx context.Context, method, address string, header http.Header, body string) (answer, error) {
-	var reader io.Reader
-	if body != "" {
-		reader = strings.NewReader(body)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, address, reader)
-	if err != nil {
-		return answer{}, err
-	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
-	response, err := f.client.Do(r)
-	if err != nil {
-		return answer{}, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, response.Header, string(text)}, err
+	status, answered, text, err := enginetest.Send(ctx, f.client, method, address, header, body)
+	return answer{status, answered, text}, err
 }
 
 func formHeader() http.Header {

@@ -3,8 +3,9 @@ package sagesim
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The outcomes of a call of a token endpoint, beside the error codes and "fault:" with the name of a switch.
@@ -48,21 +49,12 @@ type TokenCallFilter struct {
 
 // TokenCalls reads the ledger of all processes that share the state, oldest first.
 func (s *Simulator) TokenCalls(ctx context.Context, filter TokenCallFilter) ([]TokenCall, error) {
-	query := []string{`SELECT seq, at, wall, grant_type, client_id, user, family, label, parent, issued, outcome, fault FROM token_calls WHERE seq > ?`}
-	args := []any{filter.After}
-	for _, member := range []struct{ column, value string }{
-		{"client_id", filter.ClientID}, {"user", filter.User}, {"family", filter.Family}, {"label", filter.Label}, {"outcome", filter.Outcome},
-	} {
-		if member.value != "" {
-			query, args = append(query, `AND `+member.column+` = ?`), append(args, member.value)
-		}
+	filters := []engine.Filter{
+		{Column: "client_id", Value: filter.ClientID}, {Column: "user", Value: filter.User}, {Column: "family", Value: filter.Family},
+		{Column: "label", Value: filter.Label}, {Column: "outcome", Value: filter.Outcome},
 	}
-	query = append(query, `ORDER BY seq`)
-	if filter.Limit > 0 {
-		query, args = append(query, `LIMIT ?`), append(args, filter.Limit)
-	}
-	rows, err := s.state.db.QueryContext(ctx, strings.Join(query, " "), args...)
-	list, err := collect(rows, err, func(scan func(...any) error) (TokenCall, error) {
+	query := `SELECT seq, at, wall, grant_type, client_id, user, family, label, parent, issued, outcome, fault FROM token_calls`
+	list, err := engine.Lines(ctx, s.state, query, filters, filter.After, filter.Limit, func(scan func(...any) error) (TokenCall, error) {
 		var c TokenCall
 		err := scan(&c.Seq, &c.At, &c.Wall, &c.GrantType, &c.ClientID, &c.User, &c.Family, &c.Label, &c.Parent, &c.Issued, &c.Outcome, &c.Fault)
 		return c, err
@@ -86,8 +78,8 @@ func (s *Simulator) TokenCounters(ctx context.Context) (TokenCounters, error) {
 		name  string
 		count int64
 	}
-	rows, err := s.state.db.QueryContext(ctx, `SELECT name, count FROM token_counters`)
-	list, err := collect(rows, err, func(scan func(...any) error) (counter, error) {
+	rows, err := s.state.QueryContext(ctx, `SELECT name, count FROM token_counters`)
+	list, err := engine.Collect(rows, err, func(scan func(...any) error) (counter, error) {
 		var c counter
 		err := scan(&c.name, &c.count)
 		return c, err
@@ -111,12 +103,12 @@ func (s *Simulator) TokenCounters(ctx context.Context) (TokenCounters, error) {
 
 // ResetTokenCalls empties the ledger and sets the counters to nothing. Sequence numbers go on.
 func (s *Simulator) ResetTokenCalls(ctx context.Context) error {
-	_, err := s.state.db.ExecContext(ctx, `DELETE FROM token_calls; DELETE FROM token_counters`)
+	_, err := s.state.ExecContext(ctx, `DELETE FROM token_calls; DELETE FROM token_counters`)
 	return err
 }
 
 // enter writes a line of the ledger and returns its number.
-func (s *Simulator) enter(ctx context.Context, q querier, c TokenCall) (int64, error) {
+func (s *Simulator) enter(ctx context.Context, q engine.Querier, c TokenCall) (int64, error) {
 	result, err := q.ExecContext(ctx, `INSERT INTO token_calls(at, wall, grant_type, client_id, user, family, label, parent, issued, outcome, fault)
 		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, s.seconds(0), time.Now().UnixNano(), c.GrantType, c.ClientID, c.User, c.Family, c.Label,
 		c.Parent, c.Issued, c.Outcome, c.Fault)
@@ -135,7 +127,7 @@ func (s *Simulator) enter(ctx context.Context, q querier, c TokenCall) (int64, e
 	return result.LastInsertId()
 }
 
-func bump(ctx context.Context, q querier, counter string) error {
+func bump(ctx context.Context, q engine.Querier, counter string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO token_counters(name, count) VALUES(?, 1) ON CONFLICT(name) DO UPDATE SET count = count + 1`, counter)
 	if err != nil {
 		return fmt.Errorf("counting: %w", err)
@@ -145,7 +137,7 @@ func bump(ctx context.Context, q querier, counter string) error {
 
 // enterFault adds to a line what became of the answer.
 func (s *Simulator) enterFault(ctx context.Context, seq int64, fault string) {
-	_, err := s.state.db.ExecContext(ctx, `UPDATE token_calls SET fault = ? WHERE seq = ?`, fault, seq)
+	_, err := s.state.ExecContext(ctx, `UPDATE token_calls SET fault = ? WHERE seq = ?`, fault, seq)
 	if err != nil {
 		s.log.ErrorContext(ctx, "writing the ledger", "error", err)
 	}

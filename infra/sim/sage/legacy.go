@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // legacyVersion follows the country in the old API's paths (Sage facts 3.1).
@@ -50,22 +52,22 @@ func (s *Simulator) admitLegacy(ctx context.Context, c *apiCall, r *http.Request
 		return errToken
 	}
 	var app App
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		var err error
 		app, _, err = appByClient(ctx, tx, c.token.Party)
 		if err != nil || app.keyHash != "" || app.Origin != originFirstUse {
 			return err
 		}
-		app.keyHash = digest(key)
+		app.keyHash = engine.Digest(key)
 		return s.putApp(ctx, tx, app)
 	})
 	if err != nil {
 		return err
 	}
-	if app.keyHash != digest(key) || r.Header.Get("X-Site") != c.token.Site || !slices.Contains(legacyCountries(c.country), c.token.Country) {
+	if app.keyHash != engine.Digest(key) || r.Header.Get("X-Site") != c.token.Site || !slices.Contains(legacyCountries(c.country), c.token.Country) {
 		return errNoKey
 	}
-	_, verify, err := s.setting(ctx, s.state.db, FaultVerifySignature, c.where)
+	_, verify, err := s.setting(ctx, s.state, FaultVerifySignature, c.where)
 	if err != nil || !verify {
 		return err
 	}
@@ -96,7 +98,7 @@ func (s *Simulator) verifySignature(ctx context.Context, app App, r *http.Reques
 const noncesKept = 10000
 
 func (s *Simulator) useNonce(ctx context.Context, clientID, nonce string) error {
-	return s.state.update(ctx, func(tx *sql.Tx) error {
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO nonces(client_id, nonce) VALUES(?, ?)`, clientID, nonce)
 		if err != nil {
 			return fmt.Errorf("storing a nonce: %w", err)

@@ -37,7 +37,7 @@ func TestLegacyTokens(t *testing.T) {
 		t.Errorf("tokens %+v", set)
 	}
 	wantTokenError(t, f.tryRefresh(set.Refresh), http.StatusBadRequest, "invalid_grant") // the other API's endpoint
-	f.clock.step(10 * 365 * 24 * time.Hour)                                              // they never time out
+	f.clock.Step(10 * 365 * 24 * time.Hour)                                              // they never time out
 	a = f.post("/legacy/token", refreshForm(set.Refresh))
 	wantStatus(t, a, http.StatusOK)
 	next := decode[tokens](t, a)
@@ -89,7 +89,7 @@ func TestLegacyAPI(t *testing.T) {
 		wantStatus(t, f.legacyGet(path, good), http.StatusNotFound)
 	}
 	wantRefusal(t, f.legacyGet("/uki/sageone/accounts/v3/nothing", good), http.StatusNotFound, "RecordNotFound")
-	f.clock.step(time.Hour)
+	f.clock.Step(time.Hour)
 	wantRefusal(t, f.legacyGet("/uki/sageone/accounts/v3/contacts", good), http.StatusUnauthorized, "AuthorizationFailure")
 }
 
@@ -144,7 +144,7 @@ func TestSignatures(t *testing.T) {
 			t.Errorf("%s: %d", name, a.status)
 		}
 	}
-	f.clock.step(-time.Minute) // the memory of nonces has no clock
+	f.clock.Step(-time.Minute) // the memory of nonces has no clock
 	wantStatus(t, send(query, "n1", sagesim.SeedSignatureSecret, granted.AccessToken), http.StatusUnauthorized)
 	wantStatus(t, send(query, "n2", sagesim.SeedSignatureSecret, granted.AccessToken), http.StatusOK) // what was refused used no nonce up
 }

@@ -1,55 +1,23 @@
 package sagesim
 
 import (
-	"bytes"
 	"embed"
-	"html/template"
 	"net/http"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 //go:embed pages/*.html
 var pageFiles embed.FS
 
-// page is one HTML page over the common frame.
-type page struct{ body *template.Template }
-
 var (
-	countryPage   = newPage("country.html")
-	authorizePage = newPage("authorize.html")
-	errorPage     = newPage("error.html")
-	indexPage     = newPage("index.html")
+	countryPage   = engine.NewPage(pageFiles, "country.html")
+	authorizePage = engine.NewPage(pageFiles, "authorize.html")
+	errorPage     = engine.NewPage(pageFiles, "error.html")
+	indexPage     = engine.NewPage(pageFiles, "index.html")
 )
-
-func newPage(name string) page {
-	return page{template.Must(template.ParseFS(pageFiles, "pages/frame.html", "pages/"+name))}
-}
-
-// pageHeaders keeps addresses that carry a state or a code out of other sites' logs and out of caches, and the
-// pages out of frames.
-func pageHeaders(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	// No form-action: browsers apply it to the redirect after the form too, which leads to the application.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
-}
-
-// renderPage writes a page, whole or not at all.
-func (s *Simulator) renderPage(w http.ResponseWriter, status int, p page, data any) {
-	var out bytes.Buffer
-	if err := p.body.ExecuteTemplate(&out, "frame.html", data); err != nil {
-		s.log.Error("rendering a page", "error", err)
-		http.Error(w, "the simulator itself failed; see its log", http.StatusInternalServerError)
-		return
-	}
-	pageHeaders(w)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	writeBody(w, status, out.Bytes())
-}
 
 // hiddenField is a parameter that a form carries on.
 type hiddenField struct{ Name, Value string }
@@ -107,7 +75,7 @@ func (s *Simulator) serveIndex(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	at := s.Endpoints()
-	s.renderPage(w, http.StatusOK, indexPage, map[string]any{
+	indexPage.Render(w, s.log, http.StatusOK, map[string]any{
 		"Apps": apps, "Users": s.Users(), "Businesses": all,
 		"Endpoints": []option{
 			{"Authorize", at.Authorize}, {"Token", at.Token}, {"Revoke", at.Revoke}, {"API v3.1", at.API},

@@ -6,6 +6,8 @@ import (
 	"crypto/subtle"
 	"database/sql"
 	"fmt"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // exchange spends a code. It is bound to its client and redirect URI, and to the challenge where one was sent; none of
@@ -34,7 +36,7 @@ func (s *Simulator) exchange(ctx context.Context, tx *sql.Tx, req *tokenRequest)
 	if err != nil {
 		return tokenSet{}, err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE codes SET used_at = ?, family = ? WHERE hash = ?`, s.seconds(0), f.ID, digest(text))
+	_, err = tx.ExecContext(ctx, `UPDATE codes SET used_at = ?, family = ? WHERE hash = ?`, s.seconds(0), f.ID, engine.Digest(text))
 	if err != nil {
 		return tokenSet{}, fmt.Errorf("spending a code: %w", err)
 	}
@@ -88,7 +90,7 @@ func (s *Simulator) refresh(ctx context.Context, tx *sql.Tx, req *tokenRequest) 
 		req.line.Outcome = outcomeExpired
 		return tokenSet{}, refuse(codeInvalidGrant)
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE refresh_tokens SET spent_at = ? WHERE hash = ?`, s.seconds(0), digest(text))
+	_, err = tx.ExecContext(ctx, `UPDATE refresh_tokens SET spent_at = ? WHERE hash = ?`, s.seconds(0), engine.Digest(text))
 	if err != nil {
 		return tokenSet{}, fmt.Errorf("spending a refresh token: %w", err)
 	}

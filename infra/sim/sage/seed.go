@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // The seeded applications. Their identifiers are fixed so that a bundle can be configured before it starts; the
@@ -113,8 +115,8 @@ const metaSigningKey = "signing key"
 
 // seed makes the applications, the businesses and the signing key. It is harmless when repeated.
 func (s *Simulator) seed(ctx context.Context) error {
-	return s.state.update(ctx, func(tx *sql.Tx) error {
-		key, err := metaValue(ctx, tx, metaSigningKey)
+	return s.state.Update(ctx, func(tx *sql.Tx) error {
+		key, err := engine.Meta(ctx, tx, metaSigningKey)
 		if err != nil {
 			return err
 		}
@@ -122,8 +124,8 @@ func (s *Simulator) seed(ctx context.Context) error {
 			s.key, err = base64.RawStdEncoding.DecodeString(key)
 			return err
 		}
-		s.key = s.randomBytes(32)
-		if err := setMeta(ctx, tx, metaSigningKey, base64.RawStdEncoding.EncodeToString(s.key)); err != nil {
+		s.key = s.random.Bytes(32)
+		if err := engine.SetMeta(ctx, tx, metaSigningKey, base64.RawStdEncoding.EncodeToString(s.key)); err != nil {
 			return err
 		}
 		for i, b := range seededBusinesses() {
@@ -132,10 +134,10 @@ func (s *Simulator) seed(ctx context.Context) error {
 			}
 		}
 		for _, app := range []App{
-			{ClientID: SeedClientID, Name: "Connector Vault (simulated)", Origin: originSeeded, secretHash: digest(SeedClientSecret),
-				keyHash: digest(SeedSubscriptionKey), SignatureSecret: SeedSignatureSecret},
-			{ClientID: SeedOtherClientID, Name: "Second application (simulated)", Origin: originSeeded, secretHash: digest(SeedOtherClientSecret),
-				keyHash: digest(SeedOtherSubscriptionKey), SignatureSecret: SeedOtherSignatureSecret},
+			{ClientID: SeedClientID, Name: "Connector Vault (simulated)", Origin: originSeeded, secretHash: engine.Digest(SeedClientSecret),
+				keyHash: engine.Digest(SeedSubscriptionKey), SignatureSecret: SeedSignatureSecret},
+			{ClientID: SeedOtherClientID, Name: "Second application (simulated)", Origin: originSeeded, secretHash: engine.Digest(SeedOtherClientSecret),
+				keyHash: engine.Digest(SeedOtherSubscriptionKey), SignatureSecret: SeedOtherSignatureSecret},
 		} {
 			if err := s.putApp(ctx, tx, app); err != nil {
 				return fmt.Errorf("seeding an application: %w", err)

@@ -21,15 +21,15 @@ package sagesim
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Config is what a simulator needs. Only StatePath is required.
@@ -43,14 +43,15 @@ type Config struct {
 
 // Simulator serves the simulated Sage. It is safe for concurrent use, and several may share one state file.
 type Simulator struct {
-	now     func() time.Time
-	random  io.Reader
-	baseURL func() string
-	log     *slog.Logger
-	state   *state
-	key     []byte // signs access tokens and derives refresh tokens; the same for all that share the state
-	flights flights
-	shelf   shelf
+	now      func() time.Time
+	random   *engine.Random
+	baseURL  func() string
+	log      *slog.Logger
+	state    *engine.State
+	switches *engine.Switches[Fault]
+	key      []byte // signs access tokens and derives refresh tokens; the same for all that share the state
+	flights  flights
+	shelf    shelf
 }
 
 // Endpoints are the addresses a client is configured with.
@@ -78,24 +79,20 @@ func New(cfg Config) (*Simulator, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	source := cfg.Random
-	if source == nil {
-		source = rand.Reader
-	}
-	s.random = &lockedReader{source: source}
-	st, err := openState(cfg.StatePath)
+	s.random = engine.NewRandom(cfg.Random)
+	st, err := engine.OpenState(cfg.StatePath, tables, s.log)
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	s.state = st
+	s.state, s.switches = st, engine.NewSwitches(st, faultParts)
 	if err := s.seed(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.close())
+		return nil, errors.Join(fmt.Errorf("seeding state: %w", err), st.Close())
 	}
 	return s, nil
 }
 
 // Close releases the state file. The Handler must not be used afterwards.
-func (s *Simulator) Close() error { return s.state.close() }
+func (s *Simulator) Close() error { return s.state.Close() }
 
 // The paths of the front.
 const (
@@ -118,38 +115,10 @@ func (s *Simulator) Endpoints() Endpoints {
 
 func (s *Simulator) base() string { return strings.TrimRight(s.baseURL(), "/") }
 
-// lockedReader lets a plain reader, such as a test's seeded one, serve concurrent requests.
-type lockedReader struct {
-	mu     sync.Mutex
-	source io.Reader // guarded by mu
-}
-
-func (l *lockedReader) Read(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return io.ReadFull(l.source, p)
-}
-
-// randomBytes panics when the source is exhausted: the front's recover turns it into a 500 and nothing is issued.
-func (s *Simulator) randomBytes(n int) []byte {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(s.random, b); err != nil {
-		panic(fmt.Errorf("reading random bytes: %w", err))
-	}
-	return b
-}
-
-func (s *Simulator) randomHex(n int) string { return hex.EncodeToString(s.randomBytes(n)) }
+func (s *Simulator) randomHex(n int) string { return hex.EncodeToString(s.random.Bytes(n)) }
 
 // uuid returns a random (version 4) UUID.
-func (s *Simulator) uuid() string { return formatUUID(s.randomBytes(16)) }
-
-// formatUUID writes 16 bytes as a version 4 UUID.
-func formatUUID(b []byte) string {
-	h := []byte(hex.EncodeToString(b))
-	h[12], h[16] = '4', "89ab"[h[16]%4]
-	return string(h[:8]) + "-" + string(h[8:12]) + "-" + string(h[12:16]) + "-" + string(h[16:20]) + "-" + string(h[20:])
-}
+func (s *Simulator) uuid() string { return engine.FormatUUID(s.random.Bytes(16)) }
 
 // seconds is the simulated time after d, as it is stored.
 func (s *Simulator) seconds(d time.Duration) int64 { return s.now().Add(d).Unix() }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // Lifetimes (Sage facts 1.3, 1.4).
@@ -137,7 +139,7 @@ func (s *Simulator) refreshToken(f Family) (string, error) {
 	mac := hmac.New(sha256.New, s.key)
 	_, _ = mac.Write([]byte("refresh " + f.ID + " " + strconv.FormatInt(f.Current, 10))) // a hash never fails
 	return s.signToken(claims{
-		ID: formatUUID(mac.Sum(nil)[:16]), IssuedAt: f.issuedAt, Expires: f.expiresAt, Issuer: tokenIssuer, Subject: f.User,
+		ID: engine.FormatUUID(mac.Sum(nil)[:16]), IssuedAt: f.issuedAt, Expires: f.expiresAt, Issuer: tokenIssuer, Subject: f.User,
 		Audience: tokenIssuer, Party: f.ClientID, Scopes: "refresh " + scopesClaim(f.Scope),
 	})
 }

@@ -1,6 +1,7 @@
 package sagesim
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -10,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"connectorvault/infra/sim/engine"
 )
 
 // maxFormBody bounds what forms and token requests may carry.
@@ -75,7 +78,7 @@ func (s *Simulator) serveTokenEndpoint(w http.ResponseWriter, r *http.Request, l
 	ctx := r.Context()
 	req.where.operation, req.where.client = knownGrantType(req.form.Get("grant_type")), req.form.Get("client_id")
 	req.line = TokenCall{GrantType: req.where.operation, ClientID: req.where.client}
-	if !allOff(ctx) {
+	if !s.switches.AllOff(ctx) {
 		if err := s.lookUpCredential(ctx, req); err != nil {
 			s.internal(w, r, "looking up a credential", err)
 			return
@@ -89,7 +92,7 @@ func (s *Simulator) serveTokenEndpoint(w http.ResponseWriter, r *http.Request, l
 	}
 	var set tokenSet
 	var seq int64
-	err := s.state.update(ctx, func(tx *sql.Tx) error {
+	err := s.state.Update(ctx, func(tx *sql.Tx) error {
 		if refused == nil {
 			var err error
 			if set, err = s.decide(ctx, tx, req); err != nil && !errors.As(err, &refused) {
@@ -151,18 +154,18 @@ func readTokenForm(w http.ResponseWriter, r *http.Request) (url.Values, *tokenEr
 func (s *Simulator) lookUpCredential(ctx context.Context, req *tokenRequest) error {
 	switch req.where.operation {
 	case grantCode:
-		c, known, err := codeByText(ctx, s.state.db, req.form.Get("code"))
+		c, known, err := codeByText(ctx, s.state, req.form.Get("code"))
 		if err != nil || !known {
 			return err
 		}
 		req.where.user, req.where.label = c.user, c.label
 		req.line.User, req.line.Label, req.line.Family = c.user, c.label, c.family
 	case grantRefresh:
-		t, known, err := refreshTokenByText(ctx, s.state.db, req.form.Get("refresh_token"))
+		t, known, err := refreshTokenByText(ctx, s.state, req.form.Get("refresh_token"))
 		if err != nil || !known {
 			return err
 		}
-		f, _, err := familyByID(ctx, s.state.db, t.family)
+		f, _, err := familyByID(ctx, s.state, t.family)
 		if err != nil {
 			return err
 		}
@@ -190,7 +193,7 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, req *tok
 			continue
 		}
 		name = refusal
-		s.count(r.Context(), req.where.endpoint, req.where.operation, "fault "+name)
+		s.state.Count(r.Context(), req.where.endpoint, req.where.operation, "fault "+name)
 		s.writeTokenError(w, tokenFaultAnswer(f))
 	}
 	if name == "" {
@@ -198,11 +201,11 @@ func (s *Simulator) tokenFaults(w http.ResponseWriter, r *http.Request, req *tok
 	}
 	line := req.line
 	line.Outcome = "fault:" + name
-	if _, err := s.enter(r.Context(), s.state.db, line); err != nil {
+	if _, err := s.enter(r.Context(), s.state, line); err != nil {
 		s.log.ErrorContext(r.Context(), "writing the ledger", "error", err)
 	}
 	if name == FaultReset {
-		hangUp()
+		engine.HangUp()
 	}
 	return true, nil
 }
@@ -218,7 +221,7 @@ func tokenFaultAnswer(f Fault) *tokenError {
 	case FaultError500:
 		return &tokenError{status: http.StatusInternalServerError, code: "server_error"}
 	case FaultOAuthError:
-		return &tokenError{status: statusOr(f, http.StatusBadRequest), code: f.Error}
+		return &tokenError{status: cmp.Or(f.Status, http.StatusBadRequest), code: f.Error}
 	}
 	return refuse(f.Name) // the other switches are named for the code they answer
 }
@@ -257,11 +260,11 @@ func (s *Simulator) decide(ctx context.Context, tx *sql.Tx, req *tokenRequest) (
 func (s *Simulator) answerToken(w http.ResponseWriter, r *http.Request, req *tokenRequest, set tokenSet, refused *tokenError, seq int64) {
 	ctx := r.Context()
 	if refused != nil {
-		s.count(ctx, req.where.endpoint, req.where.operation, refused.code)
+		s.state.Count(ctx, req.where.endpoint, req.where.operation, refused.code)
 		s.writeTokenError(w, refused)
 		return
 	}
-	s.count(ctx, req.where.endpoint, req.where.operation, "success")
+	s.state.Count(ctx, req.where.endpoint, req.where.operation, "success")
 	_, lacks, err := s.fire(ctx, FaultNoRefreshToken, req.where)
 	if err != nil {
 		s.log.ErrorContext(ctx, "reading switches", "error", err)
@@ -281,9 +284,9 @@ func (s *Simulator) answerToken(w http.ResponseWriter, r *http.Request, req *tok
 		s.enterFault(ctx, seq, fault)
 	}
 	if fault == FaultDrop {
-		hangUp()
+		engine.HangUp()
 	}
-	writeBody(w, status, body)
+	engine.WriteBody(w, status, body)
 }
 
 func tokenHeaders(w http.ResponseWriter) {
@@ -298,7 +301,7 @@ func (s *Simulator) writeTokenError(w http.ResponseWriter, e *tokenError) {
 	if e.description != "" {
 		body = `{"error":` + quote(e.code) + `,"error_description":` + quote(e.description) + `}`
 	}
-	writeBody(w, e.status, []byte(body))
+	engine.WriteBody(w, e.status, []byte(body))
 }
 
 // quote encodes a JSON string. Marshalling a string cannot fail.
@@ -323,30 +326,30 @@ func (s *Simulator) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name == FaultReset {
-		hangUp()
+		engine.HangUp()
 	}
 	if name != "" {
 		return
 	}
 	if refused == nil {
-		err = s.state.update(ctx, func(tx *sql.Tx) error { return s.takeBack(ctx, tx, form) })
+		err = s.state.Update(ctx, func(tx *sql.Tx) error { return s.takeBack(ctx, tx, form) })
 	}
 	if err != nil && !errors.As(err, &refused) {
 		s.internal(w, r, "revoking", err)
 		return
 	}
 	if refused != nil {
-		s.count(ctx, endpointRevoke, "revoke", refused.code)
+		s.state.Count(ctx, endpointRevoke, "revoke", refused.code)
 		s.writeTokenError(w, refused)
 		return
 	}
-	s.count(ctx, endpointRevoke, "revoke", "success")
+	s.state.Count(ctx, endpointRevoke, "revoke", "success")
 	tokenHeaders(w)
 	status, body, fault := s.spoil(w, r, where, http.StatusOK, []byte(`{"success":"ok"}`))
 	if fault == FaultDrop {
-		hangUp()
+		engine.HangUp()
 	}
-	writeBody(w, status, body)
+	engine.WriteBody(w, status, body)
 }
 
 func (s *Simulator) takeBack(ctx context.Context, tx *sql.Tx, form url.Values) error {

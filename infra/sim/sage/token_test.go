@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"connectorvault/infra/sim/engine/enginetest"
 	sagesim "connectorvault/infra/sim/sage"
 )
 
@@ -118,13 +119,13 @@ func TestLifetimes(t *testing.T) {
 	t.Parallel()
 	f := newFront(t)
 	granted := f.grant(sagesim.GrantRequest{})
-	f.clock.step(299 * time.Second)
+	f.clock.Step(299 * time.Second)
 	wantStatus(t, f.get("/user", granted.AccessToken, ""), http.StatusOK)
-	f.clock.step(time.Second)
+	f.clock.Step(time.Second)
 	wantRefusal(t, f.get("/user", granted.AccessToken, ""), http.StatusUnauthorized, "AuthorizationFailure")
-	f.clock.step(refreshLife - 301*time.Second)
+	f.clock.Step(refreshLife - 301*time.Second)
 	set := f.refresh(granted.RefreshToken) // in its last second
-	f.clock.step(refreshLife)
+	f.clock.Step(refreshLife)
 	wantTokenError(t, f.tryRefresh(set.Refresh), http.StatusBadRequest, "invalid_grant")
 	if items, _ := f.ledger("?outcome=expired"); len(items) != 1 || items[0].Parent != 2 {
 		t.Errorf("ledger %+v", items)
@@ -134,7 +135,7 @@ func TestLifetimes(t *testing.T) {
 // Two processes share one state; fifty callers offer one token to both.
 func TestOneOfFiftyRacingRefreshesWins(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock()
 	fronts := []*front{openFront(t, state, at), openFront(t, state, at)}
 	granted := fronts[0].grant(sagesim.GrantRequest{Label: "race"})
 	var winners sync.Map
@@ -170,7 +171,7 @@ func TestOneOfFiftyRacingRefreshesWins(t *testing.T) {
 
 func TestProcessesShareEverything(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock()
 	one, two := openFront(t, state, at), openFront(t, state, at)
 	a := two.post("/token", codeForm(one.code()))
 	wantStatus(t, a, http.StatusOK)
@@ -195,9 +196,9 @@ func TestGrace(t *testing.T) {
 	f.fault(sagesim.Fault{Name: sagesim.FaultFamilyRevocation})
 	granted := f.grant(sagesim.GrantRequest{Label: "g"})
 	second := f.refresh(granted.RefreshToken)
-	f.clock.step(5 * time.Second)
+	f.clock.Step(5 * time.Second)
 	third := f.refresh(second.Refresh)
-	f.clock.step(5 * time.Second)
+	f.clock.Step(5 * time.Second)
 	for _, spent := range []string{granted.RefreshToken, second.Refresh} {
 		again := f.refresh(spent)
 		if again.Refresh != third.Refresh || again.Access == third.Access {
@@ -208,7 +209,7 @@ func TestGrace(t *testing.T) {
 		}
 		wantStatus(t, f.get("/user", again.Access, ""), http.StatusOK)
 	}
-	f.clock.step(time.Second) // the first one's window is over, the second one's is not
+	f.clock.Step(time.Second) // the first one's window is over, the second one's is not
 	wantStatus(t, f.tryRefresh(second.Refresh), http.StatusOK)
 	wantTokenError(t, f.tryRefresh(granted.RefreshToken), http.StatusBadRequest, "invalid_grant")
 	wantTokenError(t, f.tryRefresh(second.Refresh), http.StatusBadRequest, "invalid_grant") // no grace in a family that ended
@@ -339,7 +340,7 @@ func TestRevoke(t *testing.T) {
 func TestNothingShowsSecrets(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	f := openFront(t, filepath.Join(folder, "sim.db"), newClock())
+	f := openFront(t, filepath.Join(folder, "sim.db"), enginetest.NewClock())
 	legacy := f.grant(sagesim.GrantRequest{ClientID: "quiet/one", ClientSecret: "a-quiet-secret", Legacy: true})
 	wantStatus(t, f.legacyGet("/uki/sageone/accounts/v3/contacts", legacyHeader(legacy.AccessToken, "a-quiet-key", legacy.ResourceOwnerID)), http.StatusOK)
 	granted := f.grant(sagesim.GrantRequest{Label: "quiet"})
@@ -478,7 +479,7 @@ func TestDropWaitsForWork(t *testing.T) {
 // A client that gave up does not undo what its request does: the request is held until released, then spends the token.
 func TestHeldRefreshSpendsTheTokenWithoutItsClient(t *testing.T) {
 	t.Parallel()
-	state, at := filepath.Join(t.TempDir(), "sim.db"), newClock()
+	state, at := filepath.Join(t.TempDir(), "sim.db"), enginetest.NewClock()
 	f, other := openFront(t, state, at), openFront(t, state, at)
 	granted := f.grant(sagesim.GrantRequest{Label: "held"})
 	f.fault(sagesim.Fault{Name: sagesim.FaultHold, Endpoint: "token", Times: 1})
