@@ -231,7 +231,15 @@ func TestWhatCannotBeReadIsAFinding(t *testing.T) {
 			t.Errorf("%s: %v %v %s", c.name, faults, err, text)
 		}
 	}
+	// What follows on an event that cannot be read is not found to be changed by that.
 	h := newHouse(t)
+	keys, err := h.Keys(t.Context(), tenant, "", 1)
+	h.ok(err)
+	h.ok(h.RevokeKey(t.Context(), tenant, keys.Items[0].ID))
+	h.behind(all + "partition = '" + tenant + "' and sort like 'chain#key#%#000000000001'")
+	h.finds("", map[string]string{tenant: "key unreadable, key stray", neighbour: ""})
+
+	h = newHouse(t)
 	h.behind(all + "true") // the list of tenants too
 	h.behind("delete from secrets where name like '" + neighbour + "%'")
 	got, text, err := verify(t, h.dir, h.earlier)
