@@ -96,6 +96,8 @@ var samples = map[string]want{
 	"admin/rotate-webhook-secret.json":                  {200, "secret", "*"},
 	"admin/test-webhook.json":                           {202, "event", "*"},
 
+	"callback/openapi-document.json": {200, "header.Content-Type", "application/yaml"},
+
 	"validate/validate.json":                    {200, "status", "active"},
 	"validate/validate-foreign-result-url.json": {400, "code", "result_url_foreign"},
 

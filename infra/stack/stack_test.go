@@ -22,6 +22,7 @@ import (
 
 	"connectorvault/infra/stack"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/openapi/openapitest"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
 	"connectorvault/shared/store/dynamostore"
@@ -70,6 +71,36 @@ func TestRoutesAreThoseOfTheTable(t *testing.T) {
 	for key := range got {
 		if _, ok := want[key]; !ok {
 			t.Errorf("the template has %s, the table does not", key)
+		}
+	}
+}
+
+// What programs are told of the API is what the gateway has.
+func TestTheDocumentHasTheTemplatesRoutes(t *testing.T) {
+	t.Parallel()
+	got, err := load(t).Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := openapitest.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations := document.Operations()
+	for key, r := range got {
+		o, ok := operations[key]
+		if !ok {
+			t.Errorf("the template has %s, the document does not", key)
+			continue
+		}
+		security, said := o.Node["security"].([]any)
+		if open := said && len(security) == 0; open != r.Open {
+			t.Errorf("%s: the document says that it is open: %t", key, open)
+		}
+	}
+	for key := range operations {
+		if _, ok := got[key]; !ok {
+			t.Errorf("the document has %s, the template does not", key)
 		}
 	}
 }

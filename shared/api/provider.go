@@ -60,7 +60,7 @@ type Filter struct {
 
 // ProviderOf shows a provider; store says that its own store can begin an authorization.
 func ProviderOf(d *provider.Descriptor, redirectURI, loginURI string) Provider {
-	out := Provider{Name: d.Name, Title: d.Title, RedirectURI: redirectURI, LoginURI: loginURI, Modes: d.Modes, OwnerOnly: d.OwnerOnly,
+	out := Provider{Name: d.Name, Title: d.Title, RedirectURI: redirectURI, LoginURI: loginURI, Modes: orEmpty(d.Modes), OwnerOnly: d.OwnerOnly,
 		AppFields: orEmpty(d.AppFields), Fields: orEmpty(d.Fields), Settings: orEmpty(d.Settings), Regions: orEmpty(d.Regions), Notes: orEmpty(d.Notes),
 		Resources: make([]Resource, len(d.Resources))}
 	for i, r := range d.Resources {

@@ -8,6 +8,7 @@ var layers = map[string]int{
 	"fault":    0,
 	"outbound": 0,
 	"version":  0,
+	"openapi":  0,
 
 	"audit":            1,
 	"ident":            1,
@@ -17,6 +18,8 @@ var layers = map[string]int{
 	"store":            1,
 	"resource":         1,
 	"store/enginetest": 1,
+
+	"openapi/openapitest": 1,
 
 	"access":          2,
 	"oauth/oauthtest": 2,

@@ -94,6 +94,7 @@ func Table() []Route {
 		{Method: "POST", Path: "/oauth/start/{handle}", Function: Callback, Open: true},
 		{Method: "GET", Path: "/oauth/{provider}/callback", Function: Callback, Open: true},
 		{Method: "GET", Path: "/oauth/{provider}/login", Function: Callback, Open: true},
+		{Method: "GET", Path: "/openapi.yaml", Function: Callback, Open: true},
 	}
 }
 

@@ -57,6 +57,7 @@ var public = []string{
 	"POST /oauth/start/{handle}",
 	"GET /oauth/{provider}/callback",
 	"GET /oauth/{provider}/login",
+	"GET /openapi.yaml",
 }
 
 func TestThePublicRoutes(t *testing.T) {

@@ -49,6 +49,7 @@ func New(cfg Config) *Handler {
 		"POST /oauth/start/{handle}":     h.start,
 		"GET /oauth/{provider}/callback": h.callback,
 		"GET /oauth/{provider}/login":    h.login,
+		"GET /openapi.yaml":              h.openAPI,
 	}}
 	return h
 }

@@ -13,6 +13,7 @@ import (
 	"connectorvault/functions/callback/handler"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/bundle/bundletest"
+	"connectorvault/shared/openapi"
 	"connectorvault/shared/record"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
@@ -120,6 +121,18 @@ func TestTheFunctionAnswersItsRoutes(t *testing.T) {
 	if n != len(b.handler.Routes()) {
 		t.Errorf("%d routes are answered, %d are asked for", len(b.handler.Routes()), n)
 	}
+}
+
+func TestTheDescriptionOfTheAPIIsServed(t *testing.T) {
+	b := newBench(t)
+	out := b.send("GET", "/openapi.yaml")
+	if out.StatusCode != 200 || out.Headers["Content-Type"] != "application/yaml" || out.Body != string(openapi.Document()) || len(out.Cookies) > 0 {
+		t.Errorf("it is %d %v, %.80q", out.StatusCode, out.Headers, out.Body)
+	}
+	if !strings.HasPrefix(out.Body, "#") || !strings.Contains(out.Body, "\nopenapi: 3.1.0\n") {
+		t.Errorf("it begins with %.80q", out.Body)
+	}
+	b.page(b.send("GET", "/openapi.yaml?version=2"), 400, "version")
 }
 
 func TestTheStartPageSaysWhatIsAboutToBeConnected(t *testing.T) {
