@@ -89,3 +89,21 @@ func read(t *testing.T, path string) string {
 	}
 	return string(body)
 }
+
+// A blank line ends a table, and what follows is shown as text: rows begin a table only with a line of dashes under the first.
+func TestTablesAreWhole(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("*.md")
+	if err != nil || len(pages) < 5 {
+		t.Fatalf("%v %v", pages, err)
+	}
+	for _, page := range pages {
+		lines := strings.Split(read(t, page), "\n")
+		for i, line := range lines {
+			first := strings.HasPrefix(line, "|") && (i == 0 || !strings.HasPrefix(lines[i-1], "|"))
+			if first && (i+1 == len(lines) || !strings.HasPrefix(lines[i+1], "| ---")) {
+				t.Errorf("%s, line %d: a row outside of a table", page, i+1)
+			}
+		}
+	}
+}

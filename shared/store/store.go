@@ -114,6 +114,19 @@ var (
 	ErrBusy     = errors.New("the store is busy") // throttled, or a transaction kept colliding: nothing was written; try again later
 )
 
+// Unreadable is the error of a read that came upon an item which is in no form that this driver writes: somebody else has
+// written it, or the medium is damaged. Trying again does not help. Of a Query, Key is the first such item.
+type Unreadable struct {
+	Key Key
+	Why error // names no value
+}
+
+// Error implements error.
+func (e *Unreadable) Error() string { return e.Why.Error() }
+
+// Unwrap gives the reason.
+func (e *Unreadable) Unwrap() error { return e.Why }
+
 // Query asks for the items of a partition whose sort key begins with Prefix, in ascending byte order of the sort key.
 type Query struct {
 	Table     Table

@@ -3,12 +3,14 @@ package tenants
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
@@ -18,12 +20,18 @@ import (
 // atOnce is how many entries are forgotten at the same time: few enough to leave the token service to others.
 const atOnce = 8
 
-// Verify walks a tenant's audit chains. earlier are the heads that a verification before printed; nil is none.
+// Verify walks a tenant's audit chains. earlier are the heads that a verification before printed; nil is none. A tenant of
+// which nothing is there any more, and something was then, is verified too: that is what it is for.
 func (s *Service) Verify(ctx context.Context, id string, earlier []vault.HeadNote) (vault.AuditReport, error) {
-	tenant, err := s.Vault.Tenant(ctx, id)
+	malformed := slices.ContainsFunc(earlier, func(note vault.HeadNote) bool { return !note.WellFormed() })
+	if malformed || earlier != nil && len(earlier) == 0 {
+		return vault.AuditReport{}, fault.New(fault.Invalid, "invalid_field", "These are not the heads that a verification printed.").On("earlier").
+			Do("Give the heads as they were printed, or leave them out.")
+	}
+	tenant, err := s.tenant(ctx, id)
+	var unreadable *store.Unreadable
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return vault.AuditReport{}, vault.NotFound("tenant", id)
+	case errors.As(err, &unreadable), fault.KindOf(err) == fault.NotFound && ident.Valid(id, ident.Tenant) && len(earlier) > 0:
 	case err != nil:
 		return vault.AuditReport{}, err
 	case tenant.Closed():

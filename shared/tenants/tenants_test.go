@@ -715,3 +715,42 @@ func TestTheKeyringIsTheFirstSecretToGo(t *testing.T) {
 		t.Errorf("the secrets go in this order: %v", gone)
 	}
 }
+
+func TestAVerificationIsOfWhatWasThere(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	made := b.create(tenants.NewTenant{Name: "shop"})
+	verify := func(earlier []vault.HeadNote) (vault.AuditReport, error) {
+		return b.Verify(b.Context(), made.Tenant, earlier)
+	}
+	whole, err := verify(nil)
+	b.OK(err)
+	again, err := verify(whole.Heads)
+	if b.OK(err); len(whole.Heads) != 2 || len(again.Findings) != 0 {
+		t.Errorf("it came to %+v %+v", whole, again)
+	}
+	unnumbered, cut := whole.Heads[0], whole.Heads[0]
+	unnumbered.Number, cut.MAC = 0, cut.MAC[:31]
+	for name, heads := range map[string][]vault.HeadNote{"none": {}, "an empty one": {{}}, "no number": {whole.Heads[1], unnumbered}, "half a code": {cut}} {
+		_, err := verify(heads)
+		if f := b.Fault(err, fault.Invalid, "invalid_field"); f.Field != "earlier" {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+
+	b.OK(b.Secrets.DeleteSecret(b.Context(), keyring.Name(made.Tenant)))
+	b.Clock.Add(3 * keyring.Life)
+	for _, heads := range [][]vault.HeadNote{nil, whole.Heads} {
+		report, err := verify(heads)
+		if b.OK(err); len(report.Findings) != 1 || report.Findings[0].Fault != vault.NoKeyring || report.Findings[0].Subject.ID != made.Tenant {
+			t.Errorf("without a keyring it came to %+v", report)
+		}
+	}
+	b.OK(b.Store.Apply(b.Context(), store.Op{Verb: store.Delete, Table: store.Records, Key: store.Key{Partition: made.Tenant, Sort: "tenant"}}))
+	report, err := verify(whole.Heads)
+	if b.OK(err); len(report.Findings) == 0 {
+		t.Error("a tenant that is gone was verified")
+	}
+	_, err = verify(nil)
+	b.Fault(err, fault.NotFound, "not_found")
+}

@@ -80,6 +80,9 @@ func (v *Vault) Publish(ctx context.Context, e record.Event) (fresh bool, err er
 	return p.Fresh, err
 }
 
+// publishTries bounds how often an event is put behind another one's that came first. At each somebody gets in.
+const publishTries = 100
+
 // PublishOwed is Publish, and says besides whether webhooks have still to be told.
 //
 // A listing that is followed must never see an event appear behind the place where it was. So the events of a tenant
@@ -89,7 +92,7 @@ func (v *Vault) PublishOwed(ctx context.Context, e record.Event) (p Published, e
 	if e.ID, err = identify(e); err != nil {
 		return p, err
 	}
-	for try := range 16 {
+	for try := range publishTries {
 		if err := v.standBack(ctx, try); err != nil {
 			return p, err
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectorvault/shared/audit"
+	"connectorvault/shared/ident"
 	"connectorvault/shared/seal"
 	"connectorvault/shared/store"
 )
@@ -28,6 +29,8 @@ const (
 	Stray      Fault = "stray"           // an event in the order of time that its chain does not have
 	NoChain    Fault = "no_chain"        // a record without any event: older than the audit, or robbed of it
 	Rewound    Fault = "rewound"         // the chain is not the one of an earlier verification
+	Illegible  Fault = "unreadable"      // what the store has there is in no form of ours
+	NoKeyring  Fault = "no_keyring"      // the tenant has no keyring, so nothing of it can be verified
 )
 
 // Finding is one thing that is wrong.
@@ -53,6 +56,14 @@ type AuditReport struct {
 	Heads    []HeadNote `json:"heads"`
 }
 
+// macSize is how long the code of an event is.
+const macSize = 32
+
+// WellFormed reports whether a note can be one that a verification printed.
+func (n HeadNote) WellFormed() bool {
+	return slices.Contains(audit.Kinds(), n.Subject.Kind) && n.Subject.ID != "" && n.Number > 0 && len(n.MAC) == macSize && !n.At.IsZero()
+}
+
 // verifyTries is how often a chain that grows while it is read is read anew.
 const verifyTries = 8
 
@@ -60,6 +71,12 @@ const verifyTries = 8
 // it may be nil. It changes nothing, and may run beside everything else.
 func (v *Vault) VerifyAudit(ctx context.Context, tenant string, earlier []HeadNote) (AuditReport, error) {
 	r := AuditReport{Findings: []Finding{}, Heads: []HeadNote{}}
+	if _, _, err := v.mac(ctx, tenant, "", nil); errors.Is(err, store.ErrNotFound) {
+		r.Findings = append(r.Findings, Finding{Subject: tenantSubject(tenant), Fault: NoKeyring})
+		return r, nil
+	} else if err != nil {
+		return r, err
+	}
 	subjects, err := v.subjects(ctx, tenant)
 	if err != nil {
 		return r, err
@@ -73,6 +90,10 @@ func (v *Vault) VerifyAudit(ctx context.Context, tenant string, earlier []HeadNo
 	}
 	for _, s := range subjects {
 		w, err := v.verifyChain(ctx, tenant, s, notes[s])
+		if unreadable(err) { // where it begins or ends: the others are walked all the same
+			r.Findings = append(r.Findings, Finding{Subject: s, Fault: Illegible})
+			continue
+		}
 		if err != nil {
 			return r, err
 		}
@@ -135,12 +156,35 @@ func cutLast(s string) (before, after string) {
 	return s, ""
 }
 
-// scan goes through a part of the tenant's records. look says after which key it goes on.
+func unreadable(err error) bool {
+	var at *store.Unreadable
+	return errors.As(err, &at)
+}
+
+// AuditedTenants are the tenants that the list of tenants has, whatever is left of their lines.
+func (v *Vault) AuditedTenants(ctx context.Context) (ids []string, err error) {
+	err = v.scan(ctx, ident.Outside, listPrefix, func(item store.Item) (string, error) {
+		ids = append(ids, strings.TrimPrefix(item.Key.Sort, listPrefix))
+		return item.Key.Sort, nil
+	})
+	return ids, err
+}
+
+// scan goes through a part of the tenant's records. look says after which key it goes on. An item that the store cannot read
+// comes without attributes.
 func (v *Vault) scan(ctx context.Context, tenant, prefix string, look func(store.Item) (after string, err error)) error {
-	q := store.Query{Table: store.Records, Partition: tenant, Prefix: prefix, Limit: 100}
+	const scanPage = 100
+	q := store.Query{Table: store.Records, Partition: tenant, Prefix: prefix, Limit: scanPage}
 	for {
 		items, more, err := v.Items.Query(ctx, q)
-		if err != nil {
+		var at *store.Unreadable
+		switch {
+		case errors.As(err, &at) && q.Limit > 1:
+			q.Limit = 1 // what lies before it comes one by one
+			continue
+		case errors.As(err, &at):
+			items, more, q.Limit = []store.Item{{Key: at.Key}}, true, scanPage
+		case err != nil:
 			return storeFault(err)
 		}
 		for _, item := range items {
@@ -285,11 +329,17 @@ func (w *walk) event(ctx context.Context, item store.Item) error {
 		return nil
 	}
 	w.each(Removed, w.number+1, number-1)
+	if item.Attrs == nil {
+		w.finds(Illegible, number)
+		w.number, w.mac = number, nil
+		return nil
+	}
 	whole, err := w.whole(ctx, number, item.Attrs)
 	if err != nil {
 		return err
 	}
-	follows := number > w.number+1 || w.found(Changed, w.number) || w.found(CutBroken, w.number) || bytes.Equal(item.Attrs.Bytes(attrAuditBefore), w.mac)
+	follows := number > w.number+1 || w.found(Changed, w.number) || w.found(CutBroken, w.number) || w.found(Illegible, w.number) ||
+		bytes.Equal(item.Attrs.Bytes(attrAuditBefore), w.mac)
 	sound := readErr == nil && e.Number == number && e.Subject == w.subject && milli(e.At) > w.at
 	if !whole || !follows || !sound {
 		w.finds(Changed, number)
@@ -349,10 +399,14 @@ func (w *walk) listed(ctx context.Context, items []store.Item) error {
 	return nil
 }
 
+// many reads those of the items that are there and can be read.
 func (v *Vault) many(ctx context.Context, keys []store.Key) (map[store.Key]store.Attrs, error) {
 	found := map[store.Key]store.Attrs{}
 	for part := range slices.Chunk(keys, store.MaxGet) {
 		items, err := v.Items.GetMany(ctx, store.Records, part)
+		if unreadable(err) {
+			items, err = v.oneByOne(ctx, part)
+		}
 		if err != nil {
 			return nil, storeFault(err)
 		}
@@ -361,6 +415,19 @@ func (v *Vault) many(ctx context.Context, keys []store.Key) (map[store.Key]store
 		}
 	}
 	return found, nil
+}
+
+func (v *Vault) oneByOne(ctx context.Context, keys []store.Key) (items []store.Item, err error) {
+	for _, key := range keys {
+		item, err := v.Items.Get(ctx, store.Records, key)
+		switch {
+		case err == nil:
+			items = append(items, item)
+		case !errors.Is(err, store.ErrNotFound) && !unreadable(err):
+			return nil, err
+		}
+	}
+	return items, nil
 }
 
 // finish holds the end of the way against where the chain says that it ends.
@@ -381,7 +448,7 @@ func (w *walk) finish(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case !whole, w.end.number == w.number && !bytes.Equal(w.end.mac, w.mac) && !w.found(Changed, w.number):
+	case !whole, w.end.number == w.number && !bytes.Equal(w.end.mac, w.mac) && !w.found(Changed, w.number) && !w.found(Illegible, w.number):
 		w.finds(HeadBroken, w.end.number)
 	case w.end.number < w.number:
 		w.each(Inserted, w.end.number+1, w.number)
@@ -433,6 +500,10 @@ func (v *Vault) straysOf(ctx context.Context, tenant string, items []store.Item)
 		return nil, err
 	}
 	for i, item := range items {
+		if item.Attrs == nil {
+			out = append(out, Finding{Subject: tenantSubject(tenant), Fault: Illegible})
+			continue
+		}
 		e := events[i]
 		if AuditKey(e) == item.Key.Sort && found[chainKey(tenant, e.Subject, e.Number)].String(attrDoc) == item.Attrs.String(attrDoc) {
 			continue

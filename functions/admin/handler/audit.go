@@ -92,10 +92,12 @@ func auditSubject(tenant, kind, id string) (audit.Subject, error) {
 		return audit.Subject{Kind: audit.Connector, ID: id}, nil
 	case ident.Valid(id, ident.Key):
 		return audit.Subject{Kind: audit.Key, ID: id}, nil
+	case ident.Valid(id, ident.Token):
+		return audit.Subject{Kind: audit.ConnectorToken, ID: id}, nil
 	case appID.MatchString(id):
 		return audit.Subject{Kind: audit.ProviderApp, ID: id}, nil
 	default:
 		return audit.Subject{}, fault.New(fault.Invalid, "invalid_field", "subject is not the id of anything.").On("subject").
-			Do("Use the id of a vault entry, connector or key, or amazon/production for a provider app; of one that was deleted, its events are there still.")
+			Do("Use the id of a vault entry, connector, key or connector token, or amazon/production for a provider app; of one that was deleted, its events are there still.")
 	}
 }

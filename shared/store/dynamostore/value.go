@@ -60,7 +60,7 @@ func encode(v any) types.AttributeValue {
 func decodeItem(item values) (store.Item, error) {
 	attrs, err := decodeAttrs(item)
 	if err != nil {
-		return store.Item{}, err
+		return store.Item{}, &store.Unreadable{Key: decodeKey(item), Why: err}
 	}
 	return store.Item{Key: decodeKey(item), Attrs: attrs}, nil
 }

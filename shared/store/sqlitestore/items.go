@@ -75,11 +75,12 @@ func (s *Store) Query(ctx context.Context, q store.Query) (items []store.Item, m
 		if err := rows.Scan(&sort, &data); err != nil {
 			return nil, false, fmt.Errorf("listing items: %w", mapped(ctx, err))
 		}
+		key := store.Key{Partition: q.Partition, Sort: sort}
 		attrs, err := decodeAttrs(data)
 		if err != nil {
-			return nil, false, fmt.Errorf("listing items: %w", err)
+			return nil, false, fmt.Errorf("listing items: %w", &store.Unreadable{Key: key, Why: err})
 		}
-		items = append(items, store.Item{Key: store.Key{Partition: q.Partition, Sort: sort}, Attrs: attrs})
+		items = append(items, store.Item{Key: key, Attrs: attrs})
 	}
 	if err := rows.Err(); err != nil {
 		return nil, false, fmt.Errorf("listing items: %w", mapped(ctx, err))
@@ -226,5 +227,9 @@ func load(ctx context.Context, stmt *sql.Stmt, table store.Table, key store.Key)
 	if err != nil {
 		return nil, mapped(ctx, err)
 	}
-	return decodeAttrs(data)
+	attrs, err := decodeAttrs(data)
+	if err != nil {
+		return nil, &store.Unreadable{Key: key, Why: err}
+	}
+	return attrs, nil
 }
