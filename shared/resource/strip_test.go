@@ -1,12 +1,14 @@
 package resource_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"connectorvault/shared/resource"
 )
@@ -49,6 +51,17 @@ func TestStrip(t *testing.T) {
 	}
 }
 
+// decoded is valid JSON as values, with numbers as they are written.
+func decoded(t *testing.T, text []byte) (value any) {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
 // FuzzStrip holds Strip against a slow reading of the same rules on decoded values: no value at a personal path
 // survives, and every other value does.
 func FuzzStrip(f *testing.F) {
@@ -59,22 +72,24 @@ func FuzzStrip(f *testing.F) {
 	f.Add("{\"bu\\u0079er\":1}", "buyer", "**")
 	f.Add(`{"a":{"a":{"a":1}}}`, "**.a.a", "*.b")
 	f.Add(`[[]]`, "**.*", "a")
+	f.Add(strings.Repeat("5", 400), "0", "*") // a number that no float64 holds is JSON all the same
 	f.Fuzz(func(t *testing.T, item, first, second string) {
-		if strings.Count(first+second, ".") > 12 || len(item) > 4096 {
+		// Paths are ours, and UTF-8; the slow reading takes bytes that are none for others.
+		if strings.Count(first+second, ".") > 12 || len(item) > 4096 || !utf8.ValidString(item+first+second) {
 			return
 		}
 		paths := []string{first, second}
 		got := resource.Strip(resource.Operation{Personal: paths}, json.RawMessage(item))
-		var in, out any
-		if json.Unmarshal([]byte(item), &in) != nil {
+		if !json.Valid([]byte(item)) {
 			if string(got) != "null" {
 				t.Fatalf("gave out %q", got)
 			}
 			return
 		}
-		if err := json.Unmarshal(got, &out); err != nil {
-			t.Fatalf("%q is not JSON: %v", got, err)
+		if !json.Valid(got) {
+			t.Fatalf("%q is not JSON", got)
 		}
+		in, out := decoded(t, []byte(item)), decoded(t, got)
 		if hasRepeats(item) {
 			return // the decoded value does not show all that was there
 		}
