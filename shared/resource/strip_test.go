@@ -74,8 +74,8 @@ func FuzzStrip(f *testing.F) {
 	f.Add(`[[]]`, "**.*", "a")
 	f.Add(strings.Repeat("5", 400), "0", "*") // a number that no float64 holds is JSON all the same
 	f.Fuzz(func(t *testing.T, item, first, second string) {
-		// Paths are ours, and UTF-8; the slow reading takes bytes that are none for others.
-		if strings.Count(first+second, ".") > 12 || len(item) > 4096 || !utf8.ValidString(item+first+second) {
+		// Paths are ours, and UTF-8; none has "**" twice in a row, which says no more than once.
+		if strings.Contains(first, "**.**") || strings.Contains(second, "**.**") || strings.Count(first+second, ".") > 12 || len(item) > 4096 || !utf8.ValidString(item+first+second) {
 			return
 		}
 		paths := []string{first, second}
