@@ -37,7 +37,8 @@ func StripPage(op Operation, items []json.RawMessage) {
 func rulesOf(paths []string) []rule {
 	rules := make([]rule, len(paths))
 	for i, path := range paths {
-		rules[i] = strings.Split(path, ".")
+		// Any number of steps after any number of steps is any number of steps.
+		rules[i] = slices.CompactFunc(strings.Split(path, "."), func(a, b string) bool { return a == deep && b == deep })
 	}
 	return rules
 }

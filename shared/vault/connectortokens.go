@@ -58,26 +58,10 @@ func (v *Vault) CreateConnectorToken(ctx context.Context, t record.ConnectorToke
 		ops = append(ops, once.op(v.Now(), t.Tenant, id))
 	}
 	if err := v.applyAudited(ctx, t.Tenant, tokenSubject(id), tokenCreated(t), ops...); err != nil {
-		return t, secret.Text{}, v.connectorTokenNotMade(ctx, t.Tenant, once, err)
+		return t, secret.Text{}, v.notMade(ctx, t.Tenant, once, err, ConnectorTokenShownOnce)
 	}
 	body := TokenMark + ticket.Text().Reveal()
 	return t, secret.New(body + checksum(body)), nil
-}
-
-// connectorTokenNotMade looks whether an earlier try of the request is why a token was not made.
-func (v *Vault) connectorTokenNotMade(ctx context.Context, tenant string, once *Once, err error) error {
-	var failed *store.ConditionFailed
-	if !errors.As(err, &failed) {
-		return err
-	}
-	switch id, earlierErr := v.Earlier(ctx, tenant, once); {
-	case earlierErr != nil:
-		return earlierErr
-	case id != "":
-		return ConnectorTokenShownOnce(id)
-	default:
-		return changedMeanwhile()
-	}
 }
 
 // ConnectorTokenShownOnce is the answer to a repeat of the request that made a connector token.

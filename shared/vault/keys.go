@@ -55,14 +55,15 @@ func (v *Vault) CreateKeyOnce(ctx context.Context, key record.APIKey, once *Once
 		ops = append(ops, once.op(v.Now(), key.Tenant, id))
 	}
 	if err := v.applyAudited(ctx, key.Tenant, keySubject(id), keyCreated(key), ops...); err != nil {
-		return key, secret.Text{}, v.keyNotMade(ctx, key.Tenant, once, err)
+		return key, secret.Text{}, v.notMade(ctx, key.Tenant, once, err, KeyShownOnce)
 	}
 	body := KeyMark + ticket.Text().Reveal()
 	return key, secret.New(body + checksum(body)), nil
 }
 
-// keyNotMade looks whether an earlier try of the request is why a key was not made.
-func (v *Vault) keyNotMade(ctx context.Context, tenant string, once *Once, err error) error {
+// notMade looks whether an earlier try of the request is why a credential of ours was not made. Its text was shown then, and
+// cannot be again.
+func (v *Vault) notMade(ctx context.Context, tenant string, once *Once, err error, shownOnce func(id string) *fault.Error) error {
 	var failed *store.ConditionFailed
 	if !errors.As(err, &failed) {
 		return err
@@ -71,7 +72,7 @@ func (v *Vault) keyNotMade(ctx context.Context, tenant string, once *Once, err e
 	case earlierErr != nil:
 		return earlierErr
 	case id != "":
-		return KeyShownOnce(id)
+		return shownOnce(id)
 	default:
 		return changedMeanwhile()
 	}
