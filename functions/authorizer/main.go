@@ -10,5 +10,7 @@ import (
 
 func main() {
 	v, logger, issuers := boot.MustAuthorizer()
-	lambda.Start(handler.New(v, logger, handler.OfIssuers(v, issuers)).Handle)
+	h := handler.New(v, logger, handler.OfIssuers(v, issuers))
+	h.Metrics = boot.MustMetrics()
+	lambda.Start(h.Handle)
 }

@@ -65,6 +65,9 @@ func Load(path string) (*Template, error) {
 	r := resolver{parameters: map[string]any{}}
 	for name, p := range object(r.value(section(&document, "Parameters"))) {
 		r.parameters[name] = object(p)["Default"]
+		if name == "StackName" { // what the stack gives to the one nested in it
+			r.parameters[name] = StackName
+		}
 	}
 	globals := object(object(r.value(section(&document, "Globals")))["Function"])
 	t := &Template{Resources: map[string]Resource{}}
@@ -171,6 +174,9 @@ var placeholder = regexp.MustCompile(`\$\{[^}]+\}`)
 
 func (r *resolver) substitute(text string) string {
 	return placeholder.ReplaceAllStringFunc(text, func(found string) string {
+		if literal, ok := strings.CutPrefix(found, "${!"); ok { // what is to stay as it is
+			return "${" + literal
+		}
 		return fmt.Sprint(r.ref(found[2 : len(found)-1]))
 	})
 }

@@ -12,6 +12,7 @@ var layers = map[string]int{
 
 	"audit":            1,
 	"ident":            1,
+	"metric":           1,
 	"record":           1,
 	"oauth":            1,
 	"seal":             1,
@@ -21,7 +22,10 @@ var layers = map[string]int{
 
 	"openapi/openapitest": 1,
 
+	"metric/metrictest": 2,
+
 	"access":          2,
+	"metered":         2,
 	"oauth/oauthtest": 2,
 	"provider":        2,
 	"vault":           2,

@@ -25,7 +25,7 @@ import (
 // whole is an environment that lacks nothing.
 func whole() map[string]string {
 	return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_SECRET_PREFIX": "vault/",
-		"CV_TABLE_RECORDS": "records", "CV_PUBLIC_URL": "https://vault.example/", "CV_REFRESH_FUNCTION": "refresh",
+		"CV_METRICS_NAMESPACE": "ConnectorVault/vault", "CV_TABLE_RECORDS": "records", "CV_PUBLIC_URL": "https://vault.example/", "CV_REFRESH_FUNCTION": "refresh",
 		"CV_QUEUE_DUE_URL": "https://sqs/due", "CV_QUEUE_RESCUE_URL": "https://sqs/rescue"}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/metered"
 	"connectorvault/shared/notify"
 	"connectorvault/shared/outbound"
 	"connectorvault/shared/store/secretsstore"
@@ -61,12 +62,13 @@ func MustNotify() (*notify.Service, Postpone, *slog.Logger) {
 // that others choose has nothing at hand that is worth being reached.
 func LoadNotify(env Environment) (*notify.Service, Postpone, *slog.Logger, error) {
 	v := &variables{env: env}
-	config, log := awsConfig(v), logger(v)
-	ring := keyring.New(keyring.Config{Secrets: secretsstore.New(secretsmanager.NewFromConfig(config), v.must("CV_SECRET_PREFIX")),
+	config, log, counts := awsConfig(v), logger(v), metrics(v)
+	secrets := metered.Secrets(secretsstore.New(secretsmanager.NewFromConfig(config), v.must("CV_SECRET_PREFIX")), counts)
+	ring := keyring.New(keyring.Config{Secrets: secrets,
 		Now: time.Now, Random: rand.Reader})
-	records := vault.New(vault.Config{Items: tables(v, config), Sealer: ring, Now: time.Now, Random: rand.Reader})
+	records := vault.New(vault.Config{Items: tables(v, config), Sealer: metered.Sealer(ring, counts), Now: time.Now, Random: rand.Reader})
 	queue := postponer{api: sqs.NewFromConfig(config), url: v.must("CV_QUEUE_WEBHOOK_URL")}
-	service := notify.New(notify.Config{Vault: records, HTTP: outbound.Client(outbound.Config{}), Jitter: notify.Jitter(rand.Reader), Now: time.Now, Logger: log})
+	service := notify.New(notify.Config{Vault: records, HTTP: outbound.Client(outbound.Config{}), Jitter: notify.Jitter(rand.Reader), Now: time.Now, Logger: log, Metrics: counts})
 	return service, queue.postpone, log, v.err()
 }
 

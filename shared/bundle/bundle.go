@@ -17,6 +17,8 @@ import (
 	"connectorvault/shared/admin"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/metered"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/catalog"
@@ -40,6 +42,7 @@ type Parts struct {
 	Now     func() time.Time
 	Random  io.Reader
 	Logger  *slog.Logger
+	Metrics *metric.Recorder // nil: nothing is counted
 
 	Webhooks outbound.Rules // what endpoints of webhooks may be; admin
 
@@ -72,8 +75,9 @@ func New(p Parts) *Bundle {
 		p.HTTP = Client()
 	}
 	p.Invoke, p.Nudge = tokens.OnBehalf(p.Invoke), tokens.NudgeOnBehalf(p.Nudge)
+	p.Secrets = metered.Secrets(p.Secrets, p.Metrics)
 	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
-	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog)})
+	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: metered.Sealer(ring, p.Metrics, read.CursorPurpose), Now: p.Now, Random: p.Random, Dates: dates(p.Catalog)})
 	return &Bundle{Parts: p, Vault: v, Keyring: ring}
 }
 
@@ -126,19 +130,19 @@ func (b *Bundle) adapters() []provider.Adapter {
 // Authorize makes the use case of connecting accounts.
 func (b *Bundle) Authorize() *authorize.Service {
 	return authorize.New(authorize.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, PublicURL: b.PublicURL, HTTP: b.HTTP, Enabled: b.Catalog.Enabled,
-		Now: b.Now, Random: b.Random})
+		Now: b.Now, Random: b.Random, Metrics: b.Metrics})
 }
 
 // Read makes the use case of reading.
 func (b *Bundle) Read() *read.Service {
 	return read.New(read.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Tokens: b.Invoke, Nudge: b.Nudge, HTTP: b.HTTP,
-		Now: b.Now, Random: b.Random, Logger: b.Logger})
+		Now: b.Now, Random: b.Random, Logger: b.Logger, Metrics: b.Metrics})
 }
 
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce, Notices: b.Notices,
+		Random: b.Random, Logger: b.Logger, Metrics: b.Metrics, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce, Notices: b.Notices,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
 }
 

@@ -24,21 +24,30 @@ const sweepPage = 100
 // on, also when it ends with an error: one shard's trouble does not keep the others waiting.
 func (s *Service) Sweep(ctx context.Context) (found int, err error) {
 	var problems []error
+	oldest := s.Now()
 	for n := range vault.DueShards {
-		count, err := s.sweepShard(ctx, vault.DueShard(n))
+		count, first, err := s.sweepShard(ctx, vault.DueShard(n))
+		if !first.IsZero() && first.Before(oldest) {
+			oldest = first
+		}
 		found += count
 		if err != nil {
 			problems = append(problems, err)
 		}
 	}
+	s.Metrics.DueLag(ctx, s.Now().Sub(oldest))
 	return found, errors.Join(problems...)
 }
 
-func (s *Service) sweepShard(ctx context.Context, shard string) (found int, err error) {
+// sweepShard does it for one shard of the index. first is when what comes first there is due; the zero time when nothing is.
+func (s *Service) sweepShard(ctx context.Context, shard string) (found int, first time.Time, err error) {
 	for cursor := ""; ; {
 		due, next, err := s.Vault.DueEntries(ctx, shard, s.Now().Add(SweepInterval), sweepPage, cursor)
 		if err != nil {
-			return found, err
+			return found, first, err
+		}
+		if cursor == "" && len(due) > 0 {
+			first = due[0].At
 		}
 		calls := make([]tokens.Call, len(due))
 		for i, d := range due {
@@ -46,12 +55,12 @@ func (s *Service) sweepShard(ctx context.Context, shard string) (found int, err 
 		}
 		if len(calls) > 0 {
 			if err := s.Enqueue(ctx, calls); err != nil {
-				return found, err
+				return found, first, err
 			}
 		}
 		found += len(calls)
 		if next == "" {
-			return found, nil
+			return found, first, nil
 		}
 		cursor = next
 	}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"connectorvault/shared/audit"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -38,6 +39,7 @@ type Config struct {
 	Now      func() time.Time
 	Random   io.Reader
 	Logger   *slog.Logger
+	Metrics  *metric.Recorder // nil: nothing is counted
 
 	// Rescue takes a sealed answer that the table refused; it is given back as a call with op rescue. On AWS a queue.
 	Rescue func(ctx context.Context, call tokens.Call) error

@@ -26,6 +26,7 @@ type Options struct {
 	Clock        bool     // take POST /local/clock
 	ReadyFile    string   // "": ready.json in Data
 	Verbose      bool
+	Metrics      string // file to which the lines of metrics are added; "" = none
 
 	LoopbackWebhooks bool // webhooks may lead to this machine's loopback addresses
 
