@@ -97,6 +97,9 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	if o.Hooks.Items != nil {
 		parts.Items = o.Hooks.Items(parts.Items)
 	}
+	if o.Hooks.Secrets != nil {
+		parts.Secrets = o.Hooks.Secrets(parts.Secrets)
+	}
 	if o.Hooks.Rescue != nil {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
