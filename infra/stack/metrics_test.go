@@ -3,6 +3,7 @@ package stack_test
 import (
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -222,6 +223,36 @@ func TestEveryAlarmSaysWhatItIs(t *testing.T) {
 	for id, r := range loadFile(t, "infra/observability.yaml").Of("AWS::CloudWatch::Alarm") {
 		if text, _ := r.Properties["AlarmDescription"].(string); len(text) < 20 {
 			t.Errorf("%s says %q", id, text)
+		}
+	}
+}
+
+// Traces of Lambda are sent where an operator wants them, and only then may a function send any.
+func TestTracesAreAsked(t *testing.T) {
+	t.Parallel()
+	sends := []string{"xray:PutTelemetryRecords *", "xray:PutTraceSegments *"}
+	for _, conditions := range [][]string{nil, {"Traces"}} {
+		template, err := stack.LoadWith(filepath.Join(root, "template.yaml"), conditions...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := template.Functions()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, f := range all {
+			var got []string
+			for _, grant := range f.Role.Grants() {
+				if strings.HasPrefix(grant, "xray:") {
+					got = append(got, grant)
+				}
+			}
+			if conditions == nil && len(got) > 0 || conditions != nil && !slices.Equal(got, sends) {
+				t.Errorf("with %v, %s may %v", conditions, name, got)
+			}
+			if mode := template.Resources[f.ID].Properties["Tracing"]; mode != "PassThrough" {
+				t.Errorf("without a word of the operator, %s traces: %v", name, mode)
+			}
 		}
 	}
 }

@@ -53,7 +53,10 @@ func SecretARN(name string) string {
 }
 
 // Load reads a template.
-func Load(path string) (*Template, error) {
+func Load(path string) (*Template, error) { return LoadWith(path) }
+
+// LoadWith reads a template in which these conditions count as true too.
+func LoadWith(path string, conditions ...string) (*Template, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the caller is a test and names a file of the project
 	if err != nil {
 		return nil, err
@@ -62,7 +65,10 @@ func Load(path string) (*Template, error) {
 	if err := yaml.Unmarshal(text, &document); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r := resolver{parameters: map[string]any{}}
+	r := resolver{parameters: map[string]any{}, on: maps.Clone(switchedOn)}
+	for _, name := range conditions {
+		r.on[name] = true
+	}
 	for name, p := range object(r.value(section(&document, "Parameters"))) {
 		r.parameters[name] = object(p)["Default"]
 		if name == "StackName" { // what the stack gives to the one nested in it
@@ -118,7 +124,10 @@ func merge(a, b map[string]any) map[string]any {
 	return out
 }
 
-type resolver struct{ parameters map[string]any }
+type resolver struct {
+	parameters map[string]any
+	on         map[string]bool // conditions that count as true
+}
 
 // value turns a node into plain data.
 func (r *resolver) value(n *yaml.Node) any {
@@ -133,7 +142,7 @@ func (r *resolver) value(n *yaml.Node) any {
 	case "!Sub":
 		return r.substitute(n.Value)
 	case "!If":
-		if switchedOn[n.Content[0].Value] {
+		if r.on[n.Content[0].Value] {
 			return r.value(n.Content[1])
 		}
 		return r.value(n.Content[2])
@@ -148,7 +157,9 @@ func (r *resolver) value(n *yaml.Node) any {
 	case yaml.SequenceNode:
 		out := []any{}
 		for _, item := range n.Content {
-			out = append(out, r.value(item))
+			if value := r.value(item); value != nil || item.Tag == "!!null" { // what is AWS::NoValue is not there
+				out = append(out, value)
+			}
 		}
 		return out
 	default:
