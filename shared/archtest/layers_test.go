@@ -45,10 +45,13 @@ var layers = map[string]int{
 	"store/secretstest":     3,
 	"store/sqlitestore":     3,
 	"store/storetest":       3,
+	"trace":                 3,
 
 	"lambdahttp":       4,
+	"oteltrace":        4,
 	"provider/catalog": 4,
 	"store/dynamotest": 4,
+	"traced":           4,
 	"vault/vaulttest":  4,
 
 	"admin":     5,
@@ -71,6 +74,8 @@ var foreign = map[string][]string{
 	"github.com/coreos/go-oidc/v3":           {"shared/issuer"},
 	"github.com/go-jose/go-jose/v4":          {"shared/issuer", "infra"},
 	"modernc.org/sqlite":                     {"shared/store/sqlitestore", "infra"},
+	"go.opentelemetry.io":                    {"shared/oteltrace"},
+	"connectorvault/shared/oteltrace":        {"shared/boot"},
 	"github.com/aws/aws-lambda-go":           {"shared/lambdahttp", "shared/bundle/bundletest", "functions", "infra", "events"},
 	"github.com/aws/aws-sdk-go-v2":           {"shared/store/dynamostore", "shared/store/dynamotest", "shared/store/secretsstore", "shared/store/secretstest", "shared/boot", "infra"},
 	"github.com/aws/smithy-go":               {"shared/store/dynamostore", "shared/store/dynamotest", "shared/store/secretsstore", "shared/store/secretstest", "infra"},

@@ -85,7 +85,7 @@ func LoadAuthorizer(env Environment) (*vault.Vault, *slog.Logger, *issuer.Verifi
 	log := logger(v)
 	out := vault.New(vault.Config{Items: tables(v, awsConfig(v)), Now: time.Now, Random: rand.Reader})
 	issuers := tokenIssuers(v)
-	_ = metrics(v) // that they can be made, as MustMetrics does
+	_, _ = metrics(v), tracer(v, log) // that they can be made, as MustMetrics does; what is done here is too little for spans
 	return out, log, issuers, v.err()
 }
 
@@ -126,7 +126,7 @@ func Load(env Environment, needs ...Need) (*bundle.Bundle, error) {
 	v := &variables{env: env}
 	client := bundle.Client()
 	parts := bundle.Parts{Catalog: providers(v, client), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger(v), Recovery: recovery}
-	parts.Metrics = metrics(v, parts.Catalog.Names()...)
+	parts.Metrics, parts.Tracer = metrics(v, parts.Catalog.Names()...), tracer(v, parts.Logger)
 	config := awsConfig(v)
 	items := tables(v, config)
 	parts.Items, parts.Due = items, items

@@ -68,7 +68,7 @@ func LoadNotify(env Environment) (*notify.Service, Postpone, *slog.Logger, error
 		Now: time.Now, Random: rand.Reader})
 	records := vault.New(vault.Config{Items: tables(v, config), Sealer: metered.Sealer(ring, counts), Now: time.Now, Random: rand.Reader})
 	queue := postponer{api: sqs.NewFromConfig(config), url: v.must("CV_QUEUE_WEBHOOK_URL")}
-	service := notify.New(notify.Config{Vault: records, HTTP: outbound.Client(outbound.Config{}), Jitter: notify.Jitter(rand.Reader), Now: time.Now, Logger: log, Metrics: counts})
+	service := notify.New(notify.Config{Vault: records, HTTP: outbound.Client(outbound.Config{}), Jitter: notify.Jitter(rand.Reader), Now: time.Now, Logger: log, Metrics: counts, Tracer: tracer(v, log)})
 	return service, queue.postpone, log, v.err()
 }
 

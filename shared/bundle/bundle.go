@@ -28,6 +28,8 @@ import (
 	"connectorvault/shared/store"
 	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/trace"
+	"connectorvault/shared/traced"
 	"connectorvault/shared/vault"
 	"connectorvault/shared/webhook"
 )
@@ -43,6 +45,7 @@ type Parts struct {
 	Random  io.Reader
 	Logger  *slog.Logger
 	Metrics *metric.Recorder // nil: nothing is counted
+	Tracer  trace.Tracer     // nil: nobody looks
 
 	Webhooks outbound.Rules // what endpoints of webhooks may be; admin
 
@@ -75,7 +78,7 @@ func New(p Parts) *Bundle {
 		p.HTTP = Client()
 	}
 	p.Invoke, p.Nudge = tokens.OnBehalf(p.Invoke), tokens.NudgeOnBehalf(p.Nudge)
-	p.Secrets = metered.Secrets(p.Secrets, p.Metrics)
+	p.Items, p.Secrets = traced.Items(p.Items, p.Tracer), metered.Secrets(traced.Secrets(p.Secrets, p.Tracer), p.Metrics)
 	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
 	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: metered.Sealer(ring, p.Metrics, read.CursorPurpose), Now: p.Now, Random: p.Random, Dates: dates(p.Catalog)})
 	return &Bundle{Parts: p, Vault: v, Keyring: ring}
@@ -136,13 +139,13 @@ func (b *Bundle) Authorize() *authorize.Service {
 // Read makes the use case of reading.
 func (b *Bundle) Read() *read.Service {
 	return read.New(read.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Tokens: b.Invoke, Nudge: b.Nudge, HTTP: b.HTTP,
-		Now: b.Now, Random: b.Random, Logger: b.Logger, Metrics: b.Metrics})
+		Now: b.Now, Random: b.Random, Logger: b.Logger, Metrics: b.Metrics, Tracer: b.Tracer})
 }
 
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Metrics: b.Metrics, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce, Notices: b.Notices,
+		Random: b.Random, Logger: b.Logger, Metrics: b.Metrics, Tracer: b.Tracer, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce, Notices: b.Notices,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
 }
 

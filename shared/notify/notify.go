@@ -25,6 +25,7 @@ import (
 	"connectorvault/shared/metric"
 	"connectorvault/shared/outbound"
 	"connectorvault/shared/record"
+	"connectorvault/shared/trace"
 	"connectorvault/shared/vault"
 	"connectorvault/shared/webhook"
 )
@@ -38,6 +39,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	Metrics *metric.Recorder // nil: nothing is counted
+	Tracer  trace.Tracer     // nil: nobody looks
 }
 
 // Service delivers. It is safe for concurrent use.
@@ -89,7 +91,9 @@ const maxBody = 4 << 10
 // Deliver tries once to deliver a message. done: it need not come again. Otherwise it comes again after a while. An error is ours,
 // and says nothing of the endpoint: the message comes again as its queue has it.
 func (s *Service) Deliver(ctx context.Context, m webhook.Message) (done bool, again time.Duration, err error) {
+	ctx, span := trace.Begin(ctx, s.Tracer, trace.Delivery)
 	outcome := metric.Failed
+	defer func() { span.End(err) }()
 	defer func() { s.counted(ctx, m, outcome, err) }()
 	w, err := s.Vault.Webhook(ctx, m.Tenant, m.Webhook)
 	if fault.KindOf(err) == fault.NotFound {

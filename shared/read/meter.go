@@ -7,6 +7,7 @@ import (
 
 	"connectorvault/shared/metric"
 	"connectorvault/shared/record"
+	"connectorvault/shared/trace"
 )
 
 // meter is what is counted of a read while it goes on. A read is one goroutine's, and what it shares with others has no meter.
@@ -20,11 +21,14 @@ type meterKey struct{}
 
 // metered begins to measure a read; done ends it.
 func (s *Service) metered(ctx context.Context, op metric.Operation) (metered context.Context, done func(error)) {
-	if s.Metrics == nil {
+	if s.Metrics == nil && s.Tracer == nil {
 		return ctx, func(error) {}
 	}
 	m, began := &meter{}, s.Now()
+	ctx, span := trace.Begin(ctx, s.Tracer, trace.Read, trace.OfOperation(op))
 	return context.WithValue(ctx, meterKey{}, m), func(err error) {
+		span.Set(trace.OfProvider(m.provider))
+		span.End(err)
 		outcome := metric.OutcomeOf(err)
 		var beyond *ErrBeyond
 		if errors.As(err, &beyond) {
@@ -56,5 +60,9 @@ func (s *Service) atProvider(ctx context.Context) (ended func()) {
 		return func() {}
 	}
 	began := s.Now()
-	return func() { m.upstream += s.Now().Sub(began) }
+	_, span := trace.Begin(ctx, s.Tracer, trace.Provider, trace.OfProvider(m.provider))
+	return func() {
+		m.upstream += s.Now().Sub(began)
+		span.Close()
+	}
 }

@@ -29,6 +29,7 @@ import (
 	"connectorvault/shared/resource"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/trace"
 	"connectorvault/shared/vault"
 )
 
@@ -44,6 +45,7 @@ type Config struct {
 	Random   io.Reader
 	Logger   *slog.Logger
 	Metrics  *metric.Recorder // nil: nothing is counted
+	Tracer   trace.Tracer     // nil: nobody looks
 
 	MaxMargin time.Duration // a token with less life is replaced in the background; 0 = 5 min
 }

@@ -8,6 +8,7 @@ import (
 	"connectorvault/shared/metric"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/record"
+	"connectorvault/shared/trace"
 )
 
 // counted is a POST to a token endpoint that is counted, with how long the provider took. What a provider did not answer is
@@ -15,7 +16,10 @@ import (
 func (s *Service) counted(as client, op metric.Operation, post func(context.Context, oauth.Client) (oauth.Tokens, error)) func(context.Context, oauth.Client) (oauth.Tokens, error) {
 	return func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
 		began := s.Now()
+		ctx, span := trace.Begin(ctx, s.Tracer, trace.TokenRequest, trace.OfProvider(as.entry.Provider), trace.OfOperation(op))
 		issued, err := post(ctx, c)
+		span.Set(trace.Of(answered(err)))
+		span.Close()
 		s.Metrics.TokenRequest(ctx, as.entry.Provider, op, answered(err), s.Now().Sub(began), metric.About{Tenant: as.entry.Tenant, Entry: as.entry.ID})
 		return issued, err
 	}
