@@ -118,17 +118,26 @@ func points(t testing.TB, line string) []Point {
 				t.Errorf("%s has no value, or no unit that is one: %.300s", m.Name, line)
 			}
 			for _, set := range d.Dimensions {
-				p := Point{Namespace: d.Namespace, Name: m.Name, Unit: m.Unit, Value: value, Dimensions: map[string]string{}}
-				for _, name := range set {
-					text, ok := root[name].(string)
-					if !ok || text == "" || len(text) > maxValue || len(set) > maxDimensions {
-						t.Errorf("the dimension %s is no short text: %.300s", name, line)
-					}
-					p.Dimensions[name] = text
-				}
-				out = append(out, p)
+				out = append(out, Point{Namespace: d.Namespace, Name: m.Name, Unit: m.Unit, Value: value, Dimensions: dimensions(t, root, set)})
 			}
 		}
+	}
+	return out
+}
+
+// dimensions are the values of a set.
+func dimensions(t testing.TB, root map[string]any, set []string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	if len(set) > maxDimensions {
+		t.Errorf("a set has %d dimensions", len(set))
+	}
+	for _, name := range set {
+		text, ok := root[name].(string)
+		if !ok || text == "" || len(text) > maxValue {
+			t.Errorf("the dimension %s is no short text: %v", name, root[name])
+		}
+		out[name] = text
 	}
 	return out
 }
