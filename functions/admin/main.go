@@ -6,10 +6,13 @@ import (
 
 	"connectorvault/functions/admin/handler"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/environment"
+	"connectorvault/shared/boot/invoke"
+	"connectorvault/shared/boot/queue"
 )
 
 func main() {
-	base := boot.MustLoad(boot.PublicURL, boot.TokenService, boot.Webhooks)
+	base := boot.MustLoad(environment.PublicURL, invoke.TokenService, queue.Webhooks)
 	lambda.Start(handler.New(handler.Config{
 		Admin: base.Admin(), Authorize: base.Authorize(), Vault: base.Vault, PublicURL: base.PublicURL, Logger: base.Logger, Now: base.Now,
 	}).Handle)

@@ -6,9 +6,10 @@ import (
 
 	"connectorvault/functions/read/handler"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/invoke"
 )
 
 func main() {
-	base := boot.MustLoad(boot.TokenService)
+	base := boot.MustLoad(invoke.TokenService)
 	lambda.Start(handler.New(handler.Config{Read: base.Read(), Logger: base.Logger, Now: base.Now}).Handle)
 }

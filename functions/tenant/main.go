@@ -6,9 +6,10 @@ import (
 
 	"connectorvault/functions/tenant/handler"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/invoke"
 )
 
 func main() {
-	base := boot.MustLoad(boot.TokenService)
+	base := boot.MustLoad(invoke.TokenService)
 	lambda.Start(handler.New(base.Tenants(), base.Logger).Handle)
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -22,6 +23,11 @@ import (
 
 	"connectorvault/infra/stack"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/authorizer"
+	"connectorvault/shared/boot/environment"
+	"connectorvault/shared/boot/invoke"
+	"connectorvault/shared/boot/notifier"
+	"connectorvault/shared/boot/queue"
 	"connectorvault/shared/openapi/openapitest"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
@@ -248,8 +254,9 @@ func TestEveryFunctionIsBuiltAndDescribed(t *testing.T) {
 	}
 }
 
-// The functions of package boot by name; what a main names is what its function needs.
-var needs = map[string]boot.Need{"PublicURL": boot.PublicURL, "TokenService": boot.TokenService, "Queues": boot.Queues, "Webhooks": boot.Webhooks}
+// What package boot and those below it find for a function, by name; what a main names is what its function needs.
+var needs = map[string]environment.Need{"environment.PublicURL": environment.PublicURL, "invoke.TokenService": invoke.TokenService,
+	"queue.Calls": queue.Calls, "queue.Webhooks": queue.Webhooks, "boot.Notices": boot.Notices}
 
 func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 	t.Parallel()
@@ -257,16 +264,16 @@ func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 		starts, named := bootCall(t, name)
 		asked := map[string]bool{}
 		switch starts {
-		case "MustAuthorizer":
-			_, _, _, err := boot.LoadAuthorizer(func(variable string) (string, bool) {
+		case "authorizer.MustLoad":
+			_, _, _, err := authorizer.Load(func(variable string) (string, bool) {
 				asked[variable] = true
 				return value(f, variable)
 			})
 			if err != nil {
 				t.Errorf("%s does not start with what the template gives it: %v", name, err)
 			}
-		case "MustNotify":
-			_, _, _, err := boot.LoadNotify(func(variable string) (string, bool) {
+		case "notifier.MustLoad":
+			_, _, _, err := notifier.Load(func(variable string) (string, bool) {
 				asked[variable] = true
 				return value(f, variable)
 			})
@@ -274,10 +281,10 @@ func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 				t.Errorf("%s does not start with what the template gives it: %v", name, err)
 			}
 		default:
-			var list []boot.Need
+			var list []environment.Need
 			for _, need := range named {
 				if needs[need] == nil {
-					t.Fatalf("%s: this test knows no boot.%s", name, need)
+					t.Fatalf("%s: this test knows no %s", name, need)
 				}
 				list = append(list, needs[need])
 			}
@@ -317,10 +324,16 @@ func bootCall(t *testing.T, name string) (function string, arguments []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	packages := map[string]bool{} // boot, and those below it
+	for _, spec := range file.Imports {
+		if imported, _ := strconv.Unquote(spec.Path.Value); strings.HasPrefix(imported+"/", "connectorvault/shared/boot/") {
+			packages[path.Base(imported)] = true
+		}
+	}
 	ofBoot := func(e ast.Expr) string {
 		if s, ok := e.(*ast.SelectorExpr); ok {
-			if x, ok := s.X.(*ast.Ident); ok && x.Name == "boot" {
-				return s.Sel.Name
+			if x, ok := s.X.(*ast.Ident); ok && packages[x.Name] {
+				return x.Name + "." + s.Sel.Name
 			}
 		}
 		return ""

@@ -4,11 +4,12 @@ package archtest_test
 // never see each other: no provider knows another, no use case another, no driver another. A new package is added here,
 // as low as what it imports allows.
 var layers = map[string]int{
-	"secret":   0,
-	"fault":    0,
-	"outbound": 0,
-	"version":  0,
-	"openapi":  0,
+	"secret":    0,
+	"fault":     0,
+	"outbound":  0,
+	"version":   0,
+	"transport": 0,
+	"openapi":   0,
 
 	"audit":            1,
 	"ident":            1,
@@ -57,6 +58,13 @@ var layers = map[string]int{
 	"bundle":            6,
 	"bundle/bundletest": 6,
 
+	"boot/environment": 4,
+
+	"boot/authorizer": 6,
+	"boot/invoke":     6,
+	"boot/notifier":   6,
+	"boot/queue":      6,
+
 	"boot": 7,
 }
 
@@ -83,12 +91,17 @@ var empty = []string{"util", "utils", "common", "helper", "helpers", "misc", "ba
 // step it.
 var clocks = map[string]string{
 	"shared/boot":              "gives the clock to the functions",
+	"shared/boot/authorizer":   "likewise",
+	"shared/boot/notifier":     "likewise",
+	"shared/boot/queue":        "likewise",
 	"shared/provider":          "its Client takes the machine's clock when it is given none",
 	"shared/store/sqlitestore": "its Config takes the machine's clock when it is given none",
 }
 
 // Who may read the environment.
 var environments = map[string]string{
-	"shared/boot":             "the one place that knows the variables' names",
+	"shared/boot":             "the one place that knows the variables' names, with the packages below it",
+	"shared/boot/authorizer":  "starts a function without the bundle",
+	"shared/boot/notifier":    "likewise",
 	"shared/store/enginetest": "runs in tests, which are told there whether an engine may be missing",
 }

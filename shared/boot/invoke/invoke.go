@@ -1,4 +1,8 @@
-package boot
+// Package invoke reaches the token service by invoking its function.
+//
+// The argument: the functions that ask it have the client of Lambda, and the others are without; the largest of the SDK's
+// clients is for them a third of a cold start.
+package invoke
 
 import (
 	"context"
@@ -10,9 +14,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"connectorvault/shared/boot/environment"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/tokens"
 )
+
+// TokenService is the function that spends tokens; every other one asks it.
+func TokenService(v *environment.Variables, config aws.Config, found *environment.Found) {
+	invoker := newInvoker(config, v.Must("CV_REFRESH_FUNCTION"))
+	found.Invoke, found.Nudge = invoker.invoke, invoker.nudge
+}
 
 // lambdaAPI is the part of the Lambda client that is used.
 type lambdaAPI interface {
