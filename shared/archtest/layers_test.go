@@ -71,13 +71,17 @@ var layers = map[string]int{
 // foreign says which packages may import modules of others, where not all may. A package is named with the packages
 // below it; what is not named here, such as a small library without a network, is free.
 var foreign = map[string][]string{
-	"golang.org/x/oauth2":                    {"shared/oauth"},
-	"github.com/coreos/go-oidc/v3":           {"shared/issuer"},
-	"github.com/go-jose/go-jose/v4":          {"shared/issuer", "infra"},
-	"modernc.org/sqlite":                     {"shared/store/sqlitestore", "infra"},
-	"github.com/aws/aws-lambda-go":           {"shared/lambdahttp", "shared/bundle/bundletest", "functions", "infra", "events"},
-	"github.com/aws/aws-sdk-go-v2":           {"shared/store/dynamostore", "shared/store/dynamotest", "shared/store/secretsstore", "shared/store/secretstest", "shared/boot", "infra"},
-	"github.com/aws/smithy-go":               {"shared/store/dynamostore", "shared/store/dynamotest", "shared/store/secretsstore", "shared/store/secretstest", "infra"},
+	"golang.org/x/oauth2":           {"shared/oauth"},
+	"github.com/coreos/go-oidc/v3":  {"shared/issuer"},
+	"github.com/go-jose/go-jose/v4": {"shared/issuer", "infra"},
+	"modernc.org/sqlite":            {"shared/store/sqlitestore", "infra"},
+	"github.com/aws/aws-lambda-go":  {"shared/lambdahttp", "shared/bundle/bundletest", "functions", "infra", "events"},
+	"github.com/aws/aws-sdk-go-v2":  {"shared/store/dynamostore", "shared/store/dynamotest", "shared/store/secretsstore", "shared/store/secretstest", "shared/boot", "infra"},
+	"github.com/aws/smithy-go":      {"shared/store/dynamostore", "shared/store/dynamotest", "shared/store/secretsstore", "shared/store/secretstest", "infra"},
+	// They find methods by name, and then the linker keeps every method that any name could mean: megabytes of every client.
+	"html/template": {"infra"},
+	"text/template": {"infra"},
+
 	"connectorvault/functions":               {"functions", "infra/local", "events"},
 	"connectorvault/infra":                   {"infra", "events"},
 	"connectorvault/shared/boot":             {"functions", "infra"},
