@@ -6,25 +6,23 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
-
 	"connectorvault/shared/fault"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/tokens"
 )
 
-// stubLambda answers Invoke.
+// stubLambda answers an invocation.
 type stubLambda struct {
-	in     *lambda.InvokeInput
-	out    *lambda.InvokeOutput
+	function, how string
+	payload       []byte
+
+	out    result
 	err    error
 	cancel context.CancelFunc // called before the answer
 }
 
-func (s *stubLambda) Invoke(_ context.Context, in *lambda.InvokeInput, _ ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
-	s.in = in
+func (s *stubLambda) invoke(_ context.Context, function, how string, payload []byte) (result, error) {
+	s.function, s.how, s.payload = function, how, payload
 	if s.cancel != nil {
 		s.cancel()
 	}
@@ -46,18 +44,18 @@ func reply(t *testing.T, a tokens.Answer, err error) []byte {
 
 func TestACallGoesThereAndItsAnswerComesBack(t *testing.T) {
 	t.Parallel()
-	stub := &stubLambda{out: &lambda.InvokeOutput{Payload: reply(t, tokens.Answer{Outcome: tokens.Success, Generation: 3}, nil)}}
+	stub := &stubLambda{out: result{payload: reply(t, tokens.Answer{Outcome: tokens.Success, Generation: 3}, nil)}}
 	i := &invoker{api: stub, function: "refresh"}
 	answer, err := i.invoke(t.Context(), call())
 	if err != nil || answer.Generation != 3 {
 		t.Fatalf("%+v %v", answer, err)
 	}
-	sent, err := tokens.Decode(stub.in.Payload)
-	if err != nil || sent.Code.Reveal() != "canary-code" || *stub.in.FunctionName != "refresh" || stub.in.InvocationType != lambdatypes.InvocationTypeRequestResponse {
-		t.Errorf("sent was %+v, %v", stub.in, err)
+	sent, err := tokens.Decode(stub.payload)
+	if err != nil || sent.Code.Reveal() != "canary-code" || stub.function != "refresh" || stub.how != "RequestResponse" {
+		t.Errorf("sent was %+v, %v", stub, err)
 	}
-	if err := i.nudge(t.Context(), call()); err != nil || stub.in.InvocationType != lambdatypes.InvocationTypeEvent {
-		t.Errorf("a nudge is %v, %v", stub.in.InvocationType, err)
+	if err := i.nudge(t.Context(), call()); err != nil || stub.how != "Event" {
+		t.Errorf("a nudge is %v, %v", stub.how, err)
 	}
 }
 
@@ -68,11 +66,12 @@ func TestEachWayAnInvocationFailsIsAnErrorWithoutItsPayload(t *testing.T) {
 		stub stubLambda
 		code string
 	}{
-		"a refusal of the service's": {stubLambda{out: &lambda.InvokeOutput{Payload: reply(t, tokens.Answer{}, refusal)}}, "account_mismatch"},
-		"a plain error of its":       {stubLambda{out: &lambda.InvokeOutput{Payload: reply(t, tokens.Answer{}, errors.New("canary-code"))}}, "internal_error"},
-		"a crash":                    {stubLambda{out: &lambda.InvokeOutput{FunctionError: aws.String("Unhandled"), Payload: []byte(`{"errorMessage":"canary-code"}`)}}, "internal_error"},
-		"nonsense":                   {stubLambda{out: &lambda.InvokeOutput{Payload: []byte(`canary-code`)}}, "internal_error"},
-		"no invocation":              {stubLambda{err: errors.New("throttled")}, "internal_error"},
+		"a refusal of the service's": {stubLambda{out: result{payload: reply(t, tokens.Answer{}, refusal)}}, "account_mismatch"},
+		"a plain error of its":       {stubLambda{out: result{payload: reply(t, tokens.Answer{}, errors.New("canary-code"))}}, "internal_error"},
+		"a crash":                    {stubLambda{out: result{failed: "Unhandled", payload: []byte(`{"errorMessage":"canary-code"}`)}}, "internal_error"},
+		"nonsense":                   {stubLambda{out: result{payload: []byte(`canary-code`)}}, "internal_error"},
+		"no invocation":              {stubLambda{err: errors.New("away")}, "internal_error"},
+		"too many":                   {stubLambda{err: errors.Join(errThrottled, errors.New("429"))}, "service_busy"},
 	} {
 		_, err := (&invoker{api: &want.stub, function: "refresh"}).invoke(t.Context(), call())
 		if fault.CodeOf(err) != want.code || strings.Contains(err.Error(), "canary") {
@@ -93,7 +92,7 @@ func TestACallerThatStopsWaitingIsToldToComeBackAndAnAnswerThatIsThereIsGiven(t 
 		t.Errorf("who has stopped waiting hears %v", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
-	stub := &stubLambda{out: &lambda.InvokeOutput{Payload: reply(t, tokens.Answer{Outcome: tokens.Success}, nil)}, cancel: cancel}
+	stub := &stubLambda{out: result{payload: reply(t, tokens.Answer{Outcome: tokens.Success}, nil)}, cancel: cancel}
 	if answer, err := (&invoker{api: stub}).invoke(ctx, call()); err != nil || answer.Outcome != tokens.Success {
 		t.Errorf("an answer that came just in time is %+v, %v", answer, err)
 	}
