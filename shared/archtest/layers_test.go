@@ -97,6 +97,7 @@ var clocks = map[string]string{
 	"shared/boot":              "gives the clock to the functions",
 	"shared/boot/authorizer":   "likewise",
 	"shared/boot/notifier":     "likewise",
+	"shared/boot/invoke":       "likewise",
 	"shared/boot/queue":        "likewise",
 	"shared/provider":          "its Client takes the machine's clock when it is given none",
 	"shared/store/sqlitestore": "its Config takes the machine's clock when it is given none",
