@@ -15,12 +15,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
+	programs "connectorvault/infra/build"
 	"connectorvault/infra/stack"
 )
 
@@ -56,7 +57,7 @@ type size struct {
 	bytes  int64
 }
 
-// build makes every program once, with the flags of docs/operations.md, for this machine.
+// build makes every program once, as it is deployed, for this machine.
 var build = sync.OnceValues(func() ([]size, error) {
 	template, err := stack.Load(filepath.Join(root, "template.yaml"))
 	if err != nil {
@@ -71,11 +72,8 @@ var build = sync.OnceValues(func() ([]size, error) {
 	var out []size
 	for folder := range functions {
 		program := bootstrap(folder)
-		command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w -buildid=", "-o", program, ".") //nolint:gosec // folders of the template
-		command.Dir = filepath.Join(root, "functions", folder)                                                                                      // its CodeUri
-		command.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if said, err := command.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("building %s: %w\n%s", folder, err, said)
+		if err := programs.Function(ctx, root, folder, runtime.GOARCH, program); err != nil {
+			return nil, err
 		}
 		info, err := os.Stat(program)
 		if err != nil {

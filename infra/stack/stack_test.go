@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -28,6 +29,7 @@ import (
 	"connectorvault/shared/boot/invoke"
 	"connectorvault/shared/boot/notifier"
 	"connectorvault/shared/boot/queue"
+	"connectorvault/shared/boot/secrets"
 	"connectorvault/shared/openapi/openapitest"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
@@ -256,7 +258,7 @@ func TestEveryFunctionIsBuiltAndDescribed(t *testing.T) {
 
 // What package boot and those below it find for a function, by name; what a main names is what its function needs.
 var needs = map[string]environment.Need{"environment.PublicURL": environment.PublicURL, "invoke.TokenService": invoke.TokenService,
-	"queue.Calls": queue.Calls, "queue.Webhooks": queue.Webhooks, "boot.Notices": boot.Notices}
+	"queue.Calls": queue.Calls, "queue.Webhooks": queue.Webhooks, "boot.Notices": boot.Notices, "secrets.Manager": secrets.Manager}
 
 func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 	t.Parallel()
@@ -353,6 +355,54 @@ func bootCall(t *testing.T, name string) (function string, arguments []string) {
 		t.Fatalf("functions/%s starts without package boot", name)
 	}
 	return function, arguments
+}
+
+// clients are what each service of AWS is reached through.
+var clients = map[string]string{
+	"dynamodb":       "github.com/aws/aws-sdk-go-v2/service/dynamodb",
+	"secretsmanager": "github.com/aws/aws-sdk-go-v2/service/secretsmanager",
+	"sqs":            "github.com/aws/aws-sdk-go-v2/service/sqs",
+	"lambda":         "connectorvault/shared/boot/invoke",
+}
+
+// A function has the client of a service if its role allows it anything there, and no other: what it links beside them it would
+// prepare with every cold start, for nothing.
+func TestAFunctionLinksTheClientsThatItsRoleAllows(t *testing.T) {
+	t.Parallel()
+	command := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Deps \" \"}}", "./functions/...")
+	command.Dir = root
+	said, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := map[string][]string{} // by folder
+	for line := range strings.Lines(string(said)) {
+		words := strings.Fields(line)
+		linked[strings.TrimPrefix(words[0], "connectorvault/functions/")] = words[1:]
+	}
+	for name, f := range functions(t) {
+		if len(linked[name]) == 0 {
+			t.Errorf("functions/%s links nothing", name)
+		}
+		allowed := map[string]bool{"logs": true} // Lambda itself writes them
+		for _, grant := range f.Role.Grants() {
+			service, _, _ := strings.Cut(grant, ":")
+			if allowed[service] = true; clients[service] == "" && service != "logs" {
+				t.Errorf("%s may %s, for which no client is known", name, grant)
+			}
+		}
+		for service, client := range clients {
+			if has := slices.Contains(linked[name], client); has != allowed[service] {
+				t.Errorf("%s links %s: %v; its role allows something of %s: %v", name, client, has, service, allowed[service])
+			}
+		}
+		for _, dependency := range linked[name] {
+			rest, service := strings.CutPrefix(dependency, "github.com/aws/aws-sdk-go-v2/service/")
+			if client := clients[strings.Split(rest, "/")[0]]; service && !strings.HasPrefix(rest, "internal/") && client == "" {
+				t.Errorf("%s links %s, a client that nobody knows of", name, dependency)
+			}
+		}
+	}
 }
 
 // Only the token service may touch what can lose or show an account.

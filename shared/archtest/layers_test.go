@@ -64,6 +64,7 @@ var layers = map[string]int{
 	"boot/invoke":     6,
 	"boot/notifier":   6,
 	"boot/queue":      6,
+	"boot/secrets":    6,
 
 	"boot": 7,
 }
@@ -86,6 +87,25 @@ var foreign = map[string][]string{
 	"connectorvault/infra":                   {"infra", "events"},
 	"connectorvault/shared/boot":             {"functions", "infra"},
 	"connectorvault/shared/provider/catalog": {"shared/bundle", "shared/boot", "infra", "events"},
+}
+
+// linkedBy says which functions may link what not every one needs. What a function links prepares itself with every cold start,
+// used or not, and what it does not link cannot be reached through it. Over all steps, unlike foreign.
+var linkedBy = map[string][]string{
+	"github.com/aws/aws-sdk-go-v2/service/lambda":         {}, // it describes eighty operations to itself; see shared/boot/invoke
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"admin", "notify", "read", "refresh", "tenant"},
+	"github.com/aws/aws-sdk-go-v2/service/sqs":            {"admin", "notify", "refresh"},
+	"github.com/coreos/go-oidc/v3":                        {"authorizer"},
+	"github.com/go-jose/go-jose/v4":                       {"authorizer"},
+	"golang.org/x/oauth2":                                 {"admin", "callback", "notify", "read", "refresh", "tenant", "validate"},
+	"maragu.dev/gomponents":                               {"callback"},
+	"connectorvault/shared/boot/invoke":                   {"admin", "callback", "read", "tenant", "validate"},
+	"connectorvault/shared/bundle":                        {"admin", "callback", "read", "refresh", "tenant", "validate"},
+	"connectorvault/shared/notify":                        {"notify"},
+	"connectorvault/shared/openapi":                       {"callback"},
+	"connectorvault/shared/provider/amazon":               {"admin", "callback", "read", "refresh", "tenant", "validate"},
+	"connectorvault/shared/provider/clara":                {"admin", "callback", "read", "refresh", "tenant", "validate"},
+	"connectorvault/shared/provider/sage":                 {"admin", "callback", "read", "refresh", "tenant", "validate"},
 }
 
 // Names that say nothing of what is in a package, so that everything ends up there.

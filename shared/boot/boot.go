@@ -16,13 +16,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"connectorvault/shared/boot/environment"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
-	"connectorvault/shared/store/secretsstore"
 )
 
 // Notices are, where there is one, the queue to which Amazon says what becomes of client secrets.
@@ -50,12 +48,12 @@ func Load(lookup environment.Lookup, needs ...environment.Need) (*bundle.Bundle,
 	config := environment.AWS(v)
 	items := environment.Tables(v, config)
 	parts.Items, parts.Due = items, items
-	parts.Secrets = secretsstore.New(secretsmanager.NewFromConfig(config), v.Must("CV_SECRET_PREFIX"))
-	var found environment.Found
+	v.Must(environment.SecretPrefix) // the template gives it to every function of the bundle
+	found := environment.Found{Secrets: environment.NoSecrets{}}
 	for _, need := range needs {
 		need(v, config, &found)
 	}
-	parts.PublicURL, parts.Invoke, parts.Nudge = found.PublicURL, found.Invoke, found.Nudge
+	parts.Secrets, parts.PublicURL, parts.Invoke, parts.Nudge = found.Secrets, found.PublicURL, found.Invoke, found.Nudge
 	parts.Enqueue, parts.Rescue, parts.Announce, parts.Notices = found.Enqueue, found.Rescue, found.Announce, found.Notices
 	if err := v.Err(); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +10,10 @@ import (
 	"connectorvault/shared/boot/environment"
 	"connectorvault/shared/boot/invoke"
 	"connectorvault/shared/boot/queue"
+	"connectorvault/shared/boot/secrets"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
+	"connectorvault/shared/store/secretsstore"
 )
 
 // whole is an environment that lacks nothing.
@@ -23,7 +28,7 @@ func lookup(values map[string]string) environment.Lookup {
 }
 
 func needs() []environment.Need {
-	return []environment.Need{environment.PublicURL, invoke.TokenService, queue.Calls, queue.Webhooks, Notices}
+	return []environment.Need{secrets.Manager, environment.PublicURL, invoke.TokenService, queue.Calls, queue.Webhooks, Notices}
 }
 
 func TestAFunctionStartsWithWhatTheTemplateGives(t *testing.T) {
@@ -35,8 +40,19 @@ func TestAFunctionStartsWithWhatTheTemplateGives(t *testing.T) {
 	if b.PublicURL != "https://vault.example" || b.Invoke == nil || b.Nudge == nil || b.Enqueue == nil || b.Rescue == nil || b.Announce == nil {
 		t.Errorf("the bundle is %+v", b.Parts)
 	}
+	if _, ok := b.Secrets.(*secretsstore.Store); !ok {
+		t.Errorf("secrets are in %T", b.Secrets)
+	}
 	if b, err = Load(lookup(whole())); err != nil || b.Invoke != nil || b.Enqueue != nil {
 		t.Errorf("what is not needed is there: %+v, %v", b.Parts, err)
+	}
+	_, getErr := b.Secrets.GetSecret(t.Context(), "x")
+	_, createErr := b.Secrets.CreateSecret(t.Context(), "x", secret.New("canary"))
+	_, _, listErr := b.Secrets.ListSecrets(t.Context(), "x", "")
+	for _, err := range []error{getErr, createErr, listErr, b.Secrets.PutSecret(t.Context(), "x", secret.New("canary")), b.Secrets.DeleteSecret(t.Context(), "x")} {
+		if err == nil || errors.Is(err, store.ErrNotFound) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("who has no way to secrets hears %v", err)
+		}
 	}
 }
 

@@ -23,11 +23,15 @@ import (
 	"connectorvault/shared/webhook"
 )
 
+// SecretPrefix is the variable that says what the names of all secrets begin with.
+const SecretPrefix = "CV_SECRET_PREFIX"
+
 // Lookup is where variables come from: os.LookupEnv, or a test's map.
 type Lookup func(name string) (string, bool)
 
-// Found is what needs have found for a function, beside the tables and secrets.
+// Found is what needs have found for a function, beside the tables.
 type Found struct {
+	Secrets   store.Secrets                                  // keyrings, and what clients of providers need
 	PublicURL string                                         // where browsers reach us
 	Invoke    tokens.Invoke                                  // the token service
 	Nudge     tokens.Nudge                                   // likewise, without waiting
@@ -37,7 +41,7 @@ type Found struct {
 	Notices   map[string]string                              // queues that providers write to about client secrets: ARN → provider
 }
 
-// Need is something that a function needs beside the tables and secrets. Needs are functions, each in the package of the
+// Need is something that a function needs beside the tables. Needs are functions, each in the package of the
 // client that it takes, so that what a function does not need is not even linked into it.
 type Need func(v *Variables, config aws.Config, found *Found)
 
