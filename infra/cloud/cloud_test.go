@@ -57,8 +57,25 @@ type size struct {
 	bytes  int64
 }
 
-// build makes every program once, as it is deployed, for this machine.
-var build = sync.OnceValues(func() ([]size, error) {
+// machine is what programs are built for, and run on.
+type machine struct {
+	architecture string
+	under        []string // what carries them out; empty where this machine does it itself
+}
+
+// own is this machine.
+var own = machine{architecture: runtime.GOARCH}
+
+// builds are the programs of an architecture, each made once.
+var builds sync.Map // architecture → func() ([]size, error)
+
+// build makes every program, as it is deployed but for the processor.
+func build(on machine) ([]size, error) {
+	made, _ := builds.LoadOrStore(on.architecture, sync.OnceValues(func() ([]size, error) { return buildFor(on) }))
+	return made.(func() ([]size, error))() //nolint:errcheck,forcetypeassert // nothing else is stored
+}
+
+func buildFor(on machine) ([]size, error) {
 	template, err := stack.Load(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return nil, err
@@ -71,8 +88,8 @@ var build = sync.OnceValues(func() ([]size, error) {
 	defer cancel()
 	var out []size
 	for folder := range functions {
-		program := bootstrap(folder)
-		if err := programs.Function(ctx, root, folder, runtime.GOARCH, program); err != nil {
+		program := on.bootstrap(folder)
+		if err := programs.Function(ctx, root, folder, on.architecture, program); err != nil {
 			return nil, err
 		}
 		info, err := os.Stat(program)
@@ -82,6 +99,8 @@ var build = sync.OnceValues(func() ([]size, error) {
 		out = append(out, size{folder, info.Size()})
 	}
 	return out, nil
-})
+}
 
-func bootstrap(folder string) string { return filepath.Join(built, folder, "bootstrap") }
+func (m machine) bootstrap(folder string) string {
+	return filepath.Join(built, m.architecture, folder, "bootstrap")
+}
