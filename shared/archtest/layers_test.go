@@ -9,6 +9,7 @@ var layers = map[string]int{
 	"outbound": 0,
 	"version":  0,
 	"openapi":  0,
+	"schema":   0,
 
 	"audit":            1,
 	"ident":            1,
