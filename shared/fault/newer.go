@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// newerVersion is the code of [Newer].
-const newerVersion = "newer_version"
-
 // newerPause is how long to wait where a newer version is at work too: the next call may well be one of its own.
 const newerPause = 5 * time.Second
 
@@ -24,7 +21,7 @@ func Unknown(what string) *Error {
 }
 
 func newer(cause error) *Error {
-	return Wrap(cause, Unavailable, newerVersion, "A newer version of the vault wrote this, and the one that answers cannot read it.").
+	return Wrap(cause, Unavailable, "newer_version", "A newer version of the vault wrote this, and the one that answers cannot read it.").
 		Do("Try again: while the vault is being upgraded both versions answer.").After(newerPause)
 }
 
@@ -35,7 +32,7 @@ func IsNewer(err error) bool {
 		if !errors.As(err, &e) {
 			return false
 		}
-		if e.Code == newerVersion {
+		if e.Code == "newer_version" {
 			return true
 		}
 		err = e.cause
