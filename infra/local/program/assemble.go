@@ -93,6 +93,7 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		items := o.DynamoDB.Store()
 		parts.Items, parts.Due = items, items
 	}
+	parts.Forms = o.Hooks.Forms
 	if o.Hooks.Items != nil {
 		parts.Items = o.Hooks.Items(parts.Items)
 	}
