@@ -74,7 +74,8 @@ type nextItems struct{ store.Items }
 // Apply implements store.Items.
 func (n nextItems) Apply(ctx context.Context, ops ...store.Op) error {
 	for i, op := range ops {
-		if op.Verb == store.Put && IsBumped(op.Table, op.Key) {
+		makes := op.Verb == store.Put || op.Verb == store.Update && op.If != nil && op.If.Kind == store.CondAbsent
+		if makes && IsBumped(op.Table, op.Key) {
 			set := store.Attrs{Added: added(op.Key)}
 			for name, value := range op.Set {
 				set[name] = value
