@@ -18,6 +18,7 @@ import (
 	"connectorvault/infra/local/program"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault/vaulttest"
 )
 
 // asProcess makes the test binary be a process under test; its value is the spec.
@@ -52,6 +53,9 @@ type spec struct {
 	StoreBudget            time.Duration
 	RescueInterval         time.Duration
 	Tick                   time.Duration
+	Next                   vaulttest.Next // which version it is
+	URL                    string         // where callers reach it
+	Simulators             bool
 }
 
 // word is what a process says of itself, one JSON object a line.
@@ -78,8 +82,11 @@ func runProcess(text string) int {
 	err := program.Run(ctx, program.Options{
 		Listen: "127.0.0.1:0", Data: s.Data, Endpoints: s.Endpoints, ReadyFile: s.Ready, DynamoDB: s.DynamoDB,
 		PostTimeout: s.PostTimeout, StoreBudget: s.StoreBudget, RescueInterval: s.RescueInterval, Tick: s.Tick,
+		Simulators: s.Simulators,
 		Hooks: program.Hooks{
-			Items:     func(next store.Items) store.Items { return items{next, h} },
+			Items:     func(next store.Items) store.Items { return s.Next.Items(items{next, h}) },
+			Forms:     s.Next.Forms(),
+			URL:       s.URL,
 			Transport: func(next http.RoundTripper) http.RoundTripper { return trips{next, h} },
 			Rescue:    h.rescue,
 		},

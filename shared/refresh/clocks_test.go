@@ -440,11 +440,14 @@ func TestNothingPutsAMarkOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(b *bed) {
 				b.issuer.lifetime = 20 * day // so that nothing else brings the schedule here
-				p, start := b.process(faults{}), b.now()
-				mark := start.Add(10 * day)
-				b.secretEnds(mark.Add(30 * day))
+				p := b.process(faults{})
 				authorized(b, p)
-				p.schedule(mark.Add(min(c.at, 0)))
+				mark := b.credential().DueAt.Add(10*day + 5*time.Hour) // five hours after the entry's own time of day
+				b.secretEnds(mark.Add(30 * day))
+				p.schedule(mark.Add(-3 * time.Hour))
+				if due := b.credential().DueAt; due.Before(mark) {
+					b.Fatalf("the next look is at %s, before the mark at %s", due, mark)
+				}
 				b.pass(mark.Add(c.at).Sub(b.now()))
 				c.write(b, p)
 				p.schedule(mark.Add(2 * day))

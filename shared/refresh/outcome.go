@@ -13,6 +13,7 @@ import (
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -99,7 +100,7 @@ func (s *Service) persist(ctx context.Context, budget time.Duration, write func(
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := write(ctx)
-		if err == nil || errors.Is(err, decided) {
+		if err == nil || errors.Is(err, decided) || fault.IsNewer(err) { // waiting makes no newer version of this one
 			return err
 		}
 		if sleep(ctx, pause) != nil {
@@ -112,11 +113,20 @@ func (s *Service) persist(ctx context.Context, budget time.Duration, write func(
 type rescuedSet struct {
 	Generation int64        `json:"generation"` // that it follows
 	Set        vault.NewSet `json:"set"`
+	Schema     int64        `json:"schema,omitempty"`
+}
+
+// fromRescue refuses a sealed answer that a newer version sent to rescue: what this one does not know of it would be lost.
+func fromRescue(number int64) error {
+	if schema.Rescued.Newer(number) {
+		return fault.Newer(string(schema.Rescued), number, schema.Of(schema.Rescued).Reads)
+	}
+	return nil
 }
 
 // toRescue keeps an answer that the table does not take. The lease is left to run out: until then nobody asks again.
 func (s *Service) toRescue(ctx context.Context, c record.Credential, next vault.NewSet, cause error) (tokens.Answer, error) {
-	body, err := json.Marshal(rescuedSet{Generation: c.Generation, Set: next})
+	body, err := json.Marshal(rescuedSet{Generation: c.Generation, Set: next, Schema: schema.Rescued.Carried()})
 	if err != nil {
 		return tokens.Answer{}, errors.New("encoding a sealed answer failed")
 	}
@@ -162,6 +172,9 @@ func (s *Service) rescued(ctx context.Context, call tokens.Call) (tokens.Answer,
 	var in rescuedSet
 	if err := json.Unmarshal(call.Rescued, &in); err != nil {
 		return tokens.Answer{}, errors.New("a rescued answer cannot be read")
+	}
+	if err := fromRescue(in.Schema); err != nil {
+		return tokens.Answer{}, err
 	}
 	var stored record.Credential
 	err := s.persist(ctx, rescuePatience(ctx), func(ctx context.Context) error {

@@ -14,12 +14,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	"connectorvault/shared/audit"
+	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -156,7 +158,7 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 	case tokens.Revoke:
 		return s.revokeLater(ctx, call)
 	default:
-		return tokens.Answer{}, fmt.Errorf("the token service knows no operation %q", call.Op)
+		return tokens.Answer{}, fault.Unknown("operation " + strconv.Quote(string(call.Op)))
 	}
 }
 

@@ -50,6 +50,8 @@ type DynamoDB struct {
 // Hooks stand around what a fault may come between. A nil one is not there.
 type Hooks struct {
 	Items     func(store.Items) store.Items
+	Forms     store.Forms                               // of another version
+	URL       string                                    // where browsers and callers reach it; "": where it listens
 	Transport func(http.RoundTripper) http.RoundTripper // to token endpoints and providers' APIs
 	Rescue    func(Rescue) Rescue
 	Resolver  *net.Resolver // that looks up where webhooks lead
