@@ -89,7 +89,7 @@ func deploy(t *testing.T, record *rights.Record) *bed {
 	b.network.Serve("lambda."+region+".amazonaws.com", network.Host{Handler: b.guarded(b.fleet)})
 	functions := map[route.Function]gateway.Function{}
 	for folder, f := range b.functions {
-		b.fleet.Add(fleet.Function{Name: f.ID, ARN: "arn:aws:lambda:" + region + ":" + account + ":function:" + f.ID, Program: bootstrap(folder),
+		b.fleet.Add(fleet.Function{Name: f.ID, Alias: alias, ARN: aliasARN(f.ID), Program: bootstrap(folder),
 			Timeout: time.Duration(f.Timeout) * time.Second, Most: most, Retries: b.retries(f), Environment: b.environment(f)})
 		functions[route.Function(folder)] = b.behindGateway(f)
 	}
@@ -225,7 +225,7 @@ func (b *bed) environment(f stack.Function) func(string) []string {
 	b.Helper()
 	set := map[string]string{
 		"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ACCESS_KEY_ID": accessKey(f), "AWS_SECRET_ACCESS_KEY": "canary-aws-secret-" + f.Folder,
-		"AWS_SESSION_TOKEN": "canary-aws-session-" + f.Folder, "AWS_LAMBDA_FUNCTION_NAME": f.ID, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+		"AWS_SESSION_TOKEN": "canary-aws-session-" + f.Folder, "AWS_LAMBDA_FUNCTION_NAME": f.ID, "AWS_LAMBDA_FUNCTION_VERSION": "1",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": fmt.Sprint(f.MemorySize), "AWS_EXECUTION_ENV": "AWS_Lambda_" + f.Runtime, "_HANDLER": f.Handler,
 		"LAMBDA_TASK_ROOT": filepath.Dir(bootstrap(f.Folder)), "TZ": ":UTC", "PATH": "/usr/bin:/bin",
 		"SSL_CERT_FILE": b.network.AuthoritiesFile(), "SSL_CERT_DIR": "/nonexistent",
@@ -256,13 +256,20 @@ func (b *bed) resolve(value string) string {
 		return "https://sqs." + region + ".amazonaws.com/" + account + "/" + id + b.suffix
 	case resource.Type == "AWS::SQS::Queue" && attribute == "Arn":
 		return queueARN(id)
-	case resource.Type == "AWS::Serverless::Function" && attribute == "":
-		return id
+	case resource.Type == "AWS::Serverless::Function" && attribute == "Alias":
+		return aliasARN(id)
 	case value == "Api.ApiEndpoint":
 		return publicURL
 	}
 	b.Fatalf("the template hands a function %s, of which nothing is known here", value)
 	return ""
+}
+
+// alias is what a deployment moves from one version of a function to the next; nobody invokes a function but by it.
+const alias = "live"
+
+func aliasARN(id string) string {
+	return "arn:aws:lambda:" + region + ":" + account + ":function:" + id + ":" + alias
 }
 
 func queueARN(id string) string { return "arn:aws:sqs:" + region + ":" + account + ":" + id }
@@ -307,7 +314,7 @@ func (b *bed) mappings() []mapping {
 	for _, r := range b.template.Of("AWS::Lambda::EventSourceMapping") {
 		var in source
 		b.ok(r.Decode(&in))
-		add(in.FunctionName, in)
+		add(strings.TrimSuffix(in.FunctionName, ".Alias"), in)
 	}
 	return out
 }

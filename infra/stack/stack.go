@@ -22,7 +22,7 @@ import (
 )
 
 // Template is a template with its references resolved: Ref of a resource is its logical id, an attribute is
-// "LogicalId.Attribute", a parameter is its default.
+// "LogicalId.Attribute", a function's alias, which is what others invoke, is "LogicalId.Alias", a parameter is its default.
 type Template struct {
 	Resources map[string]Resource
 }
@@ -324,7 +324,7 @@ func (t *Template) Routes() (map[string]Route, error) {
 	}
 	folders := map[string]string{}
 	for folder, f := range functions {
-		folders[f.ID+".Arn"] = folder
+		folders[f.ID+".Alias"] = folder // and never the function itself, whose latest state nobody has let requests to
 	}
 	out := map[string]Route{}
 	for id, r := range t.Of("AWS::ApiGatewayV2::Route") {
