@@ -59,6 +59,7 @@ type bed struct {
 	queues    map[string]string // URLs, by logical id
 	sqs       *sqs.Client
 	secrets   *secretsmanager.Client
+	engine    *dynamodb.Client // of the database, past everybody's rights
 	suffix    string
 	log       lines
 
@@ -137,9 +138,9 @@ func (b *bed) tables() {
 	}
 	var client dynamodb.HTTPClient
 	var base string
-	engine := dynamotest.Dynoxide.Client(b, func(o *dynamodb.Options) { client, base = o.HTTPClient, *o.BaseEndpoint })
+	b.engine = dynamotest.Dynoxide.Client(b, func(o *dynamodb.Options) { client, base = o.HTTPClient, *o.BaseEndpoint })
 	for _, in := range dynamostore.Definitions(ids) {
-		_, err := engine.CreateTable(b.Context(), in)
+		_, err := b.engine.CreateTable(b.Context(), in)
 		b.ok(err)
 	}
 	b.network.Serve("dynamodb."+region+".amazonaws.com", network.Host{Handler: b.guarded(forward(client, base))})
@@ -328,9 +329,6 @@ func (b *bed) feed(queues ...string) (stop func()) {
 		if len(queues) > 0 && !slices.Contains(queues, m.queue) {
 			continue
 		}
-		for _, action := range []string{"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"} { // with the function's role
-			b.record.Note(b.folder(m.function), rights.Call{Action: "sqs:" + action, Resource: m.queue + ".Arn"})
-		}
 		source := sources.Mapping{Function: m.function, URL: b.queues[m.queue], ARN: queueARN(m.queue), Region: region, Batch: m.batch, Parallel: m.parallel,
 			Queue: b.sqs, Invoke: b.fleet.Invoke, Pause: 400 * time.Millisecond}
 		running.Go(func() { source.Run(ctx) })
@@ -357,15 +355,6 @@ func (b *bed) schedule(every time.Duration) {
 		}
 	}()
 	b.Cleanup(func() { cancel(); <-done })
-}
-
-func (b *bed) folder(id string) string {
-	for folder, f := range b.functions {
-		if f.ID == id {
-			return folder
-		}
-	}
-	return id
 }
 
 // tenant makes a tenant as whoever may invoke the function does, and returns its owner's key.
