@@ -5,12 +5,12 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"connectorvault/functions/authorizer/handler"
-	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/authorizer"
 )
 
 func main() {
-	v, logger, issuers := boot.MustAuthorizer()
+	v, logger, issuers := authorizer.MustLoad()
 	h := handler.New(v, logger, handler.OfIssuers(v, issuers))
-	h.Metrics = boot.MustMetrics()
+	h.Metrics = authorizer.MustCount()
 	lambda.Start(h.Handle)
 }

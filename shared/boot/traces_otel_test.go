@@ -14,12 +14,12 @@ func TestSpansGoToTheCollectorThatIsNamed(t *testing.T) {
 		"https://": false, "collector": false, "ftp://127.0.0.1": false, "http://localhost.canary.example": false} {
 		values := whole()
 		values["CV_TRACES_ENDPOINT"] = endpoint
-		b, err := Load(environment(values), needs()...)
+		b, err := Load(lookup(values), needs()...)
 		if good && (err != nil || b.Tracer == nil) || !good && (err == nil || !strings.Contains(err.Error(), "CV_TRACES_ENDPOINT") || strings.Contains(err.Error(), "canary")) {
 			t.Errorf("%s: %v", endpoint, err)
 		}
 	}
-	if b, err := Load(environment(whole()), needs()...); err != nil || b.Tracer != nil {
+	if b, err := Load(lookup(whole()), needs()...); err != nil || b.Tracer != nil {
 		t.Errorf("spans are kept for nobody: %v", err)
 	}
 }

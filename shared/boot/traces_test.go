@@ -12,10 +12,10 @@ func TestSpansThatNobodySends(t *testing.T) {
 	t.Parallel()
 	values := whole()
 	values["CV_TRACES_ENDPOINT"] = "https://collector.example"
-	if _, err := Load(environment(values), needs()...); err == nil || !strings.Contains(err.Error(), "tag otel") {
+	if _, err := Load(lookup(values), needs()...); err == nil || !strings.Contains(err.Error(), "tag otel") {
 		t.Errorf("%v", err)
 	}
-	if b, err := Load(environment(whole()), needs()...); err != nil || b.Tracer != nil {
+	if b, err := Load(lookup(whole()), needs()...); err != nil || b.Tracer != nil {
 		t.Errorf("spans are kept: %v", err)
 	}
 }

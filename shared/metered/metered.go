@@ -28,6 +28,9 @@ type secrets struct {
 	to *metric.Recorder
 }
 
+// Unwrap is the store whose failures are counted.
+func (s *secrets) Unwrap() store.Secrets { return s.Secrets }
+
 func (s *secrets) count(ctx context.Context, err error) {
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):

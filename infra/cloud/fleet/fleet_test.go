@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type work struct {
 	Size  int    `json:"size,omitempty"`  // of the answer
 	Touch string `json:"touch,omitempty"` // a file to write to, every few milliseconds, from now on
 	Count bool   `json:"count,omitempty"` // how often this process was asked
+	Deaf  bool   `json:"deaf,omitempty"`  // from now on it does not end when it is told to
 }
 
 // said is its answer.
@@ -42,6 +44,7 @@ type said struct {
 	Left     time.Duration // until the deadline
 	Said     string
 	Times    int
+	Under    string // a variable of what carries the process out
 }
 
 // TestMain is the function as well: the fleet starts this very program.
@@ -53,6 +56,7 @@ func TestMain(m *testing.M) {
 		os.Exit(3)
 	}
 	times := 0
+	var deaf atomic.Bool
 	handle := func(ctx context.Context, w work) (said, error) {
 		times++
 		_, _ = fmt.Fprintln(os.Stderr, "asked for", w.Say)
@@ -64,6 +68,9 @@ func TestMain(m *testing.M) {
 			case <-ctx.Done():
 			case <-time.After(5 * time.Millisecond):
 			}
+		}
+		if w.Deaf {
+			deaf.Store(true)
 		}
 		if w.Touch != "" {
 			go touch(w.Touch)
@@ -77,9 +84,12 @@ func TestMain(m *testing.M) {
 		lc, _ := lambdacontext.FromContext(ctx)
 		deadline, _ := ctx.Deadline()
 		return said{Process: os.Getpid(), Instance: os.Getenv("INSTANCE"), Request: lc.AwsRequestID, ARN: lc.InvokedFunctionArn, Left: time.Until(deadline),
-			Said: w.Say + strings.Repeat("x", w.Size), Times: times}, nil
+			Said: w.Say + strings.Repeat("x", w.Size), Times: times, Under: os.Getenv("UNDER")}, nil
 	}
 	lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM(func() {
+		if deaf.Load() {
+			return
+		}
 		_ = os.WriteFile(filepath.Join(os.Getenv("FOLDER"), os.Getenv("INSTANCE")+".term"), nil, 0o600)
 		os.Exit(0)
 	}))
@@ -225,17 +235,21 @@ func TestAFreeInstanceStandsStill(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	b := start(t, func(f *fleet.Function) { f.Timeout = 2 * time.Second })
+	b, hurried := start(t, nil), start(t, func(f *fleet.Function) { f.Timeout = 2 * time.Second })
 	for what, c := range map[string]struct {
 		work work
 		want string
 	}{
 		"an error":             {work{Fail: true}, "it fails"},
 		"an end":               {work{Die: true}, "Runtime.ExitError"},
-		"too long":             {work{Wait: b.file("never")}, "Task timed out after 2.00 seconds"},
+		"too long":             {work{Wait: hurried.file("never")}, "Task timed out after 2.00 seconds"},
 		"an answer over 6 MiB": {work{Size: 7 << 20}, "ResponseSizeTooLarge"},
 	} {
-		_, r, err := b.do(c.work)
+		by := b
+		if c.work.Wait != "" {
+			by = hurried
+		}
+		_, r, err := by.do(c.work)
 		if err != nil || !r.Failed || !strings.Contains(string(r.Payload), c.want) {
 			t.Errorf("%s: %v %.200s %v", what, r.Failed, r.Payload, err)
 		}
@@ -316,9 +330,24 @@ func TestInvocationsThatNobodyWaitsFor(t *testing.T) {
 	}
 }
 
+func TestAFunctionIsInvokedByItsAlias(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(f *fleet.Function) { f.Alias = "live" })
+	for name, status := range map[string]int{
+		"Work": 200, "Work:live": 200, "arn:aws:lambda:eu-central-1:111122223333:function:Work:live": 200,
+		"Work:other": 404, "arn:aws:lambda:eu-central-1:111122223333:function:Work:1": 404, "arn:aws:sqs:eu-central-1:111122223333:function:Work": 404,
+	} {
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/2015-03-31/functions/"+name+"/invocations", strings.NewReader(`{"say":"hi"}`)))
+		if w.Code != status {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
 func TestTheAPIOfLambda(t *testing.T) {
 	t.Parallel()
-	b := start(t, func(f *fleet.Function) { f.Most = 1 })
+	b := start(t, func(f *fleet.Function) { f.Most, f.Alias = 1, "live" })
 	call := func(path, kind, body string) *httptest.ResponseRecorder {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewBufferString(body))
 		request.Header.Set("X-Amz-Invocation-Type", kind)
@@ -333,6 +362,7 @@ func TestTheAPIOfLambda(t *testing.T) {
 		has, failure     string
 	}{
 		{path, "RequestResponse", `{"say":"hi"}`, 200, `"Said":"hi"`, ""},
+		{"/2015-03-31/functions/Work:other/invocations", "RequestResponse", `{}`, 404, "ResourceNotFound", ""},
 		{"/2015-03-31/functions/Nobody/invocations", "RequestResponse", `{}`, 404, "ResourceNotFound", ""},
 		{"/2015-03-31/functions/Nobody/invocations", "Event", `{}`, 404, "ResourceNotFound", ""},
 		{"/2015-03-31/functions", "", `{}`, 404, "UnknownOperation", ""},
@@ -350,5 +380,39 @@ func TestTheAPIOfLambda(t *testing.T) {
 	b.eventually("others are throttled", func() bool { return call(path, "RequestResponse", `{}`).Code == http.StatusTooManyRequests })
 	if err := os.WriteFile(b.file("go"), nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What carries a program out is given the program; who is told to end does, or is killed.
+func TestAProgramUnderAnotherAndItsEnd(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(f *fleet.Function) { f.Under = []string{"/usr/bin/env", "UNDER=it"} })
+	free := func() (ended []string) {
+		b.eventually("an instance is free", func() bool {
+			var err error
+			if ended, err = b.Terminate("Work"); err != nil {
+				t.Fatal(err)
+			}
+			return len(ended) > 0
+		})
+		return ended
+	}
+	if got, _, err := b.do(work{Say: "hello"}); err != nil || got.Said != "hello" || got.Under != "it" {
+		t.Errorf("%+v %v", got, err)
+	}
+	if ended := free(); len(ended) != 1 || ended[0] != "exit status 0" {
+		t.Errorf("told to end, it came to %q", ended)
+	}
+	if _, err := os.Stat(b.file("Work-1.term")); err != nil {
+		t.Errorf("it did not hear of it: %v", err)
+	}
+	if got, _, err := b.do(work{Deaf: true}); err != nil || got.Instance != "Work-2" {
+		t.Fatalf("%+v %v", got, err)
+	}
+	if ended := free(); len(ended) != 1 || ended[0] != "signal: killed" {
+		t.Errorf("one that does not listen came to %q", ended)
+	}
+	if _, err := b.Terminate("Nobody"); !errors.Is(err, fleet.ErrUnknown) {
+		t.Errorf("nobody: %v", err)
 	}
 }
