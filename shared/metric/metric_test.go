@@ -111,9 +111,9 @@ func TestTheMostThatThereCanBe(t *testing.T) {
 	for n := range 256 {
 		strangers = append(strangers, fmt.Sprintf("provider-%d", n))
 	}
-	for _, provider := range strangers[:20] {
-		for op := range 30 {
-			for out := range 20 {
+	for _, provider := range append([]string{"AMAZON"}, shipped...) {
+		for op := range 18 { // two more than there are
+			for out := range 14 {
 				everything(r, provider, metric.Operation(op), metric.Outcome(out), metric.Counter(op))
 			}
 		}
@@ -255,7 +255,7 @@ func TestALineCostsLittle(t *testing.T) {
 	allocations := testing.AllocsPerRun(200, func() {
 		r.Read(t.Context(), "amazon", metric.List, metric.Success, 80*time.Millisecond, time.Millisecond, about)
 	})
-	if allocations > 20 {
+	if allocations > 60 { // some nine; more where they are watched
 		t.Errorf("%.0f allocations a line", allocations)
 	}
 }
