@@ -50,6 +50,7 @@ var layers = map[string]int{
 	"admin":     5,
 	"authorize": 5,
 	"notify":    5,
+	"planner":   5,
 	"read":      5,
 	"refresh":   5,
 	"tenants":   5,

@@ -52,11 +52,16 @@ func TokenService(v *variables, config aws.Config, parts *bundle.Parts) {
 	parts.Invoke, parts.Nudge = invoker.invoke, invoker.nudge
 }
 
-// Queues are the token service's own: what is due, what was rescued, and, where there is one, what Amazon says of client
+// Queues are the token service's own: what is due at each provider, what was rescued, and, where there is one, what Amazon says of client
 // secrets.
 func Queues(v *variables, config aws.Config, parts *bundle.Parts) {
-	due, rescue := newQueue(config, v.must("CV_QUEUE_DUE_URL")), newQueue(config, v.must("CV_QUEUE_RESCUE_URL"))
-	parts.Enqueue, parts.Rescue = due.sendAll, rescue.send
+	due, rescue := v.dueQueues(config), newQueue(config, v.must("CV_QUEUE_RESCUE_URL"))
+	for _, name := range parts.Catalog.Names() {
+		if due[name] == nil {
+			v.wrong = append(v.wrong, "CV_QUEUES_DUE has no queue for "+name)
+		}
+	}
+	parts.Enqueue, parts.Rescue = due.send, rescue.send
 	if arn := v.get("CV_QUEUE_SECRETS_ARN"); arn != "" {
 		parts.Notices = map[string]string{arn: amazon.Name}
 	}

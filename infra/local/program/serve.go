@@ -118,6 +118,7 @@ type program struct {
 	tenants  *tenants.Service
 	service  gateway.Function // the token service's function
 	notify   gateway.Function // what delivers webhooks
+	planner  gateway.Function // what finds due entries
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
 }
@@ -134,7 +135,7 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Notify: p.notify, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick,
+		worker.New(worker.Config{Queue: p.queue, Providers: p.bundle.Catalog.Names(), Planner: p.planner, Invoke: p.service, Notify: p.notify, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick,
 			Open: p.store.GetSecret, Done: p.store.DeleteSecret}).Run(background)
 	})
 	working.Go(func() { p.housekeep(background, owner) })
