@@ -58,6 +58,9 @@ func TestCloud(t *testing.T) {
 // delivers is why notify has rights that are not needed here.
 const delivers = "for deliveries, which go to the public internet alone, and that is not reached from here; its packages have tests of their own"
 
+// later is why the token service may send to the queues that it takes from.
+const later = "for revocations that do not come through at once; here all do"
+
 // unneeded are the grants that nothing here needs, each with its reason. A key is an action, or a function and a grant's beginning.
 var unneeded = map[string]string{
 	"logs:CreateLogStream":                 "Lambda itself writes the logs",
@@ -66,6 +69,11 @@ var unneeded = map[string]string{
 	"read dynamodb:DeleteItem Transient":   "likewise: what is scarce is given back at once",
 	"refresh dynamodb:DeleteItem Transien": "notes of secrets that no record names, and of tokens that a provider refused although they were fresh: neither came about",
 	"refresh secretsmanager:DeleteSecret arn:aws:secretsmanager:eu-central-1:111122223333:secret:vault/t_*/app/": "of what no record names, which the schedule removes when it has seen it twice, half a day apart",
+	"refresh sqs:SendMessage AmazonDueQueue":  later,
+	"refresh sqs:SendMessage SageDueQueue":    later,
+	"refresh sqs:SendMessage ClaraDueQueue":   later,
+	"planner sqs:SendMessage AmazonDueQueue":  "nothing of Amazon's comes due while this runs, nor of Clara's",
+	"planner sqs:SendMessage ClaraDueQueue":   "nothing of Amazon's comes due while this runs, nor of Clara's",
 	"notify dynamodb:UpdateItem RecordsTable": delivers,
 	"notify secretsmanager:GetSecretValue":    delivers,
 	"notify sqs:ChangeMessageVisibility":      delivers,

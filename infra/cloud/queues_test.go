@@ -1,13 +1,16 @@
 package cloud_test
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"connectorvault/infra/cloud/rights"
 	sagesim "connectorvault/infra/sim/sage"
 )
 
@@ -33,7 +36,7 @@ func (b *bed) send(queue string, bodies ...string) {
 	b.ok(err)
 }
 
-// The schedule finds what is due and the queue brings it to the token service, without anybody who reads. Of a batch with a
+// The schedule finds what is due and its provider's queue brings it to the token service, without anybody who reads. Of a batch with a
 // message that is none, the rest is carried out, and only that one stays. An event of a tenant with a webhook goes to the
 // function that delivers it.
 func queues(b *bed) {
@@ -45,17 +48,21 @@ func queues(b *bed) {
 	b.life.Store(0)
 
 	// One that is forged, with one that is for nobody.
-	b.send("DueQueue", "no call at all", `{"op": "due", "tenant": "t_0000000000000000", "entry": "ve_0000000000000000"}`)
-	b.feed("DueQueue")
+	b.send("SageDueQueue", "no call at all", `{"op": "due", "tenant": "t_0000000000000000", "entry": "ve_0000000000000000"}`)
+	b.feed("SageDueQueue")
 	if !b.eventually("the forged message alone is left", func() bool {
-		return b.waiting("DueQueue", "ApproximateNumberOfMessagesNotVisible") == 1 && b.waiting("DueQueue", "ApproximateNumberOfMessages") == 0
+		return b.waiting("SageDueQueue", "ApproximateNumberOfMessagesNotVisible") == 1 && b.waiting("SageDueQueue", "ApproximateNumberOfMessages") == 0
 	}) {
 		return
 	}
+	b.setAside(owner, entry)
 	b.schedule(3 * time.Second)
 	b.eventually("the schedule refreshed what is due", func() bool { return owner.generation(entry) >= 2 })
 	if offers := b.offers(entry); len(offers) != 1 {
 		b.Errorf("the token was offered %d times", len(offers))
+	}
+	if len(b.fleet.Starts("PlannerFunction")) == 0 {
+		b.Error("the planner never started")
 	}
 
 	// The webhook is gone by the time that its message is there: notify finds nothing to do, and calls nobody.
@@ -72,4 +79,34 @@ func queues(b *bed) {
 
 	b.unseen(owner.key)
 	b.knownWays()
+}
+
+// setAside lets a message of an entry fail, since the table does not let its credential be read, until the queue has set it
+// aside; and brings it back, as aws sqs start-message-move-task does, to be carried out.
+func (b *bed) setAside(owner *client, entry string) {
+	b.Helper()
+	b.attributes("SageDueQueue", map[string]string{"VisibilityTimeout": "1"}) // six minutes five times are too long for a test
+	defer b.attributes("SageDueQueue", map[string]string{"VisibilityTimeout": "60"})
+	b.set(func(function, _ string, calls []rights.Call) bool {
+		return function != "refresh" || !slices.ContainsFunc(calls, func(c rights.Call) bool { return c.Resource == "CredentialsTable.Arn" })
+	})
+	b.send("SageDueQueue", `{"op": "due", "tenant": "`+owner.tenant+`", "entry": "`+entry+`"}`)
+	dead := func() int { return b.waiting("SageDueDeadLetters", "ApproximateNumberOfMessages") }
+	b.eventually("what failed five times was set aside, and the forged message with it", func() bool { return dead() == 2 })
+	b.set(nil)
+	if left := b.waiting("SageDueQueue", "ApproximateNumberOfMessages") + b.waiting("SageDueQueue", "ApproximateNumberOfMessagesNotVisible"); left != 0 {
+		b.Errorf("%d messages are left in the queue", left)
+	}
+	for dead() > 0 {
+		out, err := b.sqs.ReceiveMessage(b.Context(), &sqs.ReceiveMessageInput{QueueUrl: aws.String(b.queues["SageDueDeadLetters"])})
+		b.ok(err)
+		for _, m := range out.Messages {
+			if strings.Contains(*m.Body, entry) {
+				b.send("SageDueQueue", *m.Body)
+			}
+			_, err := b.sqs.DeleteMessage(b.Context(), &sqs.DeleteMessageInput{QueueUrl: aws.String(b.queues["SageDueDeadLetters"]), ReceiptHandle: m.ReceiptHandle})
+			b.ok(err)
+		}
+	}
+	b.eventually("what was brought back is carried out", func() bool { return owner.generation(entry) >= 2 })
 }

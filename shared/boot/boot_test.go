@@ -26,7 +26,7 @@ import (
 func whole() map[string]string {
 	return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_SECRET_PREFIX": "vault/",
 		"CV_TABLE_RECORDS": "records", "CV_PUBLIC_URL": "https://vault.example/", "CV_REFRESH_FUNCTION": "refresh",
-		"CV_QUEUE_DUE_URL": "https://sqs/due", "CV_QUEUE_RESCUE_URL": "https://sqs/rescue"}
+		"CV_QUEUES_DUE": "amazon=https://sqs/a,sage=https://sqs/s,clara=https://sqs/c", "CV_QUEUE_RESCUE_URL": "https://sqs/rescue"}
 }
 
 func environment(values map[string]string) Environment {
@@ -211,12 +211,23 @@ type stubSQS struct {
 	sent    []string
 	batches []int
 	fails   map[int]bool
+	holds   map[string]string
 	err     error
 }
 
 func (s *stubSQS) SendMessage(_ context.Context, in *sqs.SendMessageInput, _ ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
 	s.sent = append(s.sent, *in.MessageBody)
 	return &sqs.SendMessageOutput{}, s.err
+}
+
+func (s *stubSQS) GetQueueAttributes(_ context.Context, in *sqs.GetQueueAttributesInput, _ ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
+	out := &sqs.GetQueueAttributesOutput{Attributes: map[string]string{}}
+	for _, name := range in.AttributeNames {
+		if n, ok := s.holds[string(name)]; ok {
+			out.Attributes[string(name)] = n
+		}
+	}
+	return out, s.err
 }
 
 func (s *stubSQS) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {

@@ -36,6 +36,11 @@ func LoadPlanner(env Environment) (*planner.Planner, error) {
 			v.wrong = append(v.wrong, "CV_REFRESHES does not say how many refreshes there may be at once at "+name)
 		}
 	}
+	for name := range workers {
+		if queues[name] == nil {
+			v.wrong = append(v.wrong, "CV_QUEUES_DUE has no queue for "+name)
+		}
+	}
 	index := tables(v, config)
 	return planner.New(planner.Config{Vault: vault.New(vault.Config{Due: index, Now: time.Now}), Providers: slices.Sorted(maps.Keys(queues)),
 		Workers: func(provider string) int { return workers[provider] }, Waiting: queues.waiting, Send: queues.send, Now: time.Now, Logger: log}), v.err()

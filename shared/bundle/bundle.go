@@ -49,9 +49,9 @@ type Parts struct {
 	// Enqueue takes calls for later into the queue of a provider's due entries; token service.
 	Enqueue func(ctx context.Context, provider string, calls []tokens.Call) error
 
-	Rescue    func(context.Context, tokens.Call) error
-	Notices   map[string]string                                                     // queues that providers write to about client secrets: ARN → provider; token service
-	Announce  func(context.Context, []webhook.Message) error                        // to the queue of webhooks; token service and admin
+	Rescue   func(context.Context, tokens.Call) error
+	Notices  map[string]string                              // queues that providers write to about client secrets: ARN → provider; token service
+	Announce func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
 
 	Recovery time.Duration // how far back the tables can be restored; 0 = not at all
 
