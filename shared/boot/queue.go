@@ -57,7 +57,7 @@ func (q *queue) send(ctx context.Context, call tokens.Call) error {
 }
 
 // sendAll sends calls ten at a time. A batch can be taken in part; what was not is an error, and comes with the next
-// sweep, since it is still due.
+// look, since it is still due.
 func (q *queue) sendAll(ctx context.Context, calls []tokens.Call) error {
 	for len(calls) > 0 {
 		n := min(len(calls), maxBatch)

@@ -1,6 +1,6 @@
 // Package bundle puts the use cases together from their parts.
 //
-// The argument: the same code runs as seven Lambdas and as one program, which differ in what lies below (storage, clock,
+// The argument: the same code runs as many Lambdas and as one program, which differ in what lies below (storage, clock,
 // how the token service is reached) and in nothing above. So what is above is wired here once, each part lazily, and
 // what is below is brought along by whoever runs it.
 package bundle

@@ -24,7 +24,7 @@ import (
 // Config is what a Vault stands on.
 type Config struct {
 	Items  store.Items
-	Due    store.DueIndex // needed by the schedule's sweep only
+	Due    store.DueIndex // needed by the planner only
 	Sealer seal.Sealer    // needed where tokens, verifiers or cursors are sealed or opened
 	Now    func() time.Time
 	Random io.Reader
