@@ -145,8 +145,8 @@ func (l *look) order() []*shard {
 	minute := int(l.now.Unix() / int64(Interval/time.Second))
 	var out []*shard
 	for i := range vault.DueShards {
-		for j := range l.Providers {
-			out = append(out, &shard{provider: l.Providers[(j+minute)%len(l.Providers)], n: (i + minute*stride) % vault.DueShards})
+		for _, provider := range l.Providers {
+			out = append(out, &shard{provider: provider, n: (i + minute*stride) % vault.DueShards})
 		}
 	}
 	return out

@@ -346,7 +346,10 @@ func TestARevocationThatWasNotHeardIsRepeated(t *testing.T) {
 	own, shared := r.own("own"), r.Active("shared", bundletest.FieldShared, true)
 	want := []string{r.inForce(own), r.inForce(shared)}
 	var later []tokens.Call
-	r.Tokens.Enqueue = func(_ context.Context, _ string, calls []tokens.Call) error {
+	r.Tokens.Enqueue = func(_ context.Context, provider string, calls []tokens.Call) error {
+		if provider != own.Provider {
+			t.Errorf("it waits in the queue of %q", provider)
+		}
 		later = append(later, calls...)
 		return nil
 	}
