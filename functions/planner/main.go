@@ -6,9 +6,9 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"connectorvault/functions/planner/handler"
-	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/planning"
 )
 
 func main() {
-	lambda.Start(handler.New(boot.MustPlanner()).Handle)
+	lambda.Start(handler.New(planning.MustLoad()).Handle)
 }

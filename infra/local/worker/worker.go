@@ -140,12 +140,10 @@ func (w *Worker) Run(ctx context.Context) {
 	defer ticker.Stop()
 	var working sync.WaitGroup
 	defer working.Wait()
-	working.Go(func() { w.keepInvoking(ctx, "planner", w.Planner, Plan) })
-	working.Go(func() { w.keepInvoking(ctx, "search for orphaned secrets", w.Invoke, SweepOrphans) })
-	all := lanes(w.Providers)
-	if w.Notify == nil {
-		all = slices.DeleteFunc(all, func(l lane) bool { return l.queue == Webhook })
+	for _, s := range w.schedules() {
+		working.Go(func() { w.keepInvoking(ctx, s) })
 	}
+	all := w.lanes()
 	free := make([]chan struct{}, len(all))
 	for i, l := range all {
 		free[i] = make(chan struct{}, l.parallel)
@@ -162,11 +160,50 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
-// keepInvoking sends a schedule's event at its times.
-func (w *Worker) keepInvoking(ctx context.Context, what string, function func(context.Context, []byte) ([]byte, error), event string) {
-	if function == nil {
-		return
+// Once does what Run would do now: it sends the schedules' events, and then what lies in the queues, until there is nothing
+// whose time has come. It must not run beside Run on the same Worker.
+func (w *Worker) Once(ctx context.Context) error {
+	for _, s := range w.schedules() {
+		w.scheduled(ctx, s)
 	}
+	for more := true; more; {
+		more = false
+		for _, l := range w.lanes() {
+			for messages := w.receive(ctx, l); len(messages) > 0; messages = w.receive(ctx, l) {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				w.carryOut(context.WithoutCancel(ctx), l, messages)
+				more = true // it may have left something in another queue
+			}
+		}
+	}
+	return nil
+}
+
+// lanes are those of the queues that somebody works on.
+func (w *Worker) lanes() []lane {
+	all := lanes(w.Providers)
+	if w.Notify == nil {
+		all = slices.DeleteFunc(all, func(l lane) bool { return l.queue == Webhook })
+	}
+	return all
+}
+
+// schedule is what a function is sent each minute.
+type schedule struct {
+	what     string // for the log
+	function func(ctx context.Context, payload []byte) ([]byte, error)
+	event    string
+}
+
+func (w *Worker) schedules() []schedule {
+	out := []schedule{{"the planner", w.Planner, Plan}, {"the search for orphaned secrets", w.Invoke, SweepOrphans}}
+	return slices.DeleteFunc(out, func(s schedule) bool { return s.function == nil })
+}
+
+// keepInvoking sends a schedule's event at its times.
+func (w *Worker) keepInvoking(ctx context.Context, s schedule) {
 	ticker := time.NewTicker(w.Tick)
 	defer ticker.Stop()
 	var last time.Time
@@ -178,17 +215,17 @@ func (w *Worker) keepInvoking(ctx context.Context, what string, function func(co
 		}
 		if now := w.Now(); now.Sub(last) >= planner.Interval || now.Before(last) {
 			last = now
-			w.scheduled(context.WithoutCancel(ctx), what, function, event)
+			w.scheduled(context.WithoutCancel(ctx), s)
 		}
 	}
 }
 
 // scheduled sends a schedule's event. Nobody waits for the answer.
-func (w *Worker) scheduled(ctx context.Context, what string, function func(context.Context, []byte) ([]byte, error), event string) {
+func (w *Worker) scheduled(ctx context.Context, s schedule) {
 	ctx, cancel := context.WithTimeout(ctx, 50*time.Second)
 	defer cancel()
-	if _, err := function(ctx, []byte(event)); err != nil {
-		w.Logger.Warn("what the schedule began did not come to its end", "what", what, "error", err.Error())
+	if _, err := s.function(ctx, []byte(s.event)); err != nil {
+		w.Logger.Warn("what the schedule began did not come to its end", "what", s.what, "error", err.Error())
 	}
 }
 
