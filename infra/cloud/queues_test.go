@@ -1,23 +1,26 @@
 package cloud_test
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"connectorvault/infra/cloud/rights"
 	sagesim "connectorvault/infra/sim/sage"
+	"connectorvault/shared/vault"
 )
 
 // waiting is a number that a queue says of itself.
 func (b *bed) waiting(queue, attribute string) int {
 	b.Helper()
 	out, err := b.sqs.GetQueueAttributes(b.Context(), &sqs.GetQueueAttributesInput{QueueUrl: aws.String(b.queues[queue]),
-		AttributeNames: []types.QueueAttributeName{types.QueueAttributeName(attribute)}})
+		AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeName(attribute)}})
 	b.ok(err)
 	n, err := strconv.Atoi(out.Attributes[attribute])
 	b.ok(err)
@@ -27,9 +30,9 @@ func (b *bed) waiting(queue, attribute string) int {
 // send puts messages into a queue, as whoever may.
 func (b *bed) send(queue string, bodies ...string) {
 	b.Helper()
-	entries := make([]types.SendMessageBatchRequestEntry, len(bodies))
+	entries := make([]sqstypes.SendMessageBatchRequestEntry, len(bodies))
 	for i, body := range bodies {
-		entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(body)}
+		entries[i] = sqstypes.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(body)}
 	}
 	_, err := b.sqs.SendMessageBatch(b.Context(), &sqs.SendMessageBatchInput{QueueUrl: aws.String(b.queues[queue]), Entries: entries})
 	b.ok(err)
@@ -57,6 +60,7 @@ func queues(b *bed) {
 		return
 	}
 	b.setAside(owner, failing)
+	b.dueElsewhere()
 	b.schedule(3 * time.Second)
 	b.eventually("the schedule refreshed what is due", func() bool { return owner.generation(entry) >= 2 })
 	if offers := b.offers(entry); len(offers) != 1 {
@@ -65,6 +69,11 @@ func queues(b *bed) {
 	if len(b.fleet.Starts("PlannerFunction")) == 0 {
 		b.Error("the planner never started")
 	}
+
+	b.eventually("what is due elsewhere is in the queues of its providers", func() bool {
+		return b.waiting("AmazonDueQueue", "ApproximateNumberOfMessages") > 0 && b.waiting("ClaraDueQueue", "ApproximateNumberOfMessages") > 0
+	})
+	b.notRevoked(owner, failing, others)
 
 	// The webhook is gone by the time that its message is there: notify finds nothing to do, and calls nobody.
 	owner.must("POST", "/v1/webhooks/"+hook+"/test", nil)
@@ -111,4 +120,25 @@ func (b *bed) setAside(owner *client, entry string) {
 		}
 	}
 	b.eventually("what was brought back is carried out", func() bool { return owner.generation(entry) >= 2 })
+}
+
+// dueElsewhere has entries of the other providers come due, of which nobody knows more than the index does.
+func (b *bed) dueElsewhere() {
+	b.Helper()
+	for i, provider := range []string{"amazon", "clara"} {
+		entry := fmt.Sprintf("ve_%016d", i)
+		b.putItem("CredentialsTable", map[string]types.AttributeValue{"pk": str("t_1000000000000000#" + entry), "sk": str("credential"),
+			"due_shard": str(vault.DueShardOf(provider, entry)), "due_at": number(time.Now().Unix())})
+	}
+}
+
+// notRevoked deletes an entry while Sage cannot be told that its token is not needed any more: that waits in Sage's queue.
+func (b *bed) notRevoked(owner *client, entry, connector string) {
+	b.Helper()
+	_, err := b.sage.SetFault(b.Context(), sagesim.Fault{Name: sagesim.FaultStatus, Endpoint: "revoke", Status: 503})
+	b.ok(err)
+	owner.must("DELETE", "/v1/connectors/"+connector, nil)
+	owner.must("DELETE", "/v1/vault-entries/"+entry, nil)
+	b.eventually("the revocation waits", func() bool { return b.waiting("SageDueQueue", "ApproximateNumberOfMessagesDelayed") > 0 })
+	b.ok(b.sage.ClearFaults(b.Context()))
 }

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/catalog"
+	"connectorvault/shared/record"
 )
 
 // schedule is a schedule as the template says it.
@@ -51,7 +53,7 @@ func TestSchedulesAskForOneThingEach(t *testing.T) {
 				t.Errorf("%s: %+v", id, p)
 			}
 			policies, _ := template.Resources[strings.TrimSuffix(p.RoleArn, ".Arn")].Properties["Policies"].([]any)
-			statements := []any{map[string]any{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": id + ".Arn"},
+			statements := []any{map[string]any{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": id + ".Alias"},
 				map[string]any{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "ScheduleDeadLetters.Arn"}}
 			if len(policies) != 1 || !reflect.DeepEqual(policies[0].(map[string]any)["PolicyDocument"].(map[string]any)["Statement"], statements) {
 				t.Errorf("the schedule of %s may %v", id, policies)
@@ -108,8 +110,10 @@ func TestEveryProviderHasItsQueue(t *testing.T) {
 			if got := pairs(all[folder].Environment["CV_QUEUES_DUE"])[name]; got != queue {
 				t.Errorf("%s: %s knows the queue %q", name, folder, got)
 			}
-			if !all[folder].Role.Allows("sqs:SendMessage", queue+".Arn") {
-				t.Errorf("%s: %s may not send to %s", name, folder, queue)
+			// The token service sends what it could not revoke, where there is something to revoke.
+			sends := folder == "planner" || revokes(t, name)
+			if all[folder].Role.Allows("sqs:SendMessage", queue+".Arn") != sends {
+				t.Errorf("%s: %s may send to %s: %t", name, folder, queue, !sends)
 			}
 			if all[folder].Role.Allows("sqs:ReceiveMessage", queue+".Arn") != (folder == "refresh") {
 				t.Errorf("%s: who takes from %s is not the token service alone", name, queue)
@@ -133,6 +137,17 @@ func TestEveryProviderHasItsQueue(t *testing.T) {
 			t.Errorf("%s is for %v; the catalog has %v", variable, got, names)
 		}
 	}
+}
+
+// revokes reports whether a provider can be told that a refresh token is not needed any more.
+func revokes(t *testing.T, name string) bool {
+	t.Helper()
+	adapter, _ := catalog.New(catalog.Options{}).Adapter(name)
+	source, ok := adapter.(provider.TokenSource)
+	if !ok {
+		t.Fatalf("%s has no token endpoint", name)
+	}
+	return source.TokenClient(record.Entry{}, provider.AppCredentials{}).RevokeURL != ""
 }
 
 // The planner can open nothing, and reads and writes nothing but what it plans with.
