@@ -259,8 +259,9 @@ func twoDeployments(r *rig) {
 	ctx := r.Context()
 	expand, write := r.version(Next{1}, plainly), r.version(Next{2}, plainly)
 	e, _ := r.authorized()
-	for round := range 6 {
-		for name, v := range map[string]*vault.Vault{"the one that brings it in": expand, "the one that writes it": write} {
+	for round := range 4 {
+		for i, v := range []*vault.Vault{expand, write, expand, write, expand} {
+			name := []string{"the one that brings it in", "the one that writes it"}[i%2]
 			at, err := v.Entry(ctx, e.Tenant, e.ID)
 			if err != nil {
 				r.Fatalf("round %d: %s: %v", round, name, err)
@@ -278,6 +279,9 @@ func twoDeployments(r *rig) {
 			r.ok(err)
 			r.ok(v.NoteUse(ctx, e.Tenant, e.ID, int64(round)))
 			r.clock.add(time.Second)
+			if got := r.rawCredential(e).Int(store.AttrSchema); (got == 2) != (round > 0 || i > 0) {
+				r.Fatalf("round %d: %s leaves the credential in form %d", round, name, got)
+			}
 		}
 		r.bothWhole()
 	}
@@ -296,6 +300,53 @@ func twoDeployments(r *rig) {
 	r.ok(err)
 	_, err = r.Entry(ctx, e.Tenant, e.ID)
 	r.ok(err)
+}
+
+// meddling is a store in which something happens after the first write that its caller hears failed.
+type meddling struct {
+	store.Items
+	meddle *func()
+}
+
+func (m meddling) Apply(ctx context.Context, ops ...store.Op) error {
+	err := m.Items.Apply(ctx, ops...)
+	var failed *store.ConditionFailed
+	if meddle := *m.meddle; meddle != nil && errors.As(err, &failed) {
+		*m.meddle = nil
+		meddle()
+	}
+	return err
+}
+
+// bringingOnIsFenced: a record is brought on under the conditions that its write always had, and only as it was read.
+func bringingOnIsFenced(r *rig) {
+	ctx, next := r.Context(), r.version(Next{2}, plainly)
+	e, c := r.authorized()
+	own := r.acquire(e, "this")
+	now, err := r.Commit(ctx, own, r.bought(own, "second"))
+	r.ok(err)
+	before := r.snapshot()
+	_, err = next.Commit(ctx, c, r.bought(c, "stale"))
+	r.is(err, vault.ErrOvertaken)
+	r.ok(next.Reschedule(ctx, c, r.clock.Now().Add(time.Hour))) // of a stale generation: nothing to do
+	r.is(next.Fail(ctx, own, r.failure(), record.Active, "", false), vault.ErrFenced)
+	_, err = r.tryAcquire(next, c, "stale")
+	r.is(err, vault.ErrHeld)
+	r.unchanged(before)
+
+	// Between the look at the older form and the write of the newer one, this version stores a set.
+	meddle := func() {
+		own, err := r.tryAcquire(r.Vault, now, "this")
+		r.ok(err)
+		_, err = r.Commit(ctx, own, r.bought(own, "third"))
+		r.ok(err)
+	}
+	late := vault.New(vault.Config{Items: Next{2}.Items(meddling{r.engine, &meddle}), Due: r.engine, Sealer: r.sealer, Now: r.clock.Now, Random: rand.Reader, Forms: Next{2}.Forms()})
+	r.ok(late.Reschedule(ctx, now, r.clock.Now()))
+	r.inForce(e, "third")
+	if meddle != nil {
+		r.Error("nothing came between")
+	}
 }
 
 // bringingOnAtOnce: many bring one record into the next form at once, with changes of their own; each is there once.
