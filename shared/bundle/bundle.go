@@ -7,10 +7,8 @@ package bundle
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -26,6 +24,7 @@ import (
 	"connectorvault/shared/store"
 	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/transport"
 	"connectorvault/shared/vault"
 	"connectorvault/shared/webhook"
 )
@@ -89,24 +88,8 @@ func dates(c *catalog.Catalog) func(record.Entry) (bool, []record.Horizon) {
 	}
 }
 
-// Client is the HTTP client for providers: it gives up before the function does, keeps connections for the next call,
-// and accepts no old TLS.
-func Client() *http.Client {
-	return &http.Client{
-		Timeout: 20 * time.Second,
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   5 * time.Second,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConns:          200,
-			MaxIdleConnsPerHost:   50,
-			IdleConnTimeout:       90 * time.Second,
-			ExpectContinueTimeout: time.Second,
-		},
-	}
-}
+// Client is the HTTP client for providers.
+func Client() *http.Client { return transport.Client() }
 
 // Admin makes the admin use case.
 func (b *Bundle) Admin() *admin.Service {

@@ -22,7 +22,7 @@ import (
 const assumedLifetime = 5 * time.Minute
 
 // commit makes a bought answer durable (step 4) and only then answers (step 5).
-func (s *Service) commit(ctx context.Context, leased record.Credential, d *provider.Descriptor, old vault.TokenSet, issued oauth.Tokens, started time.Time) (tokens.Answer, error) {
+func (s *Service) commit(ctx context.Context, leased record.Credential, as client, old vault.TokenSet, issued oauth.Tokens, started time.Time) (tokens.Answer, error) {
 	set := vault.TokenSet{Access: issued.Access, Refresh: issued.Refresh, Scope: issued.Scope}
 	if set.Refresh.IsZero() {
 		set.Refresh = old.Refresh // not rotated: the old one stays in force
@@ -36,8 +36,8 @@ func (s *Service) commit(ctx context.Context, leased record.Credential, d *provi
 		return tokens.Answer{}, err
 	}
 	next := vault.NewSet{Sealed: sealed, Lifetime: lifetime(issued), Expires: started.Add(lifetime(issued)).UTC(),
-		RefreshExpires: refreshEnds(d, issued, started), Commit: id}
-	next.DueAt = s.nextDue(leased, next)
+		RefreshExpires: refreshEnds(as.adapter.Descriptor(), issued, started), Commit: id}
+	next.DueAt = s.nextDue(as, leased, next)
 	took := s.Now().Sub(started)
 
 	stored, err := s.store(ctx, leased, next)
@@ -75,14 +75,14 @@ func refreshEnds(d *provider.Descriptor, issued oauth.Tokens, at time.Time) time
 
 // nextDue is when the schedule looks at an entry that gets a new set. Where there is something to tell of it, it comes by
 // soon, should this process not get to tell it.
-func (s *Service) nextDue(before record.Credential, set vault.NewSet) time.Time {
+func (s *Service) nextDue(as client, before record.Credential, set vault.NewSet) time.Time {
 	now := s.Now()
 	if len(before.Notices) > 0 || before.HealthAt(now) == record.Failing {
 		return now.Add(vault.NoticePause)
 	}
 	after := before
 	after.Lifetime, after.Expires, after.RefreshExpires, after.Refreshed, after.Failure = set.Lifetime, set.Expires, set.RefreshExpires, now, nil
-	return s.rest(after)
+	return s.keepLook(as.state(after), before)
 }
 
 // store tries the one conditional write until it is decided or the budget is spent.

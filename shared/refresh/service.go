@@ -213,6 +213,16 @@ func (c client) fingerprint() string {
 	return secret.New(c.source.TokenClient(c.entry, c.app).ID).Fingerprint()
 }
 
+// state is what decides on an entry's dates, as the client was read, with a credential.
+func (c client) state(credential record.Credential) vault.EntryState {
+	state := vault.EntryState{Entry: c.entry, Credential: &credential}
+	usesApp, announced := provider.Dates(c.adapter, c.entry)
+	if state.Announced = announced; usesApp {
+		state.App = &c.app.App
+	}
+	return state
+}
+
 // client finds an entry with its adapter and the application that it uses.
 func (s *Service) client(ctx context.Context, tenant, entry string) (client, error) {
 	e, err := s.Vault.Entry(ctx, tenant, entry)

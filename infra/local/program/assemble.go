@@ -165,8 +165,10 @@ func (p *program) invoke(ctx context.Context, call tokens.Call) (tokens.Answer, 
 // nudge calls the token service and does not wait.
 func (p *program) nudge(ctx context.Context, call tokens.Call) error {
 	p.nudges.Add(1)
+	p.still.RLock()
 	go func() {
 		defer p.nudges.Done()
+		defer p.still.RUnlock()
 		if _, err := p.invoke(context.WithoutCancel(ctx), call); err != nil {
 			p.logger.Warn("a refresh in the background failed", "entry", call.Entry, "error", err.Error())
 		}

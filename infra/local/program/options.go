@@ -24,6 +24,7 @@ type Options struct {
 	OIDC         string   // file that says whose tokens let in
 	AmazonModels string   // folder of Amazon's OpenAPI files
 	Clock        bool     // take POST /local/clock
+	ByHand       bool     // with Clock: what happens by itself happens when POST /local/schedule asks for it, and only then
 	ReadyFile    string   // "": ready.json in Data
 	Verbose      bool
 
