@@ -10,6 +10,7 @@ var layers = map[string]int{
 	"version":   0,
 	"transport": 0,
 	"openapi":   0,
+	"schema":    0,
 
 	"audit":            1,
 	"ident":            1,

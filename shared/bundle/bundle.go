@@ -50,6 +50,7 @@ type Parts struct {
 	Notices   map[string]string                              // queues that providers write to about client secrets: ARN → provider; token service
 	Announce  func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
 
+	Forms    store.Forms   // nil: those of this version; tests run others beside it
 	Recovery time.Duration // how far back the tables can be restored; 0 = not at all
 
 	// The token service's budgets; 0 = its own.
@@ -72,7 +73,7 @@ func New(p Parts) *Bundle {
 	}
 	p.Invoke, p.Nudge = tokens.OnBehalf(p.Invoke), tokens.NudgeOnBehalf(p.Nudge)
 	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
-	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog)})
+	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog), Forms: p.Forms})
 	return &Bundle{Parts: p, Vault: v, Keyring: ring}
 }
 
