@@ -231,7 +231,7 @@ func (endpoints) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // invoke calls the token service over bytes, if the caller's role lets it.
 func (w *world) invoke(ctx context.Context, g *guard, call tokens.Call) (tokens.Answer, error) {
-	if err := g.may("lambda:InvokeFunction", g.function.Environment["CV_REFRESH_FUNCTION"]+".Arn"); err != nil {
+	if err := g.may("lambda:InvokeFunction", g.function.Environment["CV_REFRESH_FUNCTION"]); err != nil {
 		return tokens.Answer{}, err
 	}
 	payload, err := tokens.Encode(call)

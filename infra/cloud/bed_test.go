@@ -60,6 +60,7 @@ type bed struct {
 	queues    map[string]string // URLs, by logical id
 	sqs       *sqs.Client
 	secrets   *secretsmanager.Client
+	engine    *dynamodb.Client // of the database, past everybody's rights
 	suffix    string
 	log       lines
 
@@ -95,7 +96,7 @@ func deployOn(t *testing.T, record *rights.Record, on machine) *bed {
 	b.network.Serve("lambda."+region+".amazonaws.com", network.Host{Handler: b.guarded(b.fleet)})
 	functions := map[route.Function]gateway.Function{}
 	for folder, f := range b.functions {
-		b.fleet.Add(fleet.Function{Name: f.ID, ARN: "arn:aws:lambda:" + region + ":" + account + ":function:" + f.ID, Program: b.bootstrap(folder), Under: b.under,
+		b.fleet.Add(fleet.Function{Name: f.ID, Alias: alias, ARN: aliasARN(f.ID), Program: b.bootstrap(folder), Under: b.under,
 			Timeout: time.Duration(f.Timeout) * time.Second, Most: most, Retries: b.retries(f), Environment: b.environment(f)})
 		functions[route.Function(folder)] = b.behindGateway(f)
 	}
@@ -143,9 +144,9 @@ func (b *bed) tables() {
 	}
 	var client dynamodb.HTTPClient
 	var base string
-	engine := dynamotest.Dynoxide.Client(b, func(o *dynamodb.Options) { client, base = o.HTTPClient, *o.BaseEndpoint })
+	b.engine = dynamotest.Dynoxide.Client(b, func(o *dynamodb.Options) { client, base = o.HTTPClient, *o.BaseEndpoint })
 	for _, in := range dynamostore.Definitions(ids) {
-		_, err := engine.CreateTable(b.Context(), in)
+		_, err := b.engine.CreateTable(b.Context(), in)
 		b.ok(err)
 	}
 	b.network.Serve("dynamodb."+region+".amazonaws.com", network.Host{Handler: b.guarded(forward(client, base))})
@@ -231,7 +232,7 @@ func (b *bed) environment(f stack.Function) func(string) []string {
 	b.Helper()
 	set := map[string]string{
 		"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ACCESS_KEY_ID": accessKey(f), "AWS_SECRET_ACCESS_KEY": "canary-aws-secret-" + f.Folder,
-		"AWS_SESSION_TOKEN": "canary-aws-session-" + f.Folder, "AWS_LAMBDA_FUNCTION_NAME": f.ID, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+		"AWS_SESSION_TOKEN": "canary-aws-session-" + f.Folder, "AWS_LAMBDA_FUNCTION_NAME": f.ID, "AWS_LAMBDA_FUNCTION_VERSION": "1",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": fmt.Sprint(f.MemorySize), "AWS_EXECUTION_ENV": "AWS_Lambda_" + f.Runtime, "_HANDLER": f.Handler,
 		"LAMBDA_TASK_ROOT": filepath.Dir(b.bootstrap(f.Folder)), "TZ": ":UTC", "PATH": "/usr/bin:/bin",
 		"SSL_CERT_FILE": b.network.AuthoritiesFile(), "SSL_CERT_DIR": "/nonexistent",
@@ -262,13 +263,20 @@ func (b *bed) resolve(value string) string {
 		return "https://sqs." + region + ".amazonaws.com/" + account + "/" + id + b.suffix
 	case resource.Type == "AWS::SQS::Queue" && attribute == "Arn":
 		return queueARN(id)
-	case resource.Type == "AWS::Serverless::Function" && attribute == "":
-		return id
+	case resource.Type == "AWS::Serverless::Function" && attribute == "Alias":
+		return aliasARN(id)
 	case value == "Api.ApiEndpoint":
 		return publicURL
 	}
 	b.Fatalf("the template hands a function %s, of which nothing is known here", value)
 	return ""
+}
+
+// alias is what a deployment moves from one version of a function to the next; nobody invokes a function but by it.
+const alias = "live"
+
+func aliasARN(id string) string {
+	return "arn:aws:lambda:" + region + ":" + account + ":function:" + id + ":" + alias
 }
 
 func queueARN(id string) string { return "arn:aws:sqs:" + region + ":" + account + ":" + id }
@@ -313,7 +321,7 @@ func (b *bed) mappings() []mapping {
 	for _, r := range b.template.Of("AWS::Lambda::EventSourceMapping") {
 		var in source
 		b.ok(r.Decode(&in))
-		add(in.FunctionName, in)
+		add(strings.TrimSuffix(in.FunctionName, ".Alias"), in)
 	}
 	return out
 }
@@ -326,9 +334,6 @@ func (b *bed) feed(queues ...string) (stop func()) {
 	for _, m := range b.mappings() {
 		if len(queues) > 0 && !slices.Contains(queues, m.queue) {
 			continue
-		}
-		for _, action := range []string{"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"} { // with the function's role
-			b.record.Note(b.folder(m.function), rights.Call{Action: "sqs:" + action, Resource: m.queue + ".Arn"})
 		}
 		source := sources.Mapping{Function: m.function, URL: b.queues[m.queue], ARN: queueARN(m.queue), Region: region, Batch: m.batch, Parallel: m.parallel,
 			Queue: b.sqs, Invoke: b.fleet.Invoke, Pause: 400 * time.Millisecond}
@@ -356,15 +361,6 @@ func (b *bed) schedule(every time.Duration) {
 		}
 	}()
 	b.Cleanup(func() { cancel(); <-done })
-}
-
-func (b *bed) folder(id string) string {
-	for folder, f := range b.functions {
-		if f.ID == id {
-			return folder
-		}
-	}
-	return id
 }
 
 // tenant makes a tenant as whoever may invoke the function does, and returns its owner's key.

@@ -129,7 +129,7 @@ func TestPermissionsCoverTheRoutes(t *testing.T) {
 	}
 	all := functions(t)
 	for _, r := range route.Table() {
-		patterns := allowed[all[string(r.Function)].ID]
+		patterns := allowed[all[string(r.Function)].ID+".Alias"]
 		if !slices.ContainsFunc(patterns, func(p string) bool { return strings.HasPrefix(r.Path, p) }) {
 			t.Errorf("%s may not be invoked for %s", r.Function, r.Path)
 		}
@@ -438,8 +438,8 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 		only(may("sqs:ReceiveMessage", "RescueQueue.Arn"), "reads rescued answers", "refresh")
 		only(may("dynamodb:DeleteItem", "RecordsTable.Arn"), "trims audit events", "refresh", "admin", "tenant")
 		only(may("sqs:SendMessage", "RescueQueue.Arn"), "sends to rescue", "refresh")
-		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read", "tenant")
-		only(may("lambda:InvokeFunction", "TenantFunction.Arn"), "calls what makes and deletes tenants")
+		only(may("lambda:InvokeFunction", "RefreshFunction.Alias"), "calls the token service", "admin", "callback", "validate", "read", "tenant")
+		only(may("lambda:InvokeFunction", "TenantFunction.Alias"), "calls what makes and deletes tenants")
 		for _, g := range f.Role.Grants() {
 			action, resource, _ := strings.Cut(g, " ")
 			// Listing secrets, which shows names alone, is an action that takes no narrower resource.
@@ -525,7 +525,7 @@ func TestOnlyAmazonSendsClientSecrets(t *testing.T) {
 	if err := template.Resources["RefreshFunctionSecrets"].Decode(&mapping); err != nil {
 		t.Fatal(err)
 	}
-	if mapping.FunctionName != "RefreshFunction" || mapping.EventSourceArn != functions(t)["refresh"].Environment["CV_QUEUE_SECRETS_ARN"] ||
+	if mapping.FunctionName != "RefreshFunction.Alias" || mapping.EventSourceArn != functions(t)["refresh"].Environment["CV_QUEUE_SECRETS_ARN"] ||
 		!slices.Equal(mapping.FunctionResponseTypes, []string{"ReportBatchItemFailures"}) {
 		t.Errorf("the token service gets %+v", mapping)
 	}
@@ -702,11 +702,11 @@ func TestTheScheduleOnlyFinishesDeletions(t *testing.T) {
 	template := load(t)
 	schedules := template.Of("AWS::Scheduler::Schedule")
 	target, _ := schedules["TenantSchedule"].Properties["Target"].(map[string]any)
-	if len(schedules) != 1 || target["Input"] != `{"operation": "finish"}` || target["Arn"] != "TenantFunction.Arn" || target["RoleArn"] != "TenantScheduleRole.Arn" {
+	if len(schedules) != 1 || target["Input"] != `{"operation": "finish"}` || target["Arn"] != "TenantFunction.Alias" || target["RoleArn"] != "TenantScheduleRole.Arn" {
 		t.Errorf("the schedule is %v of %d", target, len(schedules))
 	}
 	policies, _ := template.Resources["TenantScheduleRole"].Properties["Policies"].([]any)
-	want := []any{map[string]any{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "TenantFunction.Arn"}}
+	want := []any{map[string]any{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "TenantFunction.Alias"}}
 	if len(policies) != 1 || !reflect.DeepEqual(policies[0].(map[string]any)["PolicyDocument"].(map[string]any)["Statement"], want) {
 		t.Errorf("its role may %v", policies)
 	}
