@@ -312,3 +312,42 @@ func TestWebhooksHaveAFunctionOfTheirOwn(t *testing.T) {
 		}
 	})
 }
+
+// Once sends the schedule's event and then all that lies in the queues, also what comes of it, and leaves what is for later, and
+// what failed, to another time.
+func TestOnceDoesWhatIsDue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, err := sqlitestore.OpenQueue(t.Context(), sqlitestore.QueueConfig{Path: filepath.Join(t.TempDir(), "queue.db"), Now: time.Now, MaxReceives: 50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := tokens.Call{Op: tokens.Due, Tenant: "t_1", Entry: "later", NotBefore: time.Now().Add(time.Minute)}
+		if err := worker.Send(t.Context(), q, worker.Due, time.Now(), append(due(5), later)...); err != nil {
+			t.Fatal(err)
+		}
+		s := &service{fails: func(call tokens.Call) bool { return call.Entry == "e03" }}
+		s.before = func(call tokens.Call) {
+			if call.Entry == "e04" { // its answer goes to another queue, which was looked at before
+				if err := worker.Send(t.Context(), q, worker.Rescue, time.Now(), rescued("kept")); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		w := worker.New(worker.Config{Queue: q, Invoke: s.invoke, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+		for n, want := range []string{"e00 e01 e02 e03 e04 kept", "e00 e01 e02 e03 e03 e04 kept later"} {
+			if err := w.Once(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			entries, sweeps := s.seen()
+			slices.Sort(entries)
+			if got := strings.Join(entries, " "); got != want || sweeps != n+1 {
+				t.Errorf("it was sent %s after %d sweeps; want %s", got, sweeps, want)
+			}
+			time.Sleep(4 * time.Minute)
+		}
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
