@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	codeInSource = regexp.MustCompile(`fault\.(?:New|Wrap)\((?s:[^"]{0,80}?)"([a-z][a-z_]+)",`)
+	codeInSource = regexp.MustCompile(`(?:fault\.(?:New|Wrap)|return Wrap)\((?s:[^"]{0,80}?)"([a-z][a-z_]+)",`)
 	codeInTable  = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
 	link         = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 )

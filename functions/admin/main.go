@@ -6,10 +6,14 @@ import (
 
 	"connectorvault/functions/admin/handler"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/environment"
+	"connectorvault/shared/boot/invoke"
+	"connectorvault/shared/boot/queue"
+	"connectorvault/shared/boot/secrets"
 )
 
 func main() {
-	base := boot.MustLoad(boot.PublicURL, boot.TokenService, boot.Webhooks)
+	base := boot.MustLoad(secrets.Manager, environment.PublicURL, invoke.TokenService, queue.Webhooks)
 	lambda.Start(handler.New(handler.Config{
 		Admin: base.Admin(), Authorize: base.Authorize(), Vault: base.Vault, PublicURL: base.PublicURL, Logger: base.Logger, Now: base.Now,
 	}).Handle)

@@ -5,10 +5,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"connectorvault/functions/authorizer/handler"
-	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/authorizer"
 )
 
 func main() {
-	v, logger, issuers := boot.MustAuthorizer()
+	v, logger, issuers := authorizer.MustLoad()
 	lambda.Start(handler.New(v, logger, handler.OfIssuers(v, issuers)).Handle)
 }

@@ -6,9 +6,11 @@ import (
 
 	"connectorvault/functions/callback/handler"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/environment"
+	"connectorvault/shared/boot/invoke"
 )
 
 func main() {
-	base := boot.MustLoad(boot.PublicURL, boot.TokenService)
+	base := boot.MustLoad(environment.PublicURL, invoke.TokenService)
 	lambda.Start(handler.New(handler.Config{Authorize: base.Authorize(), PublicURL: base.PublicURL, Logger: base.Logger, Now: base.Now}).Handle)
 }

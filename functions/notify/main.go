@@ -6,10 +6,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"connectorvault/functions/notify/handler"
-	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/notifier"
 )
 
 func main() {
-	service, postpone, logger := boot.MustNotify()
+	service, postpone, logger := notifier.MustLoad()
 	lambda.Start(handler.New(handler.Config{Notify: service, Postpone: postpone, Logger: logger}).Handle)
 }

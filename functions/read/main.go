@@ -6,9 +6,11 @@ import (
 
 	"connectorvault/functions/read/handler"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/invoke"
+	"connectorvault/shared/boot/secrets"
 )
 
 func main() {
-	base := boot.MustLoad(boot.TokenService)
+	base := boot.MustLoad(secrets.Manager, invoke.TokenService)
 	lambda.Start(handler.New(handler.Config{Read: base.Read(), Logger: base.Logger, Now: base.Now}).Handle)
 }

@@ -8,10 +8,12 @@ import (
 
 	"connectorvault/functions/refresh/handler"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/queue"
+	"connectorvault/shared/boot/secrets"
 )
 
 func main() {
-	base := boot.MustLoad(boot.Queues, boot.Webhooks)
+	base := boot.MustLoad(secrets.Manager, queue.Calls, boot.Notices, queue.Webhooks)
 	service := base.Refresh()
 	// A shutdown gives what has begun the time that Lambda gives: a bought token is stored first.
 	lambda.StartWithOptions(handler.New(service, base.Logger).Handle, lambda.WithEnableSIGTERM(func() {

@@ -6,9 +6,11 @@ import (
 
 	"connectorvault/functions/tenant/handler"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/invoke"
+	"connectorvault/shared/boot/secrets"
 )
 
 func main() {
-	base := boot.MustLoad(boot.TokenService)
+	base := boot.MustLoad(secrets.Manager, invoke.TokenService)
 	lambda.Start(handler.New(base.Tenants(), base.Logger).Handle)
 }

@@ -37,7 +37,7 @@ func TestCloud(t *testing.T) {
 		t.Log("not every part ran to its end, so nothing is said of rights that nobody needed")
 		return
 	}
-	all.print(t)
+	all.print(t, own)
 	template, err := stack.Load(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		t.Fatal(err)

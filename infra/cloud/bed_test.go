@@ -50,6 +50,7 @@ const (
 type bed struct {
 	*testing.T
 	*world
+	machine
 
 	template  *stack.Template
 	functions map[string]stack.Function // by folder
@@ -69,11 +70,16 @@ type bed struct {
 // trap sees each call of AWS before it is carried out, and says whether it is: what is not, finds the service away.
 type trap func(function, instance string, calls []rights.Call) bool
 
-// deploy builds the programs and puts everything up. It ends with the test.
+// deploy builds the programs for this machine and puts everything up. It ends with the test.
 func deploy(t *testing.T, record *rights.Record) *bed {
 	t.Helper()
-	b := &bed{T: t, record: record, fleet: fleet.New(), suffix: "-" + strings.ToLower(rand.Text()[:10]), queues: map[string]string{}}
-	if _, err := build(); err != nil {
+	return deployOn(t, record, own)
+}
+
+func deployOn(t *testing.T, record *rights.Record, on machine) *bed {
+	t.Helper()
+	b := &bed{T: t, machine: on, record: record, fleet: fleet.New(), suffix: "-" + strings.ToLower(rand.Text()[:10]), queues: map[string]string{}}
+	if _, err := build(on); err != nil {
 		t.Fatal(err)
 	}
 	var err error
@@ -89,7 +95,7 @@ func deploy(t *testing.T, record *rights.Record) *bed {
 	b.network.Serve("lambda."+region+".amazonaws.com", network.Host{Handler: b.guarded(b.fleet)})
 	functions := map[route.Function]gateway.Function{}
 	for folder, f := range b.functions {
-		b.fleet.Add(fleet.Function{Name: f.ID, ARN: "arn:aws:lambda:" + region + ":" + account + ":function:" + f.ID, Program: bootstrap(folder),
+		b.fleet.Add(fleet.Function{Name: f.ID, ARN: "arn:aws:lambda:" + region + ":" + account + ":function:" + f.ID, Program: b.bootstrap(folder), Under: b.under,
 			Timeout: time.Duration(f.Timeout) * time.Second, Most: most, Retries: b.retries(f), Environment: b.environment(f)})
 		functions[route.Function(folder)] = b.behindGateway(f)
 	}
@@ -227,7 +233,7 @@ func (b *bed) environment(f stack.Function) func(string) []string {
 		"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ACCESS_KEY_ID": accessKey(f), "AWS_SECRET_ACCESS_KEY": "canary-aws-secret-" + f.Folder,
 		"AWS_SESSION_TOKEN": "canary-aws-session-" + f.Folder, "AWS_LAMBDA_FUNCTION_NAME": f.ID, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": fmt.Sprint(f.MemorySize), "AWS_EXECUTION_ENV": "AWS_Lambda_" + f.Runtime, "_HANDLER": f.Handler,
-		"LAMBDA_TASK_ROOT": filepath.Dir(bootstrap(f.Folder)), "TZ": ":UTC", "PATH": "/usr/bin:/bin",
+		"LAMBDA_TASK_ROOT": filepath.Dir(b.bootstrap(f.Folder)), "TZ": ":UTC", "PATH": "/usr/bin:/bin",
 		"SSL_CERT_FILE": b.network.AuthoritiesFile(), "SSL_CERT_DIR": "/nonexistent",
 	}
 	for name, value := range f.Environment {

@@ -15,12 +15,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
+	programs "connectorvault/infra/build"
 	"connectorvault/infra/stack"
 )
 
@@ -56,8 +57,25 @@ type size struct {
 	bytes  int64
 }
 
-// build makes every program once, with the flags of docs/operations.md, for this machine.
-var build = sync.OnceValues(func() ([]size, error) {
+// machine is what programs are built for, and run on.
+type machine struct {
+	architecture string
+	under        []string // what carries them out; empty where this machine does it itself
+}
+
+// own is this machine.
+var own = machine{architecture: runtime.GOARCH}
+
+// builds are the programs of an architecture, each made once.
+var builds sync.Map // architecture → func() ([]size, error)
+
+// build makes every program, as it is deployed but for the processor.
+func build(on machine) ([]size, error) {
+	made, _ := builds.LoadOrStore(on.architecture, sync.OnceValues(func() ([]size, error) { return buildFor(on) }))
+	return made.(func() ([]size, error))() //nolint:errcheck,forcetypeassert // nothing else is stored
+}
+
+func buildFor(on machine) ([]size, error) {
 	template, err := stack.Load(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return nil, err
@@ -70,12 +88,9 @@ var build = sync.OnceValues(func() ([]size, error) {
 	defer cancel()
 	var out []size
 	for folder := range functions {
-		program := bootstrap(folder)
-		command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w -buildid=", "-o", program, ".") //nolint:gosec // folders of the template
-		command.Dir = filepath.Join(root, "functions", folder)                                                                                      // its CodeUri
-		command.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if said, err := command.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("building %s: %w\n%s", folder, err, said)
+		program := on.bootstrap(folder)
+		if err := programs.Function(ctx, root, folder, on.architecture, program); err != nil {
+			return nil, err
 		}
 		info, err := os.Stat(program)
 		if err != nil {
@@ -84,6 +99,8 @@ var build = sync.OnceValues(func() ([]size, error) {
 		out = append(out, size{folder, info.Size()})
 	}
 	return out, nil
-})
+}
 
-func bootstrap(folder string) string { return filepath.Join(built, folder, "bootstrap") }
+func (m machine) bootstrap(folder string) string {
+	return filepath.Join(built, m.architecture, folder, "bootstrap")
+}

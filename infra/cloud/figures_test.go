@@ -30,9 +30,9 @@ func (f *figures) take(b *bed) {
 }
 
 // print logs a line for each function, and fails the test where one never started.
-func (f *figures) print(t *testing.T) {
+func (f *figures) print(t *testing.T, on machine) {
 	t.Helper()
-	sizes, err := build()
+	sizes, err := build(on)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -210,12 +210,11 @@ func (b *bed) fault(f sagesim.Fault) {
 // clear turns a switch off, and lets go of what it holds.
 func (b *bed) clear(name string) { b.Helper(); b.ok(b.simulator.ClearFault(b.Context(), name)) }
 
-// pass lets time go by for everybody, and waits until every process has felt it.
+// pass lets time go by for everybody.
 func (b *bed) pass(d time.Duration) {
 	b.Helper()
 	_, err := b.clock.Advance(d)
 	b.ok(err)
-	time.Sleep(70 * time.Millisecond)
 }
 
 func (b *bed) ok(err error) {

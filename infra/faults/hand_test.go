@@ -18,6 +18,7 @@ import (
 	"connectorvault/infra/local/program"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/vault/vaulttest"
 )
 
 // asProcess makes the test binary be a process under test; its value is the spec.
@@ -32,6 +33,7 @@ const (
 	beforeLease   moment = "2 before the lease is written"
 	leaseWritten  moment = "2 lease and intent written"
 	holdingOff    moment = "2 holding off"
+	heldOff       moment = "2 held off, not looked again"
 	beforePost    moment = "3 before the POST"
 	committed     moment = "3 the provider has committed, its answer is not read"
 	beforeFailure moment = "3 a failure is received, not noted"
@@ -51,6 +53,9 @@ type spec struct {
 	StoreBudget            time.Duration
 	RescueInterval         time.Duration
 	Tick                   time.Duration
+	Next                   vaulttest.Next // which version it is
+	URL                    string         // where callers reach it
+	Simulators             bool
 }
 
 // word is what a process says of itself, one JSON object a line.
@@ -71,14 +76,17 @@ func runProcess(text string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	h := &hand{spec: s, free: make(chan struct{}), out: json.NewEncoder(os.NewFile(speech, "speech")), reads: map[string]int{}, rescued: map[string]bool{}}
+	h := &hand{spec: s, free: make(chan struct{}), out: json.NewEncoder(os.NewFile(speech, "speech")), reads: map[string]int{}, leases: map[string]bool{}, rescued: map[string]bool{}}
 	h.down.Store(s.Hold == rescueSent || s.Hold == rescueApplied)
 	go h.listen(os.Stdin)
 	err := program.Run(ctx, program.Options{
 		Listen: "127.0.0.1:0", Data: s.Data, Endpoints: s.Endpoints, ReadyFile: s.Ready, DynamoDB: s.DynamoDB,
 		PostTimeout: s.PostTimeout, StoreBudget: s.StoreBudget, RescueInterval: s.RescueInterval, Tick: s.Tick,
+		Simulators: s.Simulators,
 		Hooks: program.Hooks{
-			Items:     func(next store.Items) store.Items { return items{next, h} },
+			Items:     func(next store.Items) store.Items { return s.Next.Items(items{next, h}) },
+			Forms:     s.Next.Forms(),
+			URL:       s.URL,
 			Transport: func(next http.RoundTripper) http.RoundTripper { return trips{next, h} },
 			Rescue:    h.rescue,
 		},
@@ -99,6 +107,7 @@ type hand struct {
 	mu      sync.Mutex
 	out     *json.Encoder   // guarded by mu
 	reads   map[string]int  // of credentials, by entry; guarded by mu
+	leases  map[string]bool // entries whose lease was taken here; guarded by mu
 	rescued map[string]bool // entries whose answer went to rescue; guarded by mu
 }
 
@@ -140,6 +149,12 @@ func (h *hand) at(m moment, entry string) {
 	}
 }
 
+func (h *hand) hasLease(entry string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.leases[entry]
+}
+
 // rescue stands around the rescue queue.
 func (h *hand) rescue(next program.Rescue) program.Rescue {
 	return func(ctx context.Context, call tokens.Call) error {
@@ -161,10 +176,15 @@ type items struct {
 
 var errDown = errors.New("the store is down")
 
-// Get implements store.Items. The first look at a credential is the reader's, the second the token service's.
+// Get implements store.Items. The first look at a credential is the reader's, the second the token service's. One that comes
+// after the lease was taken is that of whoever has held off.
 func (i items) Get(ctx context.Context, table store.Table, key store.Key) (store.Item, error) {
+	entry, ok := entryOf(table, key)
+	if ok && i.hand.hasLease(entry) {
+		i.hand.at(heldOff, entry)
+	}
 	item, err := i.Items.Get(ctx, table, key)
-	if entry, ok := entryOf(table, key); ok {
+	if ok {
 		i.hand.mu.Lock()
 		i.hand.reads[entry]++
 		n := i.hand.reads[entry]
@@ -192,6 +212,9 @@ func (i items) Apply(ctx context.Context, ops ...store.Op) error {
 		}
 		err := i.Items.Apply(ctx, ops...)
 		if err == nil {
+			h.mu.Lock()
+			h.leases[entry] = true
+			h.mu.Unlock()
 			h.at(leaseWritten, entry)
 			if h.spec.Hold == holdingOff { // it is held by the hold-off itself
 				h.say("held", entry)

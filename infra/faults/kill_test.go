@@ -50,7 +50,7 @@ func killed(b *bed, k kill) (r result) {
 	n := of(5, 200)
 	switch k.at {
 	case rescueSent:
-		n = of(5, 50) // one worker must get through them while the first reader holds off
+		n = of(5, 25) // the readers of all of them hold off at once
 	case rescueApplied:
 		n = of(5, 25) // each needs a process of its own
 	default:
@@ -88,13 +88,20 @@ func killed(b *bed, k kill) (r result) {
 		b.clear(sagesim.FaultStatus)
 	}
 	b.pass(beyond) // the dead owner's leases are over
-	after := spec{}
-	if k.at == rescueSent { // its worker finds the answers while its readers hold off, as long as the product does
-		after.RescueInterval = 5 * time.Second
+	var next *process
+	var answers []answer
+	if k.at == rescueSent { // somebody else's worker finds the answers while the next readers hold off
+		next = b.start(spec{Hold: heldOff, Tick: never})
+		reading := b.ask(next, entries)
+		bearer := b.start(spec{})
+		b.eventually("every rescued answer is stored", func() bool { return len(bearer.said("stored")) == len(entries) })
+		next.order(goOn)
+		answers = reading()
+	} else {
+		next = b.start(spec{})
+		answers = make([]answer, len(entries))
+		b.together(len(entries), 16, func(i int) { answers[i] = next.mustRead(entries[i]) })
 	}
-	next := b.start(after)
-	answers := make([]answer, len(entries))
-	b.together(len(entries), 16, func(i int) { answers[i] = next.mustRead(entries[i]) })
 
 	l, lost, healthy := b.ledger(), map[string]bool{}, 0
 	for i, e := range entries {
@@ -180,6 +187,9 @@ func (b *bed) deadStaysDead(r *result, p *process, entries []entry) int {
 	return more
 }
 
+// heldInTheStore is a process that is held with an answer in what is meant for the store, for as long as a call may last.
+var heldInTheStore = spec{Hold: answerRead, PostTimeout: 5 * time.Second, StoreBudget: 50 * time.Second, Tick: never}
+
 // An owner is frozen with the provider's answer in its hands until its lease is over, and comes back while its successor
 // holds off. Its late answer is the only living one.
 //
@@ -190,12 +200,14 @@ func TestLateAnswer(t *testing.T) {
 
 func lateAnswer(b *bed) (r result) {
 	entries := b.seed(5, 0)
-	owner := b.start(spec{Hold: answerRead, StoreBudget: 20 * time.Second}) // it is held in what is meant for the store
+	owner := b.start(heldInTheStore)
 	first := b.ask(owner, entries)
 	b.pass(beyond)
-	next := b.start(spec{Hold: holdingOff, RescueInterval: 3 * time.Second})
+	next := b.start(spec{Hold: heldOff, Tick: never})
 	second := b.ask(next, entries)
 	owner.order(goOn)
+	b.eventually("every late answer is stored", func() bool { return len(owner.said("stored")) == len(entries) })
+	next.order(goOn)
 	for _, a := range append(first(), second()...) {
 		r.want(a.status == http.StatusOK, "a reader hears %v", a)
 	}
@@ -214,7 +226,7 @@ func TestStaleAnswer(t *testing.T) {
 func staleAnswer(b *bed) (r result) {
 	entries := b.seed(5, 0)
 	b.fault(sagesim.Fault{Name: sagesim.FaultGrace, GraceSeconds: 3600})
-	owner := b.start(spec{Hold: answerRead, StoreBudget: 20 * time.Second, Tick: never})
+	owner := b.start(heldInTheStore)
 	first := b.ask(owner, entries)
 	next := b.start(spec{Tick: never})
 	for range 2 {

@@ -18,7 +18,7 @@ import (
 	"connectorvault/shared/tokens"
 )
 
-// Ten callers hang up after a second, and the token endpoint answers after three.
+// Ten callers hang up, and the token endpoint answers after that.
 //
 // Fails when a refresh ends with its caller (refresh.Do without WithoutCancel; gateway.answer and program.invoke too,
 // each of which detaches).
@@ -28,16 +28,20 @@ func TestCallerLeaves(t *testing.T) {
 
 func callersLeave(b *bed) (r result) {
 	entries := b.seed(10, 0)
-	b.fault(sagesim.Fault{Name: sagesim.FaultSlow, Endpoint: "token", DelayMS: 3000})
+	b.fault(sagesim.Fault{Name: sagesim.FaultHold, Endpoint: "token"})
 	p := b.start(spec{})
 	errs := make([]error, len(entries))
-	b.together(len(entries), len(entries), func(i int) {
-		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
-		defer cancel()
-		_, errs[i] = p.read(ctx, entries[i])
-	})
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	var asking sync.WaitGroup
+	for i, e := range entries {
+		asking.Go(func() { _, errs[i] = p.read(ctx, e) })
+	}
+	b.allLeased(entries)
+	cancel()
+	asking.Wait()
 	r.want(!slices.Contains(errs, nil), "a read was answered before its caller left")
-	b.clear(sagesim.FaultSlow)
+	b.clear(sagesim.FaultHold)
 	b.eventually("every answer is stored", func() bool { return len(p.said("stored")) == len(entries) })
 	b.unharmed(&r, entries, 2)
 	return r

@@ -19,6 +19,9 @@ func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	for _, d := range []time.Duration{5 * time.Second, 20 * time.Second, 70 * time.Second} {
 		t.Run(d.String(), func(t *testing.T) {
+			if d > time.Minute && testing.Short() {
+				t.Skip("it waits for more than a minute")
+			}
 			name := fmt.Sprintf("4 store down for %.0f s", d.Seconds())
 			each(t, name, func(b *bed) result { return storeIsDown(b, d) })
 		})
@@ -38,9 +41,11 @@ func storeIsDown(b *bed, d time.Duration) (r result) {
 	}()
 	b.allLeased(entries)
 	p.order(storeDown)
+	from := time.Now()
 	b.clear(sagesim.FaultHold)
 	refused := b.askMeanwhile(&r, p, entries, d)
 	p.order(storeUp)
+	down := time.Since(from)
 	<-asked
 	for try := 0; len(p.said("stored")) < len(entries) && try < 600; try++ {
 		if d > time.Minute && try == 0 {
@@ -50,7 +55,9 @@ func storeIsDown(b *bed, d time.Duration) (r result) {
 	}
 	b.unharmed(&r, entries, 2)
 	rescued := len(p.said("rescued"))
-	r.want((rescued > 0) == (d > 8*time.Second), "%d answers went to rescue", rescued)
+	// Three quarters of the store's eight seconds are tried; an outage that a busy machine made longer may go to rescue.
+	r.want(rescued > 0 || d < 8*time.Second, "no answer went to rescue")
+	r.want(rescued == 0 || down > 6*time.Second, "%d answers went to rescue after %s", rescued, down)
 	r.figure("%d through rescue; %d readers refused meanwhile", rescued, refused)
 	for _, e := range entries {
 		a := p.mustRead(e)
@@ -103,6 +110,7 @@ func endpointDown(b *bed) (r result) {
 			failed++
 			r.want(false, "a read while the token lives: %v", a)
 		}
+		b.unleased(e)
 		b.pass(3 * time.Second)
 	}
 	b.pass(10 * time.Second)
@@ -143,27 +151,34 @@ func TestReadsInAnHourOnSchedule(t *testing.T) {
 func anHour(b *bed, tick time.Duration, most int) (r result) {
 	e := b.seed(1, access)[0]
 	both := []*process{b.start(spec{Tick: tick}), b.start(spec{Tick: tick})}
-	const steps = 500 // the application's rate allows a burst of many times what falls between two
-	reads := of(2000, 10_000)
+	steps, reads := 500, of(2000, 10_000) // the application's rate allows a burst of many times what falls between two
+	if testing.Short() {
+		steps, reads = 250, 500
+	}
 	failed := 0
 	for range steps {
 		answers := make([]answer, reads/steps)
 		b.together(len(answers), 4, func(i int) { answers[i] = both[i%2].mustRead(e) })
 		for _, a := range answers {
-			// Our own 429 is no failure: a process that has not yet heard of a step of the clock is behind the shared rate.
-			if a.status != http.StatusOK && a.status != http.StatusTooManyRequests {
+			if a.status != http.StatusOK {
 				failed++
 				r.want(failed > 3, "a read: %v", a)
 			}
 		}
-		_, err := b.clock.Advance(time.Hour / steps)
-		b.ok(err)
+		b.unleased(e)
+		b.pass(time.Hour / time.Duration(steps))
 	}
 	refreshes := len(b.ledger().calls)
 	r.want(refreshes >= 10 && refreshes <= most, "%d refreshes, want at most %d", refreshes, most)
 	r.want(failed == 0, "%d reads failed", failed)
 	r.figure("%d reads: %d refreshes, %d failed", reads, refreshes, failed)
 	return r
+}
+
+// unleased waits until no refresh of an entry is under way, so that no lease lives through more than one step of the clock.
+func (b *bed) unleased(e entry) {
+	b.Helper()
+	b.eventually("the refresh has ended", func() bool { return b.credential(e).Lease == nil })
 }
 
 // Twenty entries wait for a token endpoint that holds its answers back, and everybody else reads on.

@@ -164,8 +164,11 @@ func warm(b *bed) (r result) {
 	}
 	s.waited = 0
 	// The step makes the schedule look every 70 s, so that tokens end between two looks.
-	const step, span = 35 * time.Second, 2 * time.Hour
-	reads := 0
+	const step = 35 * time.Second
+	span, reads := 2*time.Hour, 0
+	if testing.Short() {
+		span = 40 * time.Minute // eight tokens
+	}
 	for range span / step {
 		s.step(step)
 		for _, e := range entries {
@@ -177,7 +180,7 @@ func warm(b *bed) (r result) {
 	refreshes := len(b.ledger().calls) - len(entries)
 	most := len(entries) * int(span/(access/2))
 	r.want(refreshes <= most, "%d refreshes, want at most %d", refreshes, most)
-	r.figure("%d reads of %d entries in two hours: %d waited, %d refreshes", reads, len(entries), s.waited, refreshes)
+	r.figure("%d reads of %d entries in %s: %d waited, %d refreshes", reads, len(entries), span, s.waited, refreshes)
 	return r
 }
 
@@ -195,7 +198,11 @@ func idle(b *bed) (r result) {
 		s.mustRead(&r, e)
 	}
 	began := len(b.ledger().calls)
-	const days, looks = 3 * 31, 4
+	const looks = 4
+	days := 3 * 31
+	if testing.Short() {
+		days = 40 // one life, and some of the next
+	}
 	for range days * looks {
 		s.step(24 * time.Hour / looks)
 	}

@@ -99,9 +99,13 @@ func TestClarasCertificateIsReplacedWhileFiftyRead(t *testing.T) {
 	asked := v.clara(200, "GET", "requests", nil)["items"].([]any)
 	last := asked[len(asked)-1].(object)["seq"].(float64)
 	inForce := reads.Load()
-	time.Sleep(time.Second)
+	more := func() { // every client reads some more
+		from := reads.Load()
+		v.eventually("reads go on", func() bool { return reads.Load() > from+200 })
+	}
+	more()
 	v.advance(2 * time.Hour) // another token is asked for
-	time.Sleep(time.Second)
+	more()
 	close(stop)
 	clients.Wait()
 	t.Logf("%d reads before, %d while it was promoted, %d after, %d failed", during, inForce-during, reads.Load()-inForce, failed.Load())

@@ -148,7 +148,17 @@ func (v *vault) args(flags []string) []string {
 	file := filepath.Join(v.dir, fmt.Sprintf("ready-%d-%d.json", os.Getpid(), readyFiles.n))
 	readyFiles.Unlock()
 	v.url = file // until it is read
-	return append([]string{"--listen", "127.0.0.1:0", "--data", v.dir, "--ready-file", file, "--clock", "--verbose"}, flags...)
+	return append([]string{"--listen", "127.0.0.1:0", "--data", v.dir, "--ready-file", file, "--clock", "--by-hand", "--verbose"}, flags...)
+}
+
+// byItself makes a program do by itself what its tests otherwise ask for, see schedule.
+const byItself = "--by-hand=false"
+
+// schedule has everything done that is due by now: what reads left to be done behind them, the housekeeping, the schedule, and
+// the queues. Nothing of it is done at any other time, so that none of it comes between two steps of a test.
+func (v *vault) schedule() {
+	v.t.Helper()
+	v.must(200, "POST", "/local/schedule", nil)
 }
 
 func (v *vault) awaitReady(ended func() bool) {
@@ -319,6 +329,16 @@ func (v *vault) sim(method, path string, body any) answer {
 		v.t.Fatalf("%s %s: %d: %s", method, path, a.status, a.body)
 	}
 	return a
+}
+
+// faults are the switches that are on. One that fires once is gone when it has, and one that holds a request says so.
+func (v *vault) faults() []object {
+	v.t.Helper()
+	var list struct{ Items []object }
+	if err := json.Unmarshal(v.sim("GET", "/_sim/faults", nil).body, &list); err != nil {
+		v.t.Fatal(err)
+	}
+	return list.Items
 }
 
 // posts counts what the token endpoint was asked with a grant type; "" counts all.

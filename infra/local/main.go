@@ -120,6 +120,7 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 	})
 	flags.StringVar(&o.AmazonModels, "amazon-models", "", "`folder` of Amazon's OpenAPI files: the simulator then answers as Amazon's static sandbox")
 	flags.BoolVar(&o.Clock, "clock", false, "take POST /local/clock {\"advance\": \"3600s\"}, which steps the time of everything")
+	flags.BoolVar(&o.ByHand, "by-hand", false, "with --clock: the schedule, the queues and the housekeeping do nothing until POST /local/schedule, which answers when they have done what was due")
 	flags.StringVar(&o.ReadyFile, "ready-file", "", "`file` to write url, owner key and simulators to, once serving (default: ready.json in the data folder)")
 	flags.BoolVar(&o.LoopbackWebhooks, "allow-loopback-webhooks", false, "let webhooks lead to http and https addresses of 127.0.0.1 and [::1]")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
@@ -129,6 +130,9 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 	}
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.ByHand && !o.Clock {
+		return o, errors.New("--by-hand needs --clock: without it, nothing would ever be done by itself")
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("there is no command %q; use demo, tenant, audit or restored, or flags alone to serve", flags.Arg(0))

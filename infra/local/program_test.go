@@ -75,7 +75,7 @@ func TestKillAndStartAgain(t *testing.T) {
 func TestKeysEndWithTheirProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	v, other := start(t, dir), spawn(t, dir)
+	v, other := start(t, dir, byItself), spawn(t, dir)
 	as := func(key string) int {
 		return v.with(map[string]string{"Authorization": "Bearer " + key}, "GET", "/v1/providers", nil).status
 	}
@@ -103,7 +103,7 @@ func TestStopFinishesWhatHasBegun(t *testing.T) {
 		defer close(gone)
 		_, _ = v.try(map[string]string{"Authorization": "Bearer " + v.key}, "POST", v.url+"/v1/vault-entries/"+entry+"/validate", object{"result_url": result})
 	}()
-	time.Sleep(500 * time.Millisecond)
+	v.eventually("the code is at the token endpoint", func() bool { return len(v.faults()) == 0 })
 	if err := v.stop(); err != nil {
 		t.Fatalf("%v\n%s", err, v.log)
 	}
@@ -124,16 +124,26 @@ func TestHangingUpFinishes(t *testing.T) {
 	v.app()
 	entry := v.entry("hung up")
 	result := v.consent(entry)
-	v.fault(object{"name": "slow", "endpoint": "token", "delay_ms": 800, "times": 1})
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	v.fault(object{"name": "hold", "endpoint": "token", "times": 1})
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	body, _ := json.Marshal(object{"result_url": result})
 	request, _ := http.NewRequestWithContext(ctx, "POST", v.url+"/v1/vault-entries/"+entry+"/validate", bytes.NewReader(body))
 	request.Header.Set("Authorization", "Bearer "+v.key)
-	if response, err := v.client.Do(request); err == nil {
-		_ = response.Body.Close()
+	gone := make(chan error, 1)
+	go func() {
+		response, err := v.client.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		gone <- err
+	}()
+	v.eventually("the code is at the token endpoint", func() bool { return v.faults()[0]["spent"] == true })
+	cancel()
+	if <-gone == nil {
 		t.Fatal("the request was answered before its caller left")
 	}
+	v.sim("DELETE", "/_sim/faults", nil)
 	v.eventually("the entry is active", func() bool {
 		return v.must(200, "GET", "/v1/vault-entries/"+entry, nil).text(t, "status") == "active"
 	})
@@ -187,7 +197,7 @@ func TestStepClock(t *testing.T) {
 // Without --clock there is no such route.
 func TestNoClockUnlessAsked(t *testing.T) {
 	t.Parallel()
-	v := start(t, t.TempDir(), "--clock=false")
+	v := start(t, t.TempDir(), "--clock=false", byItself)
 	if a := v.do("POST", "/local/clock", object{"advance": "1s"}); a.status != http.StatusNotFound {
 		t.Errorf("%d", a.status)
 	}

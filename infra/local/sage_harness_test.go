@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"connectorvault/infra/local/clock"
 	sagesim "connectorvault/infra/sim/sage"
@@ -44,18 +43,14 @@ type call struct {
 // listen puts a wire on an address of its own and returns the flags that make a program use it.
 func listen(t *testing.T, dir string) (*wire, []string) {
 	t.Helper()
-	now := func() time.Time { // a step is felt at once, as the simulators within the program feel it
-		steps, err := clock.Open(filepath.Join(dir, "clock"))
-		if err != nil {
-			t.Error(err)
-		}
-		return steps.Now()
+	steps, err := clock.Open(filepath.Join(dir, "clock"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	w := &wire{log: &buffer{}}
 	server := httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(server.Close)
-	var err error
-	w.sim, err = sagesim.New(sagesim.Config{StatePath: filepath.Join(dir, "sage-simulator.db"), Now: now,
+	w.sim, err = sagesim.New(sagesim.Config{StatePath: filepath.Join(dir, "sage-simulator.db"), Now: steps.Now,
 		BaseURL: func() string { return server.URL }, Logger: slog.New(slog.NewTextHandler(w.log, nil))})
 	if err != nil {
 		t.Fatal(err)

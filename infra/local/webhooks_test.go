@@ -108,7 +108,7 @@ const loopbackWebhooks = "--allow-loopback-webhooks"
 // Who connects an account hears of it at the webhook, in the form that everybody can verify, with what the list of events has.
 func TestWebhookHearsOfAnAuthorization(t *testing.T) {
 	t.Parallel()
-	v := start(t, t.TempDir(), loopbackWebhooks)
+	v := start(t, t.TempDir(), loopbackWebhooks, byItself)
 	r := newReceiver(t)
 	id, secret := v.webhook(r)
 	v.app()
@@ -150,18 +150,21 @@ func TestWebhookIsTriedAgain(t *testing.T) {
 	id, secret := v.webhook(r)
 	v.app()
 	v.connected("tried again")
+	v.schedule()
 	r.await(1)
 	w := v.awaitWebhook(id, "noted", func(w object) bool { return w["last_delivery"] != nil })
 	if w["last_error"] != "The endpoint answered with status 500." {
 		t.Errorf("it says %v", w)
 	}
 	v.advance(6 * time.Second)
+	v.schedule()
 	r.await(2)
 	v.awaitWebhook(id, "noted", func(w object) bool {
 		said, _ := w["last_error"].(string)
 		return strings.Contains(said, "redirect")
 	})
 	v.advance(6 * time.Minute)
+	v.schedule()
 	got := r.await(3)
 	w = v.awaitWebhook(id, "told", lastDelivered)
 	if w["last_error"] != nil {
@@ -189,6 +192,7 @@ func TestWebhookOutlivesTheProgram(t *testing.T) {
 	r.Close()
 	v.app()
 	v.connected("outlived")
+	v.schedule()
 	w := v.awaitWebhook(id, "noted", func(w object) bool { return w["last_delivery"] != nil })
 	if w["last_error"] != "The connection to the endpoint failed." {
 		t.Errorf("it says %v", w)
@@ -198,6 +202,7 @@ func TestWebhookOutlivesTheProgram(t *testing.T) {
 	again := revive(t, address)
 	v = spawn(t, dir, loopbackWebhooks)
 	v.advance(10 * time.Minute)
+	v.schedule()
 	again.checkSigned(again.await(1)[0], secret)
 	v.awaitWebhook(id, "told", lastDelivered)
 	if err := v.stop(); err != nil {
@@ -226,6 +231,7 @@ func TestWebhookThatIsGone(t *testing.T) {
 	r := newReceiver(t, 410)
 	id, _ := v.webhook(r)
 	event := v.must(202, "POST", "/v1/webhooks/"+id+"/test", nil).text(t, "event")
+	v.schedule()
 	if got := r.await(1)[0].header.Get("webhook-id"); got != event {
 		t.Errorf("%s came, not %s", got, event)
 	}
@@ -233,6 +239,7 @@ func TestWebhookThatIsGone(t *testing.T) {
 	checkProblem(t, "a test of what is switched off", v.do("POST", "/v1/webhooks/"+id+"/test", nil), "webhook_disabled")
 	v.must(200, "PATCH", "/v1/webhooks/"+id, object{"disabled": false})
 	v.must(202, "POST", "/v1/webhooks/"+id+"/test", object{})
+	v.schedule()
 	r.await(2)
 	w := v.awaitWebhook(id, "told", lastDelivered)
 	if w["disabled_by"] != nil {
@@ -251,6 +258,7 @@ func TestWebhookSecretIsRotated(t *testing.T) {
 		t.Fatal("the secret was not replaced")
 	}
 	v.must(202, "POST", "/v1/webhooks/"+id+"/test", nil)
+	v.schedule()
 	m := r.await(1)[0]
 	r.checkSigned(m, before)
 	r.checkSigned(m, after)
@@ -259,6 +267,7 @@ func TestWebhookSecretIsRotated(t *testing.T) {
 	}
 	v.advance(24*time.Hour + time.Second)
 	v.must(202, "POST", "/v1/webhooks/"+id+"/test", nil)
+	v.schedule()
 	m = r.await(2)[1]
 	r.checkSigned(m, after)
 	if n := len(strings.Fields(m.header.Get("webhook-signature"))); n != 1 {
@@ -283,6 +292,7 @@ func TestWebhooksLeaveThisMachineAlone(t *testing.T) {
 	}
 	v = start(t, dir)
 	v.must(202, "POST", "/v1/webhooks/"+id+"/test", nil)
+	v.schedule()
 	w := v.awaitWebhook(id, "noted", func(w object) bool { return w["last_delivery"] != nil })
 	if w["last_error"] != "The endpoint's address is not on the public internet." || w["failing_since"] == nil {
 		t.Errorf("it says %v", w)
@@ -316,8 +326,10 @@ func TestWebhookCanaries(t *testing.T) {
 	s.allowed["the second secret in the answer to POST /v1/webhooks/"+id+"/rotate-secret"] = true
 	v.app()
 	v.connected("canaries")
+	v.schedule()
 	r.await(1)
 	do("POST", "/v1/webhooks/"+id+"/test", nil)
+	v.schedule()
 	r.await(2)
 	do("PATCH", "/v1/webhooks/"+id, object{"label": "renamed"})
 	do("PATCH", "/v1/webhooks/"+id, object{"url": "https://user:pass@example.org/"})

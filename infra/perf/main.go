@@ -25,6 +25,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	programs "connectorvault/infra/build"
 )
 
 const clients = 8
@@ -56,7 +58,7 @@ func measure(ctx context.Context, length time.Duration) (err error) {
 		return err
 	}
 	program := filepath.Join(dir, "local")
-	if err := build(ctx, program, "./infra/local", os.Environ()); err != nil {
+	if err := build(ctx, program, "./infra/local"); err != nil {
 		return err
 	}
 	if err := starts(ctx, program, dir); err != nil {
@@ -66,15 +68,14 @@ func measure(ctx context.Context, length time.Duration) (err error) {
 }
 
 // functions are the Lambdas, as their folders are named.
-var functions = []string{"admin", "authorizer", "callback", "read", "refresh", "validate"}
+var functions = []string{"admin", "authorizer", "callback", "notify", "read", "refresh", "tenant", "validate"}
 
 // sizes builds every function as it is deployed.
 func sizes(ctx context.Context, dir string) error {
-	fmt.Println("Stripped arm64 binaries, as deployed (go build -trimpath -tags lambda.norpc -ldflags=\"-s -w\"):")
-	env := append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
+	fmt.Println("Stripped arm64 binaries, as deployed:")
 	for _, name := range functions {
 		path := filepath.Join(dir, name)
-		if err := build(ctx, path, "./functions/"+name, env, "-tags", "lambda.norpc"); err != nil {
+		if err := programs.Function(ctx, ".", name, "arm64", path); err != nil {
 			return err
 		}
 		info, err := os.Stat(path)
@@ -87,10 +88,9 @@ func sizes(ctx context.Context, dir string) error {
 	return nil
 }
 
-func build(ctx context.Context, path, what string, env []string, flags ...string) error {
-	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", path}, flags...)
-	command := exec.CommandContext(ctx, "go", append(args, what)...) //nolint:gosec // our own packages
-	command.Env, command.Stderr = env, os.Stderr
+func build(ctx context.Context, path, what string) error {
+	command := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", path, what) //nolint:gosec // our own packages
+	command.Stderr = os.Stderr
 	return command.Run()
 }
 

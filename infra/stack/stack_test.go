@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -22,6 +24,12 @@ import (
 
 	"connectorvault/infra/stack"
 	"connectorvault/shared/boot"
+	"connectorvault/shared/boot/authorizer"
+	"connectorvault/shared/boot/environment"
+	"connectorvault/shared/boot/invoke"
+	"connectorvault/shared/boot/notifier"
+	"connectorvault/shared/boot/queue"
+	"connectorvault/shared/boot/secrets"
 	"connectorvault/shared/openapi/openapitest"
 	"connectorvault/shared/route"
 	"connectorvault/shared/store"
@@ -248,8 +256,9 @@ func TestEveryFunctionIsBuiltAndDescribed(t *testing.T) {
 	}
 }
 
-// The functions of package boot by name; what a main names is what its function needs.
-var needs = map[string]boot.Need{"PublicURL": boot.PublicURL, "TokenService": boot.TokenService, "Queues": boot.Queues, "Webhooks": boot.Webhooks}
+// What package boot and those below it find for a function, by name; what a main names is what its function needs.
+var needs = map[string]environment.Need{"environment.PublicURL": environment.PublicURL, "invoke.TokenService": invoke.TokenService,
+	"queue.Calls": queue.Calls, "queue.Webhooks": queue.Webhooks, "boot.Notices": boot.Notices, "secrets.Manager": secrets.Manager}
 
 func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 	t.Parallel()
@@ -257,16 +266,16 @@ func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 		starts, named := bootCall(t, name)
 		asked := map[string]bool{}
 		switch starts {
-		case "MustAuthorizer":
-			_, _, _, err := boot.LoadAuthorizer(func(variable string) (string, bool) {
+		case "authorizer.MustLoad":
+			_, _, _, err := authorizer.Load(func(variable string) (string, bool) {
 				asked[variable] = true
 				return value(f, variable)
 			})
 			if err != nil {
 				t.Errorf("%s does not start with what the template gives it: %v", name, err)
 			}
-		case "MustNotify":
-			_, _, _, err := boot.LoadNotify(func(variable string) (string, bool) {
+		case "notifier.MustLoad":
+			_, _, _, err := notifier.Load(func(variable string) (string, bool) {
 				asked[variable] = true
 				return value(f, variable)
 			})
@@ -274,10 +283,10 @@ func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 				t.Errorf("%s does not start with what the template gives it: %v", name, err)
 			}
 		default:
-			var list []boot.Need
+			var list []environment.Need
 			for _, need := range named {
 				if needs[need] == nil {
-					t.Fatalf("%s: this test knows no boot.%s", name, need)
+					t.Fatalf("%s: this test knows no %s", name, need)
 				}
 				list = append(list, needs[need])
 			}
@@ -317,10 +326,16 @@ func bootCall(t *testing.T, name string) (function string, arguments []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	packages := map[string]bool{} // boot, and those below it
+	for _, spec := range file.Imports {
+		if imported, _ := strconv.Unquote(spec.Path.Value); strings.HasPrefix(imported+"/", "connectorvault/shared/boot/") {
+			packages[path.Base(imported)] = true
+		}
+	}
 	ofBoot := func(e ast.Expr) string {
 		if s, ok := e.(*ast.SelectorExpr); ok {
-			if x, ok := s.X.(*ast.Ident); ok && x.Name == "boot" {
-				return s.Sel.Name
+			if x, ok := s.X.(*ast.Ident); ok && packages[x.Name] {
+				return x.Name + "." + s.Sel.Name
 			}
 		}
 		return ""
@@ -340,6 +355,54 @@ func bootCall(t *testing.T, name string) (function string, arguments []string) {
 		t.Fatalf("functions/%s starts without package boot", name)
 	}
 	return function, arguments
+}
+
+// clients are what each service of AWS is reached through.
+var clients = map[string]string{
+	"dynamodb":       "github.com/aws/aws-sdk-go-v2/service/dynamodb",
+	"secretsmanager": "github.com/aws/aws-sdk-go-v2/service/secretsmanager",
+	"sqs":            "github.com/aws/aws-sdk-go-v2/service/sqs",
+	"lambda":         "connectorvault/shared/boot/invoke",
+}
+
+// A function has the client of a service if its role allows it anything there, and no other: what it links beside them it would
+// prepare with every cold start, for nothing.
+func TestAFunctionLinksTheClientsThatItsRoleAllows(t *testing.T) {
+	t.Parallel()
+	command := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Deps \" \"}}", "./functions/...")
+	command.Dir = root
+	said, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := map[string][]string{} // by folder
+	for line := range strings.Lines(string(said)) {
+		words := strings.Fields(line)
+		linked[strings.TrimPrefix(words[0], "connectorvault/functions/")] = words[1:]
+	}
+	for name, f := range functions(t) {
+		if len(linked[name]) == 0 {
+			t.Errorf("functions/%s links nothing", name)
+		}
+		allowed := map[string]bool{"logs": true} // Lambda itself writes them
+		for _, grant := range f.Role.Grants() {
+			service, _, _ := strings.Cut(grant, ":")
+			if allowed[service] = true; clients[service] == "" && service != "logs" {
+				t.Errorf("%s may %s, for which no client is known", name, grant)
+			}
+		}
+		for service, client := range clients {
+			if has := slices.Contains(linked[name], client); has != allowed[service] {
+				t.Errorf("%s links %s: %v; its role allows something of %s: %v", name, client, has, service, allowed[service])
+			}
+		}
+		for _, dependency := range linked[name] {
+			rest, service := strings.CutPrefix(dependency, "github.com/aws/aws-sdk-go-v2/service/")
+			if client := clients[strings.Split(rest, "/")[0]]; service && !strings.HasPrefix(rest, "internal/") && client == "" {
+				t.Errorf("%s links %s, a client that nobody knows of", name, dependency)
+			}
+		}
+	}
 }
 
 // Only the token service may touch what can lose or show an account.

@@ -212,9 +212,11 @@ func (s *Service) UpdateConnector(ctx context.Context, p record.Principal, id st
 
 // ListConnectors lists connectors by id, of one entry or of all.
 func (s *Service) ListConnectors(ctx context.Context, p record.Principal, entry, providerName, after string, limit int) (vault.Page[record.Connector], error) {
-	return s.Vault.Connectors(ctx, p.Tenant, after, limit, func(c record.Connector) bool {
+	page, err := s.Vault.Connectors(vault.Showing(ctx), p.Tenant, after, limit, func(c record.Connector) bool {
 		return p.MayRead(c.ID) && (entry == "" || c.Entry == entry) && (providerName == "" || strings.EqualFold(c.Provider, providerName))
 	})
+	page.Newer = slices.DeleteFunc(page.Newer, func(sort string) bool { return !p.MayRead(strings.TrimPrefix(sort, "connector#")) })
+	return page, err
 }
 
 // DeleteConnector removes a connector.

@@ -342,7 +342,7 @@ func (s *Service) ListEntries(ctx context.Context, p record.Principal, f EntryFi
 			Do("Use pending, active, reauthorization_required or disabled.")
 	}
 	is := func(want, have string) bool { return want == "" || want == have }
-	return s.Vault.EntryStates(ctx, p.Tenant, after, limit, func(e vault.EntryState) bool {
+	return s.Vault.EntryStates(vault.Showing(ctx), p.Tenant, after, limit, func(e vault.EntryState) bool {
 		return is(f.Provider, e.Entry.Provider) && is(f.Environment, e.Entry.Environment) && is(f.Alias, e.Entry.Alias) &&
 			is(f.APIEnvironment, string(e.Entry.APIEnvironment)) && is(f.Status, string(e.Status()))
 	})

@@ -158,7 +158,7 @@ func (s *Service) Key(ctx context.Context, p record.Principal, id string) (recor
 
 // ListKeys lists keys by id, with their last use.
 func (s *Service) ListKeys(ctx context.Context, p record.Principal, after string, limit int) (vault.Page[record.APIKey], error) {
-	page, err := s.Vault.Keys(ctx, p.Tenant, after, limit)
+	page, err := s.Vault.Keys(vault.Showing(ctx), p.Tenant, after, limit)
 	if err != nil {
 		return page, err
 	}

@@ -149,8 +149,8 @@ func (s *Service) addSecret(ctx context.Context, w *record.Webhook) (secret.Text
 }
 
 // ListWebhooks lists a tenant's webhooks by id.
-func (s *Service) ListWebhooks(ctx context.Context, p record.Principal) ([]record.Webhook, error) {
-	return s.Vault.Webhooks(ctx, p.Tenant)
+func (s *Service) ListWebhooks(ctx context.Context, p record.Principal) (vault.Page[record.Webhook], error) {
+	return s.Vault.WebhookPage(vault.Showing(ctx), p.Tenant)
 }
 
 // UpdateWebhook changes a webhook.

@@ -74,8 +74,8 @@ func TestWebhookInputIsChecked(t *testing.T) {
 			t.Errorf("%s: there is a secret", c.name)
 		}
 	}
-	if list, err := h.Admin.ListWebhooks(t.Context(), h.Owner); err != nil || len(list) != 0 {
-		t.Errorf("%d were made: %v", len(list), err)
+	if list, err := h.Admin.ListWebhooks(t.Context(), h.Owner); err != nil || len(list.Items) != 0 {
+		t.Errorf("%d were made: %v", len(list.Items), err)
 	}
 	w, _ := h.make("")
 	_, err := h.Admin.UpdateWebhook(t.Context(), h.Owner, w.ID, admin.WebhookInput{URL: said("https://localhost/")})
@@ -97,7 +97,7 @@ func TestWebhooksOfAnotherTenant(t *testing.T) {
 	_, testErr := h.Admin.TestWebhook(t.Context(), h.Alien, "", w.ID)
 	h.refused(testErr, "not_found", "")
 	h.refused(h.Admin.DeleteWebhook(t.Context(), h.Alien, w.ID), "not_found", "")
-	if list, err := h.Admin.ListWebhooks(t.Context(), h.Alien); err != nil || len(list) != 0 || !text.IsZero() || len(h.sent) != 0 {
+	if list, err := h.Admin.ListWebhooks(t.Context(), h.Alien); err != nil || len(list.Items) != 0 || !text.IsZero() || len(h.sent) != 0 {
 		t.Errorf("%v %v", list, err)
 	}
 }
@@ -194,10 +194,10 @@ func TestWebhookRepeatsAtOnce(t *testing.T) {
 	}
 	wait.Wait()
 	list, err := h.Admin.ListWebhooks(t.Context(), h.Owner)
-	if err != nil || len(list) != 1 || len(ids) != 1 || len(given) != 1 {
-		t.Fatalf("%d webhooks, %d ids, %d secrets: %v", len(list), len(ids), len(given), err)
+	if err != nil || len(list.Items) != 1 || len(ids) != 1 || len(given) != 1 {
+		t.Fatalf("%d webhooks, %d ids, %d secrets: %v", len(list.Items), len(ids), len(given), err)
 	}
-	if open, err := h.Vault.OpenWebhookSecrets(t.Context(), list[0]); err != nil || !given[open[0].Reveal()] {
+	if open, err := h.Vault.OpenWebhookSecrets(t.Context(), list.Items[0]); err != nil || !given[open[0].Reveal()] {
 		t.Errorf("the secret that was given does not sign: %v", err)
 	}
 }

@@ -154,6 +154,14 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 type List[T any] struct {
 	Items []T     `json:"items"`
 	Next  *string `json:"next_cursor"`
+	// LeftOut is how many records of this page a newer version of the vault wrote, which the one that answers cannot show.
+	LeftOut int `json:"left_out,omitempty"`
+}
+
+// Without says how many records a page leaves out.
+func (l List[T]) Without(n int) List[T] {
+	l.LeftOut = n
+	return l
 }
 
 // ListOf shows a page.

@@ -170,24 +170,60 @@ func TestFunctionsStandAlone(t *testing.T) {
 // What a function links, over all steps, must be fit for a Lambda.
 func TestFunctionsLinkNoMachineParts(t *testing.T) {
 	t.Parallel()
-	imports := map[string][]string{}
-	for _, f := range all(t) {
-		if !f.isTest() {
-			imports[module+"/"+f.folder] = append(imports[module+"/"+f.folder], f.imports...)
-		}
-	}
-	for _, folder := range packages(t) {
-		if !within(folder, "functions") {
-			continue
-		}
-		linked := map[string]string{} // package → who brought it
-		reach(imports, module+"/"+folder, linked)
+	for folder, linked := range links(t) {
 		for name, by := range linked {
 			if within(name, "modernc.org") || within(name, module+"/infra") || within(name, module) && helps(name) {
 				t.Errorf("%s links %s, through %s", folder, name, by)
 			}
 		}
 	}
+}
+
+// A function links what it needs, and of what is large, or dangerous to have at hand, nothing else.
+func TestFunctionsLinkWhatTheyNeed(t *testing.T) {
+	t.Parallel()
+	found := map[string]bool{}
+	for folder, linked := range links(t) {
+		function := strings.Split(folder, "/")[1]
+		for name, by := range linked {
+			for what, allowed := range linkedBy {
+				if !within(name, what) {
+					continue
+				}
+				found[what+" "+function] = true
+				if !slices.Contains(allowed, function) {
+					t.Errorf("%s links %s, through %s; it is for %s", folder, name, by, strings.Join(allowed, ", "))
+				}
+			}
+		}
+	}
+	for what, allowed := range linkedBy {
+		for _, function := range allowed {
+			if !found[what+" "+function] {
+				t.Errorf("%s does not link %s, and may", function, what)
+			}
+		}
+	}
+}
+
+// links are the packages that each package of the functions links, each with who brought it. Packages of others are not looked
+// into.
+func links(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	imports := map[string][]string{}
+	for _, f := range all(t) {
+		if !f.isTest() {
+			imports[module+"/"+f.folder] = append(imports[module+"/"+f.folder], f.imports...)
+		}
+	}
+	out := map[string]map[string]string{}
+	for _, folder := range packages(t) {
+		if within(folder, "functions") {
+			out[folder] = map[string]string{}
+			reach(imports, module+"/"+folder, out[folder])
+		}
+	}
+	return out
 }
 
 func reach(imports map[string][]string, from string, seen map[string]string) {

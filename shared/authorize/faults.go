@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"connectorvault/shared/fault"
@@ -65,14 +66,16 @@ func startFault(err error) error {
 }
 
 // beginAnew is how an action tells a program to begin anew.
-var beginAnew = regexp.MustCompile(`:? (?:with )?POST /v1/vault-entries/[^ ]*/authorize`)
+var beginAnew = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`:? (?:with )?POST /v1/vault-entries/[^ ]*/authorize`)
+})
 
 // onPage rewords a fault for a person at a page, who has no request field to look at.
 func onPage(err error) error {
 	f := *fault.As(err)
 	f.Field = ""
 	f.Action = strings.ReplaceAll(f.Action, "Send the same Result URL again, or reload the page", "Reload this page")
-	f.Action = beginAnew.ReplaceAllString(f.Action, " where you began")
+	f.Action = beginAnew().ReplaceAllString(f.Action, " where you began")
 	f.Detail = strings.ReplaceAll(f.Detail, "of this vault entry", "that is open")
 	return &f
 }

@@ -7,10 +7,8 @@ package bundle
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -26,6 +24,7 @@ import (
 	"connectorvault/shared/store"
 	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/transport"
 	"connectorvault/shared/vault"
 	"connectorvault/shared/webhook"
 )
@@ -51,6 +50,7 @@ type Parts struct {
 	Notices   map[string]string                              // queues that providers write to about client secrets: ARN → provider; token service
 	Announce  func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
 
+	Forms    store.Forms   // nil: those of this version; tests run others beside it
 	Recovery time.Duration // how far back the tables can be restored; 0 = not at all
 
 	// The token service's budgets; 0 = its own.
@@ -73,7 +73,7 @@ func New(p Parts) *Bundle {
 	}
 	p.Invoke, p.Nudge = tokens.OnBehalf(p.Invoke), tokens.NudgeOnBehalf(p.Nudge)
 	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
-	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog)})
+	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog), Forms: p.Forms})
 	return &Bundle{Parts: p, Vault: v, Keyring: ring}
 }
 
@@ -88,24 +88,8 @@ func dates(c *catalog.Catalog) func(record.Entry) (bool, []record.Horizon) {
 	}
 }
 
-// Client is the HTTP client for providers: it gives up before the function does, keeps connections for the next call,
-// and accepts no old TLS.
-func Client() *http.Client {
-	return &http.Client{
-		Timeout: 20 * time.Second,
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   5 * time.Second,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConns:          200,
-			MaxIdleConnsPerHost:   50,
-			IdleConnTimeout:       90 * time.Second,
-			ExpectContinueTimeout: time.Second,
-		},
-	}
-}
+// Client is the HTTP client for providers.
+func Client() *http.Client { return transport.Client() }
 
 // Admin makes the admin use case.
 func (b *Bundle) Admin() *admin.Service {

@@ -15,6 +15,7 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/resource"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/seal"
 )
 
@@ -35,6 +36,7 @@ type position struct {
 	Digest    string     `json:"d"` // of the query that it goes on with
 	Params    url.Values `json:"p"` // of the next page
 	Ends      int64      `json:"e,omitempty"`
+	Schema    int64      `json:"schema,omitempty"`
 }
 
 func (s *Service) binding(pl plan) seal.Binding {
@@ -43,7 +45,7 @@ func (s *Service) binding(pl plan) seal.Binding {
 
 // cursor seals where the next page begins.
 func (s *Service) cursor(ctx context.Context, pl plan, next url.Values) (string, error) {
-	at := position{Operation: pl.op.ID, Digest: pl.digest, Params: next}
+	at := position{Operation: pl.op.ID, Digest: pl.digest, Params: next, Schema: schema.Cursor.Carried()}
 	if ttl := pl.op.Paging.TokenTTL; ttl > 0 {
 		at.Ends = s.Now().Add(ttl).Unix()
 	}
@@ -107,6 +109,9 @@ func (s *Service) position(ctx context.Context, pl plan) (position, error) {
 	}
 	if err := json.Unmarshal(plain, &at); err != nil {
 		return at, invalidCursor("The cursor cannot be read.")
+	}
+	if schema.Cursor.Newer(at.Schema) { // it is good: whoever holds it comes to a newer version with the next try
+		return at, fault.Newer(string(schema.Cursor), at.Schema, schema.Of(schema.Cursor).Reads)
 	}
 	return at, nil
 }

@@ -206,6 +206,9 @@ func (s *Service) unseal(ctx context.Context, t *target) error {
 }
 
 func keysUnavailable(cause error) *fault.Error {
+	if fault.IsNewer(cause) {
+		return fault.As(cause)
+	}
 	return fault.Wrap(cause, fault.Unavailable, "store_unavailable", "The vault's keys cannot be read now.").
 		Do("Try again in a moment.").After(2 * time.Second)
 }

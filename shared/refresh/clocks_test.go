@@ -399,3 +399,67 @@ func TestHorizonIsWhatTheScheduleWatches(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingPutsAMarkOff: whatever writes an entry while it waits for the look at a mark, the mark is told when it would have
+// been, or as soon as somebody is there to look.
+func TestNothingPutsAMarkOff(t *testing.T) {
+	const soon = time.Hour + 2*time.Minute // as late as a look may be, and a sweep
+	refreshed := func(b *bed, p *process) {
+		b.Helper()
+		answer, err := p.do(tokens.Call{Op: tokens.Refresh, Tenant: tenant, Entry: b.entry.ID, Force: true})
+		b.ok(err)
+		p.wantOutcome(answer, tokens.Success)
+	}
+	authorized := func(b *bed, p *process) { b.complete(p, b.begin(), b.issuer.consent(account)) }
+	for name, c := range map[string]struct {
+		at    time.Duration // from the mark on, when it is written
+		write func(b *bed, p *process)
+		by    time.Duration // from the mark on, by when it is told
+	}{
+		"a refresh before the mark":            {-2 * time.Hour, refreshed, soon},
+		"a refresh between mark and look":      {time.Second, refreshed, soon},
+		"a refresh when the look is overdue":   {5 * time.Hour, refreshed, 5*time.Hour + 3*time.Minute},
+		"an authorization before the mark":     {-2 * time.Hour, authorized, soon},
+		"an authorization after it":            {time.Second, authorized, soon},
+		"an authorization that nobody expects": {5 * time.Hour, authorized, 5*time.Hour + 3*time.Minute},
+		"a refresh that failed, and one that did not": {0, func(b *bed, p *process) {
+			look := b.credential().DueAt
+			b.pass(look.Add(-time.Second).Sub(b.now()))
+			p.faults.trip = func(*http.Request, func() (*http.Response, error)) (*http.Response, error) {
+				return &http.Response{StatusCode: 503, Body: http.NoBody, Header: http.Header{"Retry-After": {"600"}}}, nil
+			}
+			_, _ = p.do(tokens.Call{Op: tokens.Refresh, Tenant: tenant, Entry: b.entry.ID, Force: true})
+			if due := b.credential().DueAt; !due.After(look) {
+				b.Fatalf("the failure puts the look off to %s, from %s", due, look)
+			}
+			p.faults.trip = nil
+			b.pass(time.Minute)
+			refreshed(b, p)
+		}, soon + time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(b *bed) {
+				b.issuer.lifetime = 20 * day // so that nothing else brings the schedule here
+				p := b.process(faults{})
+				authorized(b, p)
+				mark := b.credential().DueAt.Add(10*day + 5*time.Hour) // five hours after the entry's own time of day
+				b.secretEnds(mark.Add(30 * day))
+				p.schedule(mark.Add(-3 * time.Hour))
+				if due := b.credential().DueAt; due.Before(mark) {
+					b.Fatalf("the next look is at %s, before the mark at %s", due, mark)
+				}
+				b.pass(mark.Add(c.at).Sub(b.now()))
+				c.write(b, p)
+				p.schedule(mark.Add(2 * day))
+				events := b.events()
+				i := slices.IndexFunc(events, func(e record.Event) bool { return told(e) == "client_secret in 30" })
+				if i < 0 {
+					b.Fatal("the mark is not told")
+				}
+				if late := events[i].At.Sub(mark); late < 0 || late > c.by {
+					b.Errorf("the mark is told %s late; want %s at most", late, c.by)
+				}
+			})
+		})
+	}
+}

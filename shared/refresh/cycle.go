@@ -162,7 +162,7 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 	if err != nil {
 		return s.failed(ctx, leased, d, prior, err)
 	}
-	answer, err := s.commit(ctx, leased, d, set, issued, started) // steps 4 and 5
+	answer, err := s.commit(ctx, leased, as, set, issued, started) // steps 4 and 5
 	if fault.KindOf(err) == fault.NotFound {
 		s.revoke(ctx, as, issued.Refresh) // the entry was deleted meanwhile, and this token was not there to be revoked
 	}

@@ -49,9 +49,32 @@ func (s *Service) tellAll(ctx context.Context, tenant, id string) error {
 	case c.Status == record.Reauth:
 		at = time.Time{}
 	case c.Failure == nil:
-		at = s.rest(c)
+		at, err = s.afterTelling(ctx, entry, c)
+	}
+	if err != nil {
+		return err
 	}
 	return s.Vault.Reschedule(ctx, c, at, told...)
+}
+
+// afterTelling is when the schedule looks at an entry of which everything else was told. Whoever is new, or was of no use, may
+// have passed a mark that nobody looked at: then the look that is due soon stays, and tells it.
+func (s *Service) afterTelling(ctx context.Context, entry record.Entry, c record.Credential) (time.Time, error) {
+	adapter, _, err := s.adapter(entry)
+	if err != nil {
+		return time.Time{}, err
+	}
+	state, err := s.state(ctx, entry, c, adapter)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := s.Now()
+	for _, k := range clocks(state) {
+		if mark, _ := k.passed(now); mark != 0 {
+			return c.DueAt, nil
+		}
+	}
+	return s.nextLook(state), nil
 }
 
 // tell publishes a credential's notices, each once whoever else does the same, and returns those that need not be kept

@@ -10,6 +10,7 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
@@ -87,6 +88,7 @@ func (s *Service) end(ctx context.Context, r record.Request, owner string, probl
 type rescuedExchange struct {
 	CodeHash string `json:"code_hash"`
 	Sealed   []byte `json:"sealed"`
+	Schema   int64  `json:"schema,omitempty"`
 }
 
 // keepExchanged makes the bought tokens durable, in the request or, when the table does not take them, in the rescue queue.
@@ -102,7 +104,7 @@ func (s *Service) keepExchanged(ctx context.Context, r record.Request, owner str
 	if err == nil || errors.Is(err, vault.ErrClaimed) {
 		return err
 	}
-	body, encodeErr := json.Marshal(rescuedExchange{CodeHash: r.CodeHash, Sealed: sealed})
+	body, encodeErr := json.Marshal(rescuedExchange{CodeHash: r.CodeHash, Sealed: sealed, Schema: schema.Rescued.Carried()})
 	if encodeErr != nil {
 		return errors.New("encoding a sealed answer failed")
 	}
@@ -114,6 +116,9 @@ func (s *Service) rescuedRequest(ctx context.Context, call tokens.Call) (tokens.
 	var in rescuedExchange
 	if err := json.Unmarshal(call.Rescued, &in); err != nil {
 		return tokens.Answer{}, errors.New("a rescued answer cannot be read")
+	}
+	if err := fromRescue(in.Schema); err != nil {
+		return tokens.Answer{}, err
 	}
 	r := record.Request{Tenant: call.Tenant, ID: call.Request, CodeHash: in.CodeHash}
 	err := s.persist(ctx, rescuePatience(ctx), func(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/seal"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/tokens"
@@ -104,6 +105,7 @@ type pendingRevocation struct {
 	App     record.App        `json:"app"`
 	Secrets map[string]string `json:"secrets"`
 	Refresh string            `json:"refresh"`
+	Schema  int64             `json:"schema,omitempty"`
 }
 
 func revocationBinding(tenant, entry string) seal.Binding {
@@ -114,7 +116,7 @@ func (s *Service) keepForRevocation(ctx context.Context, as client, refresh secr
 	if s.Enqueue == nil {
 		return errors.New("there is no queue")
 	}
-	pending := pendingRevocation{Entry: as.entry, App: as.app.App, Refresh: refresh.Reveal(), Secrets: map[string]string{}}
+	pending := pendingRevocation{Entry: as.entry, App: as.app.App, Refresh: refresh.Reveal(), Secrets: map[string]string{}, Schema: schema.Rescued.Carried()}
 	for name, value := range as.app.Secrets {
 		pending.Secrets[name] = value.Reveal()
 	}
@@ -146,6 +148,9 @@ func (s *Service) revokeLater(ctx context.Context, call tokens.Call) (tokens.Ans
 	var pending pendingRevocation
 	if err := json.Unmarshal(plain, &pending); err != nil {
 		return tokens.Answer{}, errors.New("a revocation cannot be read")
+	}
+	if err := fromRescue(pending.Schema); err != nil {
+		return tokens.Answer{}, err
 	}
 	pending.Entry.Tenant, pending.App.Tenant = call.Tenant, call.Tenant
 	adapter, source, err := s.adapter(pending.Entry)

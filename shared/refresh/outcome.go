@@ -13,6 +13,7 @@ import (
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -21,7 +22,7 @@ import (
 const assumedLifetime = 5 * time.Minute
 
 // commit makes a bought answer durable (step 4) and only then answers (step 5).
-func (s *Service) commit(ctx context.Context, leased record.Credential, d *provider.Descriptor, old vault.TokenSet, issued oauth.Tokens, started time.Time) (tokens.Answer, error) {
+func (s *Service) commit(ctx context.Context, leased record.Credential, as client, old vault.TokenSet, issued oauth.Tokens, started time.Time) (tokens.Answer, error) {
 	set := vault.TokenSet{Access: issued.Access, Refresh: issued.Refresh, Scope: issued.Scope}
 	if set.Refresh.IsZero() {
 		set.Refresh = old.Refresh // not rotated: the old one stays in force
@@ -35,8 +36,8 @@ func (s *Service) commit(ctx context.Context, leased record.Credential, d *provi
 		return tokens.Answer{}, err
 	}
 	next := vault.NewSet{Sealed: sealed, Lifetime: lifetime(issued), Expires: started.Add(lifetime(issued)).UTC(),
-		RefreshExpires: refreshEnds(d, issued, started), Commit: id}
-	next.DueAt = s.nextDue(leased, next)
+		RefreshExpires: refreshEnds(as.adapter.Descriptor(), issued, started), Commit: id}
+	next.DueAt = s.nextDue(as, leased, next)
 	took := s.Now().Sub(started)
 
 	stored, err := s.store(ctx, leased, next)
@@ -74,14 +75,14 @@ func refreshEnds(d *provider.Descriptor, issued oauth.Tokens, at time.Time) time
 
 // nextDue is when the schedule looks at an entry that gets a new set. Where there is something to tell of it, it comes by
 // soon, should this process not get to tell it.
-func (s *Service) nextDue(before record.Credential, set vault.NewSet) time.Time {
+func (s *Service) nextDue(as client, before record.Credential, set vault.NewSet) time.Time {
 	now := s.Now()
 	if len(before.Notices) > 0 || before.HealthAt(now) == record.Failing {
 		return now.Add(vault.NoticePause)
 	}
 	after := before
 	after.Lifetime, after.Expires, after.RefreshExpires, after.Refreshed, after.Failure = set.Lifetime, set.Expires, set.RefreshExpires, now, nil
-	return s.rest(after)
+	return s.keepLook(as.state(after), before)
 }
 
 // store tries the one conditional write until it is decided or the budget is spent.
@@ -99,7 +100,7 @@ func (s *Service) persist(ctx context.Context, budget time.Duration, write func(
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := write(ctx)
-		if err == nil || errors.Is(err, decided) {
+		if err == nil || errors.Is(err, decided) || fault.IsNewer(err) { // waiting makes no newer version of this one
 			return err
 		}
 		if sleep(ctx, pause) != nil {
@@ -112,11 +113,20 @@ func (s *Service) persist(ctx context.Context, budget time.Duration, write func(
 type rescuedSet struct {
 	Generation int64        `json:"generation"` // that it follows
 	Set        vault.NewSet `json:"set"`
+	Schema     int64        `json:"schema,omitempty"`
+}
+
+// fromRescue refuses a sealed answer that a newer version sent to rescue: what this one does not know of it would be lost.
+func fromRescue(number int64) error {
+	if schema.Rescued.Newer(number) {
+		return fault.Newer(string(schema.Rescued), number, schema.Of(schema.Rescued).Reads)
+	}
+	return nil
 }
 
 // toRescue keeps an answer that the table does not take. The lease is left to run out: until then nobody asks again.
 func (s *Service) toRescue(ctx context.Context, c record.Credential, next vault.NewSet, cause error) (tokens.Answer, error) {
-	body, err := json.Marshal(rescuedSet{Generation: c.Generation, Set: next})
+	body, err := json.Marshal(rescuedSet{Generation: c.Generation, Set: next, Schema: schema.Rescued.Carried()})
 	if err != nil {
 		return tokens.Answer{}, errors.New("encoding a sealed answer failed")
 	}
@@ -162,6 +172,9 @@ func (s *Service) rescued(ctx context.Context, call tokens.Call) (tokens.Answer,
 	var in rescuedSet
 	if err := json.Unmarshal(call.Rescued, &in); err != nil {
 		return tokens.Answer{}, errors.New("a rescued answer cannot be read")
+	}
+	if err := fromRescue(in.Schema); err != nil {
+		return tokens.Answer{}, err
 	}
 	var stored record.Credential
 	err := s.persist(ctx, rescuePatience(ctx), func(ctx context.Context) error {

@@ -186,10 +186,38 @@ func (s *Service) nextLook(state vault.EntryState) time.Time {
 	times := []time.Time{}
 	for _, k := range clocks(state) {
 		if _, next := k.passed(now); !next.IsZero() {
-			times = append(times, next.Add(indexed+spread(c, markSpread)).Truncate(indexed)) // never before the mark
+			times = append(times, lookAt(c, next))
 		}
 	}
 	return s.rest(c, times...)
+}
+
+// lookAt is when the schedule looks at an entry for a mark.
+func lookAt(c record.Credential, mark time.Time) time.Time {
+	return mark.Add(indexed + spread(c, markSpread)).Truncate(indexed) // never before the mark
+}
+
+// keepLook is nextLook for an entry that has got a new token set while it waited for a look at another time, which its old
+// credential says. A mark that passed before that look came is not told yet, and the new set must not put it off.
+func (s *Service) keepLook(state vault.EntryState, old record.Credential) time.Time {
+	next, now := s.nextLook(state), s.Now()
+	for _, k := range clocks(state) {
+		mark, _ := k.passed(now)
+		if mark == 0 {
+			continue
+		}
+		due := lookAt(*state.Credential, k.At.Add(-time.Duration(mark)*day))
+		if due.Before(old.DueAt) && old.Failure == nil { // failures put looks off, too
+			continue // the last look saw it
+		}
+		if soon := now.Add(vault.NoticePause); due.Before(soon) {
+			due = soon
+		}
+		if due.Before(next) {
+			next = due
+		}
+	}
+	return next
 }
 
 // rest is how long an entry sleeps: until the next of the times at which something is to be done for it, or, when that is

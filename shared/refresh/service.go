@@ -14,12 +14,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	"connectorvault/shared/audit"
+	"connectorvault/shared/fault"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -156,7 +158,7 @@ func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer
 	case tokens.Revoke:
 		return s.revokeLater(ctx, call)
 	default:
-		return tokens.Answer{}, fmt.Errorf("the token service knows no operation %q", call.Op)
+		return tokens.Answer{}, fault.Unknown("operation " + strconv.Quote(string(call.Op)))
 	}
 }
 
@@ -209,6 +211,16 @@ type client struct {
 // fingerprint tells one OAuth client from another.
 func (c client) fingerprint() string {
 	return secret.New(c.source.TokenClient(c.entry, c.app).ID).Fingerprint()
+}
+
+// state is what decides on an entry's dates, as the client was read, with a credential.
+func (c client) state(credential record.Credential) vault.EntryState {
+	state := vault.EntryState{Entry: c.entry, Credential: &credential}
+	usesApp, announced := provider.Dates(c.adapter, c.entry)
+	if state.Announced = announced; usesApp {
+		state.App = &c.app.App
+	}
+	return state
 }
 
 // client finds an entry with its adapter and the application that it uses.

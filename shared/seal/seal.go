@@ -21,6 +21,8 @@ import (
 	"io"
 	"time"
 
+	"connectorvault/shared/fault"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/secret"
 )
 
@@ -47,7 +49,8 @@ func (b Binding) associated() []byte {
 type Sealer interface {
 	Seal(ctx context.Context, b Binding, plaintext []byte) ([]byte, error)
 
-	// Open returns ErrSealed when the value was not sealed under this binding, or was changed.
+	// Open returns ErrSealed when the value was not sealed under this binding, or was changed; fault.Newer when a newer version
+	// sealed it.
 	Open(ctx context.Context, b Binding, sealed []byte) ([]byte, error)
 }
 
@@ -106,6 +109,9 @@ func (k Keyring) Seal(now time.Time, b Binding, plaintext []byte) ([]byte, error
 
 // Open decrypts what Seal made under the same binding.
 func (k Keyring) Open(b Binding, sealed []byte) ([]byte, error) {
+	if len(sealed) > 0 && schema.Seal.Newer(int64(sealed[0])) {
+		return nil, fault.Newer(string(schema.Seal), int64(sealed[0]), version)
+	}
 	if len(sealed) < 2 || sealed[0] != version || len(sealed) < 2+int(sealed[1]) {
 		return nil, ErrSealed
 	}
@@ -208,6 +214,12 @@ func (k Keyring) Encode() (secret.Text, error) {
 // Decode reads what Encode made. Its error never quotes the input.
 func Decode(text secret.Text) (Keyring, error) {
 	var in []keyJSON
+	var later struct { // a list has no place for a number, so the form after this one is no list
+		Schema int64 `json:"schema"`
+	}
+	if err := json.Unmarshal([]byte(text.Reveal()), &later); err == nil && schema.Keyring.Newer(later.Schema) {
+		return nil, fault.Newer(string(schema.Keyring), later.Schema, schema.Of(schema.Keyring).Reads)
+	}
 	if err := json.Unmarshal([]byte(text.Reveal()), &in); err != nil || len(in) == 0 {
 		return nil, errors.New("the keyring cannot be read")
 	}

@@ -46,6 +46,7 @@ type Attrs map[string]any
 type Item struct {
 	Key   Key
 	Attrs Attrs
+	Newer int64 // with [Marking]: the number of its form, which this version does not read; Attrs is nil then. 0 = it does
 }
 
 // String returns the attribute as a string; "" when it is absent or of another type.

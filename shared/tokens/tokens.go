@@ -15,6 +15,7 @@ import (
 	"connectorvault/shared/audit"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/secret"
 )
 
@@ -149,6 +150,7 @@ type wire struct {
 	NotBefore        time.Time         `json:"not_before,omitzero"`
 	Reason           string            `json:"reason,omitempty"`
 	By               audit.Actor       `json:"by,omitzero"`
+	Schema           int64             `json:"schema,omitempty"`
 }
 
 // Encode returns a call as it travels. The bytes hold secrets: they go to the token service and nowhere else.
@@ -156,15 +158,18 @@ func Encode(c Call) ([]byte, error) {
 	b, err := json.Marshal(wire{Op: c.Op, Tenant: c.Tenant, Entry: c.Entry, Force: c.Force, FailedGeneration: c.FailedGeneration,
 		Request: c.Request, Code: c.Code.Reveal(), Claims: c.Claims, RefreshToken: c.RefreshToken.Reveal(),
 		Principal: c.Principal, Scope: c.Scope, Provider: c.Provider, APIEnvironment: string(c.APIEnvironment), Client: c.Client, Rescued: c.Rescued, NotBefore: c.NotBefore,
-		Reason: c.Reason, By: c.By, Pending: c.Pending})
+		Reason: c.Reason, By: c.By, Pending: c.Pending, Schema: schema.Call.Carried()})
 	if err != nil {
 		return nil, errors.New("encoding a call to the token service failed")
 	}
 	return b, nil
 }
 
-// Decode reads what Encode made. Its error never quotes the input.
+// Decode reads what Encode made. Its error never quotes the input; it is fault.Newer for a call of a newer version.
 func Decode(b []byte) (Call, error) {
+	if err := readable(schema.Call, b); err != nil {
+		return Call{}, err
+	}
 	var w wire
 	if err := json.Unmarshal(b, &w); err != nil || w.Op == "" {
 		return Call{}, errors.New("the call to the token service cannot be read")
@@ -187,11 +192,24 @@ func (a Answer) Err() error {
 type reply struct {
 	Answer Answer       `json:"answer,omitzero"`
 	Error  *fault.Error `json:"error,omitempty"`
+	Schema int64        `json:"schema,omitempty"`
+}
+
+// readable looks at the number of a message before anything else of it is taken for what it was. What has none that can be
+// read is left to whoever reads the rest.
+func readable(kind schema.Kind, b []byte) error {
+	var numbered struct {
+		Schema int64 `json:"schema"`
+	}
+	if err := json.Unmarshal(b, &numbered); err == nil && kind.Newer(numbered.Schema) {
+		return fault.Newer(string(kind), numbered.Schema, schema.Of(kind).Reads)
+	}
+	return nil
 }
 
 // EncodeReply returns the outcome of a call as it travels. An error that is none of ours travels without its text.
 func EncodeReply(a Answer, err error) ([]byte, error) {
-	r := reply{Answer: a}
+	r := reply{Answer: a, Schema: schema.Reply.Carried()}
 	if err != nil {
 		r.Error = fault.As(err)
 	}
@@ -200,6 +218,9 @@ func EncodeReply(a Answer, err error) ([]byte, error) {
 
 // DecodeReply reads what EncodeReply made.
 func DecodeReply(b []byte) (Answer, error) {
+	if err := readable(schema.Reply, b); err != nil {
+		return Answer{}, err
+	}
 	var r reply
 	if err := json.Unmarshal(b, &r); err != nil {
 		return Answer{}, errors.New("the token service's reply cannot be read")

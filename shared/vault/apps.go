@@ -151,12 +151,17 @@ func (v *Vault) App(ctx context.Context, tenant, provider string, env record.API
 
 // Apps lists a tenant's provider apps.
 func (v *Vault) Apps(ctx context.Context, tenant string) ([]record.App, error) {
+	page, err := v.AppPage(ctx, tenant)
+	return page.Items, err
+}
+
+// AppPage is Apps, and names those that are left out.
+func (v *Vault) AppPage(ctx context.Context, tenant string) (Page[record.App], error) {
 	q := store.Query{Table: store.Records, Partition: tenant, Prefix: "app#"}
-	page, err := list(ctx, v, q, 100, func(item store.Item) (record.App, bool, error) {
+	return list(ctx, v, q, 100, func(item store.Item) (record.App, bool, error) {
 		var app record.App
 		err := decode(item.Attrs, &app)
 		app.Tenant = tenant
 		return app, true, err
 	})
-	return page.Items, err
 }

@@ -82,9 +82,18 @@ func (v *Vault) Credential(ctx context.Context, tenant, entry string) (c record.
 
 // CredentialsOf reads the credentials of up to 100 entries; those never authorized are missing.
 func (v *Vault) CredentialsOf(ctx context.Context, tenant string, entries []record.Entry) (map[string]record.Credential, error) {
-	out := map[string]record.Credential{}
+	out, _, err := v.credentialsOf(ctx, tenant, entries)
+	return out, err
+}
+
+// credentialsOf is CredentialsOf, and under Showing says which entries have one that a newer version wrote.
+func (v *Vault) credentialsOf(ctx context.Context, tenant string, entries []record.Entry) (out map[string]record.Credential, newer map[string]bool, err error) {
+	out, newer = map[string]record.Credential{}, map[string]bool{}
 	if len(entries) == 0 {
-		return out, nil
+		return out, newer, nil
+	}
+	if ctx.Value(showingKey{}) != nil {
+		ctx = store.Marking(ctx)
 	}
 	keys := make([]store.Key, len(entries))
 	for i, e := range entries {
@@ -92,15 +101,20 @@ func (v *Vault) CredentialsOf(ctx context.Context, tenant string, entries []reco
 	}
 	items, err := v.Items.GetMany(ctx, store.Credentials, keys)
 	if err != nil {
-		return nil, storeFault(err)
+		return nil, nil, storeFault(err)
 	}
 	for _, item := range items {
+		if item.Newer != 0 {
+			_, id, _ := cutKey(item.Key.Partition)
+			newer[id] = true
+			continue
+		}
 		id := item.Attrs.String(attrEntry)
 		if out[id], err = credentialOf(tenant, id, item.Attrs); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return out, nil
+	return out, newer, nil
 }
 
 func credentialOf(tenant, entry string, a store.Attrs) (record.Credential, error) {

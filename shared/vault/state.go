@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"slices"
 
 	"connectorvault/shared/record"
 )
@@ -82,26 +83,32 @@ const statePages = 10
 // a Next, when much was looked through.
 func (v *Vault) EntryStates(ctx context.Context, tenant, after string, limit int, keep func(EntryState) bool) (Page[EntryState], error) {
 	out := Page[EntryState]{Next: after}
-	list, err := v.Apps(ctx, tenant)
+	list, err := v.AppPage(ctx, tenant)
 	if err != nil {
 		return out, err
 	}
 	apps := map[string]*record.App{}
-	for i, app := range list {
-		apps[app.Provider+"#"+string(app.APIEnvironment)] = &list[i]
+	for i, app := range list.Items {
+		apps[app.Provider+"#"+string(app.APIEnvironment)] = &list.Items[i]
 	}
 	for range statePages {
 		page, err := v.Entries(ctx, tenant, out.Next, min(limit-len(out.Items), 100), func(record.Entry) bool { return true })
 		if err != nil {
 			return out, err
 		}
-		credentials, err := v.CredentialsOf(ctx, tenant, page.Items)
+		credentials, newer, err := v.credentialsOf(ctx, tenant, page.Items)
 		if err != nil {
 			return out, err
 		}
+		out.Newer = append(out.Newer, page.Newer...)
 		for _, e := range page.Items {
 			usesApp, announced := v.dates(e)
 			state := EntryState{Entry: e, Announced: announced}
+			// Without its credential or its application an entry would be said to be what it is not.
+			if newer[e.ID] || usesApp && slices.Contains(list.Newer, appKey(tenant, e.Provider, e.APIEnvironment).Sort) {
+				out.Newer = append(out.Newer, entryKey(tenant, e.ID).Sort)
+				continue
+			}
 			if usesApp {
 				state.App = apps[e.Provider+"#"+string(e.APIEnvironment)]
 			}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"time"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/seal"
 	"connectorvault/shared/secret"
 )
@@ -34,6 +36,7 @@ type tokenSetJSON struct {
 
 	Claims          map[string]string `json:"claims,omitempty"`
 	RefreshLifetime time.Duration     `json:"refresh_lifetime,omitempty"`
+	Schema          int64             `json:"schema,omitempty"`
 }
 
 func tokenBinding(c record.Credential, generation int64) seal.Binding {
@@ -80,7 +83,7 @@ func (v *Vault) OpenVerifier(ctx context.Context, r record.Request) (secret.Text
 
 func (v *Vault) sealSet(ctx context.Context, b seal.Binding, set TokenSet) ([]byte, error) {
 	plain, err := json.Marshal(tokenSetJSON{Access: set.Access.Reveal(), Refresh: set.Refresh.Reveal(), Scope: set.Scope,
-		Lifetime: set.Lifetime, Expires: set.Expires, Claims: set.Claims, RefreshLifetime: set.RefreshLifetime})
+		Lifetime: set.Lifetime, Expires: set.Expires, Claims: set.Claims, RefreshLifetime: set.RefreshLifetime, Schema: schema.TokenSet.Carried()})
 	if err != nil {
 		return nil, errors.New("encoding a token set failed")
 	}
@@ -96,6 +99,9 @@ func (v *Vault) openSet(ctx context.Context, b seal.Binding, sealed []byte) (Tok
 	var in tokenSetJSON
 	if err := json.Unmarshal(plain, &in); err != nil {
 		return TokenSet{}, errors.New("a token set cannot be read")
+	}
+	if schema.TokenSet.Newer(in.Schema) {
+		return TokenSet{}, fault.Newer(string(schema.TokenSet), in.Schema, schema.Of(schema.TokenSet).Reads)
 	}
 	return TokenSet{Access: secret.New(in.Access), Refresh: secret.New(in.Refresh), Scope: in.Scope,
 		Lifetime: in.Lifetime, Expires: in.Expires, Claims: in.Claims, RefreshLifetime: in.RefreshLifetime}, nil

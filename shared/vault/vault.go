@@ -17,6 +17,7 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/seal"
 	"connectorvault/shared/store"
 )
@@ -31,13 +32,21 @@ type Config struct {
 	// Dates says of an entry whether the operator's application is its own, and what its provider has announced; needed
 	// where entries are shown. nil: it is, and nothing is.
 	Dates func(record.Entry) (usesApp bool, announced []record.Horizon)
+	// Forms says in which forms records are kept; nil: as [Forms] does, which is this version. Tests let others run.
+	Forms store.Forms
 }
 
 // Vault gives records in and out. It is safe for concurrent use.
 type Vault struct{ Config }
 
 // New returns a Vault on cfg.
-func New(cfg Config) *Vault { return &Vault{cfg} }
+func New(cfg Config) *Vault {
+	if cfg.Forms == nil {
+		cfg.Forms = Forms
+	}
+	cfg.Items = store.WithForms(cfg.Items, cfg.Forms)
+	return &Vault{cfg}
+}
 
 // Attributes that records share.
 const (
@@ -90,7 +99,7 @@ func (v *Vault) standBack(ctx context.Context, try int) error {
 func storeFault(err error) error {
 	var failed *store.ConditionFailed
 	switch {
-	case err == nil, errors.As(err, &failed), errors.Is(err, store.ErrNotFound):
+	case err == nil, errors.As(err, &failed), errors.Is(err, store.ErrNotFound), fault.IsNewer(err):
 		return err
 	default:
 		return fault.Wrap(err, fault.Unavailable, "store_unavailable", "The vault's store does not answer now.").
@@ -130,7 +139,8 @@ func NotFound(what, id string) *fault.Error {
 // Page is one page of a listing.
 type Page[T any] struct {
 	Items []T
-	Next  string // sort key to go on after; "" on the last page
+	Next  string   // sort key to go on after; "" on the last page
+	Newer []string // under [Showing]: sort keys of records of this page that a newer version wrote, and that are not in Items
 }
 
 // list pages through a partition and keeps what wanted likes, until limit is reached or nothing is left. It reads at
@@ -138,16 +148,28 @@ type Page[T any] struct {
 func list[T any](ctx context.Context, v *Vault, q store.Query, limit int, decodeItem func(store.Item) (T, bool, error)) (Page[T], error) {
 	const scanLimit = 1000
 	var page Page[T]
+	asked, begin := ctx, q.After
+	if followed(q.Prefix) || ctx.Value(showingKey{}) != nil {
+		asked = store.Marking(ctx)
+	}
 	for scanned := 0; scanned < scanLimit; {
 		q.Limit = 100
-		items, more, err := v.Items.Query(ctx, q)
+		items, more, err := v.Items.Query(asked, q)
 		if err != nil {
 			return page, storeFault(err)
 		}
 		for _, item := range items {
-			if len(page.Items) == limit {
+			if len(page.Items) == limit || item.Newer != 0 && followed(q.Prefix) && q.After != begin {
 				page.Next = q.After
 				return page, nil
+			}
+			if item.Newer != 0 && followed(q.Prefix) {
+				kind, _ := KindOf(q.Table, item.Key)
+				return page, fault.Newer(string(kind), item.Newer, schema.Of(kind).Reads)
+			}
+			if item.Newer != 0 {
+				page.Newer, q.After = append(page.Newer, item.Key.Sort), item.Key.Sort
+				continue
 			}
 			record, wanted, err := decodeItem(item)
 			if err != nil {

@@ -125,12 +125,17 @@ func webhookOf(tenant string, attrs store.Attrs) (record.Webhook, error) {
 
 // Webhooks lists a tenant's webhooks by id: all of them, for they are few.
 func (v *Vault) Webhooks(ctx context.Context, tenant string) ([]record.Webhook, error) {
+	page, err := v.WebhookPage(ctx, tenant)
+	return page.Items, err
+}
+
+// WebhookPage is Webhooks, and names those that are left out.
+func (v *Vault) WebhookPage(ctx context.Context, tenant string) (Page[record.Webhook], error) {
 	q := store.Query{Table: store.Records, Partition: tenant, Prefix: WebhookPrefix}
-	page, err := list(ctx, v, q, MaxWebhooks, func(item store.Item) (record.Webhook, bool, error) {
+	return list(ctx, v, q, MaxWebhooks, func(item store.Item) (record.Webhook, bool, error) {
 		w, err := webhookOf(tenant, item.Attrs)
 		return w, true, err
 	})
-	return page.Items, err
 }
 
 // UpdateWebhook stores a changed webhook if nobody changed it since before was read. What was noted of its deliveries

@@ -19,8 +19,10 @@ import (
 	"strings"
 	"time"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
 	"connectorvault/shared/secret"
 )
 
@@ -85,19 +87,28 @@ type messageJSON struct {
 	Webhook string       `json:"webhook"`
 	Event   record.Event `json:"event"`
 	Sent    time.Time    `json:"sent"`
+	Schema  int64        `json:"schema,omitempty"`
 }
 
 // Encode puts a message into the form of the queue.
-func (m Message) Encode() ([]byte, error) { return json.Marshal(messageJSON(m)) }
+func (m Message) Encode() ([]byte, error) {
+	return json.Marshal(messageJSON{Tenant: m.Tenant, Webhook: m.Webhook, Event: m.Event, Sent: m.Sent, Schema: schema.Delivery.Carried()})
+}
 
-// Decode reads what Encode made. Its error quotes nothing.
+// Decode reads what Encode made. Its error quotes nothing; it is fault.Newer for a message of a newer version.
 func Decode(body []byte) (Message, error) {
+	var numbered struct {
+		Schema int64 `json:"schema"`
+	}
+	if err := json.Unmarshal(body, &numbered); err == nil && schema.Delivery.Newer(numbered.Schema) {
+		return Message{}, fault.Newer(string(schema.Delivery), numbered.Schema, schema.Of(schema.Delivery).Reads)
+	}
 	var in messageJSON
 	if err := json.Unmarshal(body, &in); err != nil || !ident.Valid(in.Tenant, ident.Tenant) || !ident.Valid(in.Webhook, ident.Webhook) ||
 		in.Event.ID == "" || in.Sent.IsZero() {
 		return Message{}, errors.New("the message is none of a webhook's")
 	}
-	m := Message(in)
+	m := Message{Tenant: in.Tenant, Webhook: in.Webhook, Event: in.Event, Sent: in.Sent}
 	m.Event.Tenant = m.Tenant
 	return m, nil
 }

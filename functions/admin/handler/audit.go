@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/lambdahttp"
+	"connectorvault/shared/provider"
 	"connectorvault/shared/vault"
 )
 
@@ -69,7 +69,7 @@ func span(r *lambdahttp.Request) (since, until time.Time, err error) {
 	return since, until, nil
 }
 
-var appID = regexp.MustCompile(`^[a-z0-9-]{1,40}/(production|sandbox)$`)
+var appID = provider.NewShape(`^[a-z0-9-]{1,40}/(production|sandbox)$`)
 
 // auditSubject finds what a request wants the events of; without an ID it is everything.
 func auditSubject(tenant, kind, id string) (audit.Subject, error) {

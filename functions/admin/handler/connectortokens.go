@@ -35,14 +35,14 @@ func (h *Handler) listConnectorTokens(ctx context.Context, r *lambdahttp.Request
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	found, err := h.Vault.ConnectorTokens(ctx, r.Principal.Tenant, after, limit)
+	found, err := h.Vault.ConnectorTokens(vault.Showing(ctx), r.Principal.Tenant, after, limit)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
 	now := h.Now()
 	return lambdahttp.JSON(http.StatusOK, api.ListOf(found.Items, found.Next, func(t record.ConnectorToken) api.ConnectorToken {
 		return api.ConnectorTokenOf(t, now)
-	}))
+	}).Without(len(found.Newer)))
 }
 
 func (h *Handler) getConnectorToken(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {

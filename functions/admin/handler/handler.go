@@ -122,11 +122,11 @@ func (h *Handler) showProvider(adapter provider.Adapter) api.Provider {
 }
 
 func (h *Handler) listApps(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
-	apps, err := h.Vault.Apps(ctx, r.Principal.Tenant)
+	apps, err := h.Vault.AppPage(vault.Showing(ctx), r.Principal.Tenant)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	return lambdahttp.JSON(http.StatusOK, api.ListOf(apps, "", func(a record.App) api.App { return api.AppOf(a, h.Now()) }))
+	return lambdahttp.JSON(http.StatusOK, api.ListOf(apps.Items, "", func(a record.App) api.App { return api.AppOf(a, h.Now()) }).Without(len(apps.Newer)))
 }
 
 func (h *Handler) putApp(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
@@ -177,7 +177,7 @@ func (h *Handler) listEntries(ctx context.Context, r *lambdahttp.Request) (lambd
 		return lambdahttp.Response{}, err
 	}
 	now := h.Now()
-	return lambdahttp.JSON(http.StatusOK, api.ListOf(states.Items, states.Next, func(s vault.EntryState) api.Entry { return api.EntryOf(s, now) }))
+	return lambdahttp.JSON(http.StatusOK, api.ListOf(states.Items, states.Next, func(s vault.EntryState) api.Entry { return api.EntryOf(s, now) }).Without(len(states.Newer)))
 }
 
 func (h *Handler) getEntry(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
@@ -252,7 +252,7 @@ func (h *Handler) listConnectors(ctx context.Context, r *lambdahttp.Request) (la
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	return lambdahttp.JSON(http.StatusOK, api.ListOf(found.Items, found.Next, api.ConnectorOf))
+	return lambdahttp.JSON(http.StatusOK, api.ListOf(found.Items, found.Next, api.ConnectorOf).Without(len(found.Newer)))
 }
 
 func (h *Handler) getConnector(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {

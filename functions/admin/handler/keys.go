@@ -39,7 +39,7 @@ func (h *Handler) listKeys(ctx context.Context, r *lambdahttp.Request) (lambdaht
 		return lambdahttp.Response{}, err
 	}
 	now := h.Now()
-	return lambdahttp.JSON(http.StatusOK, api.ListOf(found.Items, found.Next, func(k record.APIKey) api.Key { return api.KeyOf(k, now) }))
+	return lambdahttp.JSON(http.StatusOK, api.ListOf(found.Items, found.Next, func(k record.APIKey) api.Key { return api.KeyOf(k, now) }).Without(len(found.Newer)))
 }
 
 func (h *Handler) getKey(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {

@@ -31,16 +31,16 @@ func (h *Handler) listWebhooks(ctx context.Context, r *lambdahttp.Request) (lamb
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	found, err := h.Admin.ListWebhooks(ctx, r.Principal)
+	all, err := h.Admin.ListWebhooks(ctx, r.Principal)
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	found = slices.DeleteFunc(found, func(w record.Webhook) bool { return vault.WebhookPrefix+w.ID <= after })
+	found := slices.DeleteFunc(all.Items, func(w record.Webhook) bool { return vault.WebhookPrefix+w.ID <= after })
 	next := ""
 	if len(found) > limit {
 		found, next = found[:limit], vault.WebhookPrefix+found[limit-1].ID
 	}
-	return lambdahttp.JSON(http.StatusOK, api.ListOf(found, next, h.showWebhook))
+	return lambdahttp.JSON(http.StatusOK, api.ListOf(found, next, h.showWebhook).Without(len(all.Newer)))
 }
 
 func (h *Handler) showWebhook(w record.Webhook) api.Webhook { return api.WebhookOf(w, h.Now()) }

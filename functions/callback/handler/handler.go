@@ -68,7 +68,7 @@ func (h *Handler) startPage(ctx context.Context, r *lambdahttp.Request) (lambdah
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	response, err := page(http.StatusOK, "start", journey, "'self' "+journey.ConsentHost)
+	response, err := page(http.StatusOK, beginning(journey), "'self' "+journey.ConsentHost)
 	if err == nil {
 		// A page that sends no referrer at all posts its form with "Origin: null", which is what a foreign one may do too.
 		response.Header.Set("Referrer-Policy", "same-origin")
@@ -115,9 +115,9 @@ func (h *Handler) callback(ctx context.Context, r *lambdahttp.Request) (lambdaht
 		return lambdahttp.Response{}, err
 	}
 	if returned.Done {
-		return page(http.StatusOK, "connected", returned, "'none'")
+		return page(http.StatusOK, connected(returned.Entry), "'none'")
 	}
-	return page(http.StatusOK, "copy", returned, "'none'")
+	return page(http.StatusOK, toCopy(returned.Entry), "'none'")
 }
 
 func (h *Handler) login(ctx context.Context, r *lambdahttp.Request) (lambdahttp.Response, error) {
@@ -125,7 +125,7 @@ func (h *Handler) login(ctx context.Context, r *lambdahttp.Request) (lambdahttp.
 	if err != nil {
 		return lambdahttp.Response{}, err
 	}
-	response, err := page(http.StatusOK, "login", struct{ Title, Handle string }{visit.Title, visit.Handle.Reveal()}, "'none'")
+	response, err := page(http.StatusOK, arrived(visit.Title, visit.Handle.Reveal()), "'none'")
 	if err == nil {
 		response.Header.Set("Set-Cookie", h.setCookie(visit.Cookie))
 	}

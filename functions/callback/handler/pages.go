@@ -1,73 +1,101 @@
 package handler
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"embed"
-	"encoding/base64"
-	"html/template"
-	"net/http"
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
 
+	"connectorvault/shared/authorize"
 	"connectorvault/shared/fault"
-	"connectorvault/shared/lambdahttp"
+	"connectorvault/shared/record"
 )
 
-//go:embed pages/*.html pages/style.css
-var files embed.FS
+// The pages. Whatever comes from somebody is g.Text, which escapes it, and stands between elements, never in an attribute: so
+// there is one context, and text cannot end it. What is not escaped is compiled in; a test looks for it.
 
-// style is put into each page, so that nothing is fetched; its hash is all the style that the policy allows.
-var style = template.CSS(mustRead("pages/style.css")) //nolint:gosec // our own file, compiled in
+var soft, bad = h.Class("soft"), h.Class("bad")
 
-var styleHash = func() string {
-	sum := sha256.Sum256([]byte(style))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-}()
-
-var pages = template.Must(template.New("").ParseFS(files, "pages/*.html"))
-
-func mustRead(name string) string {
-	b, err := files.ReadFile(name)
-	if err != nil {
-		panic(err) // compiled in: it is there or the program is broken
+// words are text between strong words, each a plain string or an element.
+func words(parts ...any) g.Node {
+	var out g.Group
+	for _, part := range parts {
+		switch part := part.(type) {
+		case string:
+			out = append(out, g.Text(part))
+		case g.Node:
+			out = append(out, part)
+		}
 	}
-	return string(b)
+	return out
 }
 
-// page makes a page that no other site can frame, that runs nothing and fetches nothing, and whose forms go where
-// formAction says. Nothing of it is kept by the browser, and its address goes nowhere as a referrer.
-func page(status int, name string, data any, formAction string) (lambdahttp.Response, error) {
-	var body bytes.Buffer
-	err := pages.ExecuteTemplate(&body, name+".html", struct {
-		Style template.CSS
-		Data  any
-	}{style, data})
-	if err != nil {
-		return lambdahttp.Response{}, err
-	}
-	policy := "default-src 'none'; style-src " + styleHash + "; base-uri 'none'; frame-ancestors 'none'; form-action " + formAction
-	return lambdahttp.Response{Status: status, Body: body.Bytes(), Header: http.Header{
-		"Content-Type":            {"text/html; charset=utf-8"},
-		"Content-Security-Policy": {policy},
-		"X-Frame-Options":         {"DENY"},
-		"Referrer-Policy":         {"no-referrer"},
-		"Cache-Control":           {"no-store"},
-		// Another window that opened us, or that we opened, learns nothing of this one.
-		"Cross-Origin-Opener-Policy": {"same-origin"},
-	}}, nil
+func strong(text string) g.Node { return h.Strong(g.Text(text)) }
+
+// nameOf is how an entry is named in a sentence.
+func nameOf(e record.Entry) g.Node {
+	return g.Group{strong(e.Alias), g.Text(" (" + e.Environment + ")")}
 }
 
-// problemPage shows an error to a person in a browser.
-func problemPage(r *lambdahttp.Request, err error) (lambdahttp.Response, error) {
-	f := fault.As(err)
-	response, failed := page(lambdahttp.Status(f), "problem", struct {
-		*fault.Error
-		RequestID string
-	}{f, r.ID}, "'none'")
-	if failed != nil {
-		return response, failed
+// beginning says what is about to be connected.
+func beginning(j authorize.Journey) g.Node {
+	return document("Connect "+j.Title,
+		h.H1(g.Text("Connect "+j.Title)),
+		h.P(g.Text("You are about to give Connector Vault access to an account. Go on only if you expected this.")),
+		h.Dl(line, lines(
+			term("Company", j.Tenant), term("Vault entry", j.Entry.Alias), term("Environment", j.Entry.Environment), term("Asked for by", j.Principal))),
+		h.Form(h.Method("post"), h.Button(h.Type("submit"), g.Text("Continue to "+j.Title))),
+		h.P(soft, g.Text("You will sign in at "+j.ConsentHost+" and come back here.")))
+}
+
+func term(name, value string) g.Node { return g.Group{h.Dt(g.Text(name)), h.Dd(g.Text(value))} }
+
+// connected is the end of the way through the browser.
+func connected(e record.Entry) g.Node {
+	return document("Connected",
+		h.H1(h.Class("good"), g.Text("The account is connected")),
+		h.P(words("The vault entry ", nameOf(e), " is active. You can close this page.")))
+}
+
+// toCopy is the end of the other way: the person takes the address to where they began.
+func toCopy(e record.Entry) g.Node {
+	return document("Copy the Result URL",
+		h.H1(g.Text("One more step")),
+		h.P(words("Consent was given for the vault entry ", nameOf(e), ". It is not connected yet.")),
+		h.Ol(line, lines(
+			h.Li(words("Copy the whole address of this page from the address bar. It is the ", strong("Result URL"), ".")),
+			h.Li(words("Paste it where you began, and press ", strong("Validate"), ".")))),
+		h.P(bad, g.Text("Give the address to nobody else, whoever asks: with it, access to the account can be taken over.")),
+		h.P(soft, g.Text("It works for a few minutes, and once.")))
+}
+
+// arrived is for somebody whom a provider's store sent here.
+func arrived(title, handle string) g.Node {
+	return document("Connect from "+title,
+		h.H1(g.Text("Which vault entry is this for?")),
+		h.P(g.Text(title+" sent you here to connect an account. To go on:")),
+		h.Ol(line, lines(
+			h.Li(words("Where you manage vault entries, authorize the entry in the mode ", strong("appstore"), " with this handle:\n", h.Code(g.Text(handle)))),
+			h.Li(g.Text("Open the start link that you then get, in this browser.")))),
+		h.P(soft, g.Text("The handle works for ten minutes, once, and only in this browser.")))
+}
+
+// problem says what was wrong and what to do.
+func problem(f *fault.Error, request string) g.Node {
+	return document("Not connected",
+		h.H1(bad, g.Text("The account was not connected")),
+		h.P(g.Text(f.Detail)),
+		g.If(f.Action != "", h.P(words(strong("What to do:"), " "+f.Action))),
+		g.Iff(f.Provider != nil, func() g.Node { return h.P(soft, g.Text(said(f.Provider))) }),
+		h.P(soft, words("Code ", strong(f.Code), g.If(request != "", g.Text(", request "+request)))))
+}
+
+// said is what a provider told of a failure.
+func said(p *fault.Provider) string {
+	text := "The provider said: " + p.Code
+	if p.Message != "" {
+		text += " " + p.Message
 	}
-	if after := lambdahttp.Problem(err, r.ID).Header.Get("Retry-After"); after != "" {
-		response.Header.Set("Retry-After", after)
+	if p.RequestID != "" {
+		text += " (its request " + p.RequestID + ")"
 	}
-	return response, nil
+	return text
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"regexp"
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/lambdahttp"
+	"connectorvault/shared/provider"
 	"connectorvault/shared/read"
 )
 
@@ -18,7 +18,7 @@ type access struct {
 }
 
 // resourceName is how resources are named; what else stands in the path is somebody's attempt at something.
-var resourceName = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+var resourceName = provider.NewShape(`^[a-z0-9-]{1,64}$`)
 
 // note leaves one line a read: who read how much of what, and the provider's name for it. It has nothing of the query, and
 // not the item, which may be an order's number or a person's name.

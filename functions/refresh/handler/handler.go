@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/tokens"
@@ -66,6 +67,11 @@ func (h *Handler) Handle(ctx context.Context, payload json.RawMessage) (any, err
 
 func (h *Handler) call(ctx context.Context, payload json.RawMessage) (any, error) {
 	call, err := tokens.Decode(payload)
+	if fault.IsNewer(err) { // the caller waits for words, and not for a function that failed
+		h.logger.WarnContext(ctx, "call not carried out", "error", err.Error())
+		reply, err := tokens.EncodeReply(tokens.Answer{}, err)
+		return json.RawMessage(reply), err
+	}
 	if err != nil {
 		return nil, err
 	}

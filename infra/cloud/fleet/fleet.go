@@ -25,6 +25,7 @@ type Function struct {
 	Name    string
 	ARN     string
 	Program string        // path of its bootstrap
+	Under   []string      // what carries it out, where this machine's processor cannot
 	Timeout time.Duration // of an invocation
 	Most    int           // instances at once
 	Retries int           // of an invocation that nobody waits for
@@ -232,6 +233,31 @@ func (f *Fleet) Recycle() {
 		}
 	}
 	ending.Wait()
+}
+
+// Terminate sends SIGTERM to a function's instances that are free, whether they asked to hear of it or not, and says how each
+// process ended. Who is there after the time that Lambda gives is killed.
+func (f *Fleet) Terminate(name string) (ended []string, err error) {
+	p, err := f.pool(name)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	free := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	for _, i := range free {
+		i.thaw()
+		i.terminate()
+		select {
+		case <-i.exited:
+		case <-time.After(graceTime):
+			i.kill()
+			<-i.exited
+		}
+		ended = append(ended, i.command.ProcessState.String())
+	}
+	return ended, nil
 }
 
 // Close ends every instance.

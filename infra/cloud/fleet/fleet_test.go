@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type work struct {
 	Size  int    `json:"size,omitempty"`  // of the answer
 	Touch string `json:"touch,omitempty"` // a file to write to, every few milliseconds, from now on
 	Count bool   `json:"count,omitempty"` // how often this process was asked
+	Deaf  bool   `json:"deaf,omitempty"`  // from now on it does not end when it is told to
 }
 
 // said is its answer.
@@ -42,6 +44,7 @@ type said struct {
 	Left     time.Duration // until the deadline
 	Said     string
 	Times    int
+	Under    string // a variable of what carries the process out
 }
 
 // TestMain is the function as well: the fleet starts this very program.
@@ -53,6 +56,7 @@ func TestMain(m *testing.M) {
 		os.Exit(3)
 	}
 	times := 0
+	var deaf atomic.Bool
 	handle := func(ctx context.Context, w work) (said, error) {
 		times++
 		_, _ = fmt.Fprintln(os.Stderr, "asked for", w.Say)
@@ -64,6 +68,9 @@ func TestMain(m *testing.M) {
 			case <-ctx.Done():
 			case <-time.After(5 * time.Millisecond):
 			}
+		}
+		if w.Deaf {
+			deaf.Store(true)
 		}
 		if w.Touch != "" {
 			go touch(w.Touch)
@@ -77,9 +84,12 @@ func TestMain(m *testing.M) {
 		lc, _ := lambdacontext.FromContext(ctx)
 		deadline, _ := ctx.Deadline()
 		return said{Process: os.Getpid(), Instance: os.Getenv("INSTANCE"), Request: lc.AwsRequestID, ARN: lc.InvokedFunctionArn, Left: time.Until(deadline),
-			Said: w.Say + strings.Repeat("x", w.Size), Times: times}, nil
+			Said: w.Say + strings.Repeat("x", w.Size), Times: times, Under: os.Getenv("UNDER")}, nil
 	}
 	lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM(func() {
+		if deaf.Load() {
+			return
+		}
 		_ = os.WriteFile(filepath.Join(os.Getenv("FOLDER"), os.Getenv("INSTANCE")+".term"), nil, 0o600)
 		os.Exit(0)
 	}))
@@ -350,5 +360,39 @@ func TestTheAPIOfLambda(t *testing.T) {
 	b.eventually("others are throttled", func() bool { return call(path, "RequestResponse", `{}`).Code == http.StatusTooManyRequests })
 	if err := os.WriteFile(b.file("go"), nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What carries a program out is given the program; who is told to end does, or is killed.
+func TestAProgramUnderAnotherAndItsEnd(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(f *fleet.Function) { f.Under = []string{"/usr/bin/env", "UNDER=it"} })
+	free := func() (ended []string) {
+		b.eventually("an instance is free", func() bool {
+			var err error
+			if ended, err = b.Terminate("Work"); err != nil {
+				t.Fatal(err)
+			}
+			return len(ended) > 0
+		})
+		return ended
+	}
+	if got, _, err := b.do(work{Say: "hello"}); err != nil || got.Said != "hello" || got.Under != "it" {
+		t.Errorf("%+v %v", got, err)
+	}
+	if ended := free(); len(ended) != 1 || ended[0] != "exit status 0" {
+		t.Errorf("told to end, it came to %q", ended)
+	}
+	if _, err := os.Stat(b.file("Work-1.term")); err != nil {
+		t.Errorf("it did not hear of it: %v", err)
+	}
+	if got, _, err := b.do(work{Deaf: true}); err != nil || got.Instance != "Work-2" {
+		t.Fatalf("%+v %v", got, err)
+	}
+	if ended := free(); len(ended) != 1 || ended[0] != "signal: killed" {
+		t.Errorf("one that does not listen came to %q", ended)
+	}
+	if _, err := b.Terminate("Nobody"); !errors.Is(err, fleet.ErrUnknown) {
+		t.Errorf("nobody: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -55,7 +56,8 @@ func (f *Fleet) begin(p *pool, name string) (*Instance, error) {
 	}
 	i := &Instance{Name: name, pool: p, work: make(chan *invocation), exited: make(chan struct{})}
 	i.api = &http.Server{Handler: i.runtimeAPI(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	i.command = exec.Command(p.Program) //nolint:gosec,noctx // a program that the caller built; it ends with the fleet
+	words := append(slices.Clone(p.Under), p.Program)
+	i.command = exec.Command(words[0], words[1:]...) //nolint:gosec,noctx // a program that the caller built; it ends with the fleet
 	i.command.Env = append(p.Environment(name), "AWS_LAMBDA_RUNTIME_API="+listener.Addr().String())
 	i.command.Stdout, i.command.Stderr = &p.log, &p.log
 	i.began = time.Now()

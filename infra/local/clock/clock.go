@@ -2,7 +2,8 @@
 //
 // The argument: tokens live an hour, consents a year; nobody waits for that, and a test that fakes one process's time
 // says nothing about two. So the step lies in a file: every process, and every simulator in it, adds the same sum to
-// the machine's time, also after a restart.
+// the machine's time, also after a restart. The file is looked at whenever somebody asks for the time, so that a step has
+// been taken everywhere as soon as it has been made: whoever made it need not wait for the others.
 package clock
 
 import (
@@ -16,17 +17,13 @@ import (
 	"time"
 )
 
-// recheck is how long a process goes on with the step it knows. Another process's step is felt after that time.
-const recheck = 50 * time.Millisecond
-
 // Clock tells the machine's time plus all steps. It is safe for concurrent use.
 type Clock struct {
 	path string
 
-	mu      sync.Mutex
-	offset  time.Duration // guarded by mu
-	checked time.Time     // machine's time; guarded by mu
-	size    int64         // of the file when it was read; guarded by mu
+	mu     sync.Mutex
+	offset time.Duration // guarded by mu
+	size   int64         // of the file when it was read; guarded by mu
 }
 
 // Open returns the clock of a steps file, which need not be there yet.
@@ -39,14 +36,11 @@ func Open(path string) (*Clock, error) {
 
 // Now returns the stepped time.
 func (c *Clock) Now() time.Time {
-	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now.Sub(c.checked) > recheck {
-		// A file that cannot be read now keeps the step we know: time must go on.
-		_ = c.read()
-	}
-	return now.Add(c.offset)
+	// A file that cannot be read now keeps the step we know: time must go on.
+	_ = c.read()
+	return time.Now().Add(c.offset)
 }
 
 // Advance steps the clock forward, for every process.
@@ -73,7 +67,6 @@ func (c *Clock) Advance(d time.Duration) (time.Time, error) {
 
 // read sums the steps; the caller holds mu.
 func (c *Clock) read() error {
-	c.checked = time.Now()
 	info, err := os.Stat(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -66,7 +67,11 @@ func (o *Owner) Sweep(ctx context.Context) error {
 		if id == o.keyID || !ident.Valid(id, ident.Key) || held(path) {
 			continue
 		}
-		if err := o.vault.RevokeKey(ctx, o.tenant, id); err != nil {
+		err := o.vault.RevokeKey(ctx, o.tenant, id)
+		if fault.IsNewer(err) {
+			continue // a process of a newer version had it: while only this one runs it opens nothing, and the next of those revokes it
+		}
+		if err != nil {
 			return fmt.Errorf("revoking the key of a process that is gone: %w", err)
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

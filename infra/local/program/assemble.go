@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"time"
@@ -49,9 +50,9 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issue
 	p.notify = gateway.JSON(p.notifying().Handle)
 	p.gateway = gateway.New(gateway.Config{
 		Functions: map[route.Function]gateway.Function{
-			route.Admin: gateway.JSON(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.url,
+			route.Admin: gateway.JSON(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.public(),
 				Logger: p.logger, Now: p.clock.Now}).Handle),
-			route.Callback: gateway.JSON(callback.New(callback.Config{Authorize: b.Authorize(), PublicURL: p.url, Logger: p.logger, Now: p.clock.Now}).Handle),
+			route.Callback: gateway.JSON(callback.New(callback.Config{Authorize: b.Authorize(), PublicURL: p.public(), Logger: p.logger, Now: p.clock.Now}).Handle),
 			route.Validate: gateway.JSON(validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: p.logger, Now: p.clock.Now}).Handle),
 			route.Read:     gateway.JSON(read.New(read.Config{Read: b.Read(), Logger: p.logger, Now: p.clock.Now}).Handle),
 		},
@@ -75,7 +76,7 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	}
 	parts := bundle.Parts{
 		Items: p.store, Due: p.store, Secrets: p.store, Catalog: providers, HTTP: client, Now: p.clock.Now, Random: rand.Reader,
-		Logger: p.logger, PublicURL: p.url, Invoke: p.invoke, Nudge: p.nudge,
+		Logger: p.logger, PublicURL: p.public(), Invoke: p.invoke, Nudge: p.nudge,
 		Rescue: func(ctx context.Context, call tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Rescue, p.clock.Now(), call)
 		},
@@ -93,6 +94,7 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		items := o.DynamoDB.Store()
 		parts.Items, parts.Due = items, items
 	}
+	parts.Forms = o.Hooks.Forms
 	if o.Hooks.Items != nil {
 		parts.Items = o.Hooks.Items(parts.Items)
 	}
@@ -101,6 +103,9 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	}
 	return parts, nil
 }
+
+// public is where browsers and callers reach the program.
+func (p *program) public() string { return cmp.Or(p.options.Hooks.URL, p.url) }
 
 // notifying is what delivers webhooks. It calls nothing but the public internet, and this machine if its user said so.
 func (p *program) notifying() *notifying.Handler {
@@ -160,8 +165,10 @@ func (p *program) invoke(ctx context.Context, call tokens.Call) (tokens.Answer, 
 // nudge calls the token service and does not wait.
 func (p *program) nudge(ctx context.Context, call tokens.Call) error {
 	p.nudges.Add(1)
+	p.still.RLock()
 	go func() {
 		defer p.nudges.Done()
+		defer p.still.RUnlock()
 		if _, err := p.invoke(context.WithoutCancel(ctx), call); err != nil {
 			p.logger.Warn("a refresh in the background failed", "entry", call.Entry, "error", err.Error())
 		}

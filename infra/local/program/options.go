@@ -24,6 +24,7 @@ type Options struct {
 	OIDC         string   // file that says whose tokens let in
 	AmazonModels string   // folder of Amazon's OpenAPI files
 	Clock        bool     // take POST /local/clock
+	ByHand       bool     // with Clock: what happens by itself happens when POST /local/schedule asks for it, and only then
 	ReadyFile    string   // "": ready.json in Data
 	Verbose      bool
 
@@ -49,6 +50,8 @@ type DynamoDB struct {
 // Hooks stand around what a fault may come between. A nil one is not there.
 type Hooks struct {
 	Items     func(store.Items) store.Items
+	Forms     store.Forms                               // of another version
+	URL       string                                    // where browsers and callers reach it; "": where it listens
 	Transport func(http.RoundTripper) http.RoundTripper // to token endpoints and providers' APIs
 	Rescue    func(Rescue) Rescue
 	Resolver  *net.Resolver // that looks up where webhooks lead

@@ -120,6 +120,12 @@ type program struct {
 	notify   gateway.Function // what delivers webhooks
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
+	worker   *worker.Worker
+	owner    *owners.Owner
+	// still is held for reading by what goes on while nobody waits for it, and whole by whoever steps the clock: a call that is
+	// under way while an hour passes would be an hour late.
+	still sync.RWMutex
+	hand  sync.Mutex // held by POST /local/schedule
 }
 
 // run serves until ctx ends. Then no new request is taken, and what has begun is finished: a token that was bought is
@@ -133,11 +139,13 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
-	working.Go(func() {
-		worker.New(worker.Config{Queue: p.queue, Invoke: p.service, Notify: p.notify, Now: p.clock.Now, Logger: p.logger, Tick: o.Tick,
-			Open: p.store.GetSecret, Done: p.store.DeleteSecret}).Run(background)
-	})
-	working.Go(func() { p.housekeep(background, owner) })
+	p.owner = owner
+	p.worker = worker.New(worker.Config{Queue: p.queue, Invoke: p.unstepped(p.service), Notify: p.unstepped(p.notify), Now: p.clock.Now, Logger: p.logger,
+		Tick: o.Tick, Open: p.store.GetSecret, Done: p.store.DeleteSecret})
+	if !o.ByHand {
+		working.Go(func() { p.worker.Run(background) })
+		working.Go(func() { p.housekeep(background) })
+	}
 
 	readyFile := o.ReadyFile
 	if readyFile == "" {
@@ -173,7 +181,7 @@ func (p *program) finish(ctx context.Context, server *http.Server, working *sync
 }
 
 // housekeep revokes the keys of processes that are gone, ends the deletion of tenants, and removes what has ended.
-func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
+func (p *program) housekeep(ctx context.Context) {
 	watch, purge := time.NewTicker(watchEvery), time.NewTicker(purgeEvery)
 	defer watch.Stop()
 	defer purge.Stop()
@@ -183,8 +191,7 @@ func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 		case <-ctx.Done():
 			return
 		case <-watch.C:
-			_, err = p.tenants.Finish(ctx)
-			err = errors.Join(owner.Sweep(ctx), err)
+			err = p.watch(ctx)
 		case <-purge.C:
 			_, err = p.store.Purge(ctx)
 		}
@@ -194,6 +201,28 @@ func (p *program) housekeep(ctx context.Context, owner *owners.Owner) {
 	}
 }
 
+// watch is what housekeeping does every few seconds.
+func (p *program) watch(ctx context.Context) error {
+	_, err := p.tenants.Finish(ctx)
+	return errors.Join(p.owner.Sweep(ctx), err)
+}
+
+// unstepped keeps the clock from being stepped while a function works.
+func (p *program) unstepped(function gateway.Function) gateway.Function {
+	return func(ctx context.Context, payload []byte) ([]byte, error) {
+		p.still.RLock()
+		defer p.still.RUnlock()
+		return function(ctx, payload)
+	}
+}
+
+// atRest does something once whatever goes on by itself has finished, and before any of it begins again.
+func (p *program) atRest(do func() error) error {
+	p.still.Lock()
+	defer p.still.Unlock()
+	return do()
+}
+
 // handler adds to the gateway what only this program has.
 func (p *program) handler() http.Handler {
 	if !p.options.Clock {
@@ -201,42 +230,75 @@ func (p *program) handler() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", p.gateway)
-	mux.HandleFunc("POST /local/clock", p.stepClock)
+	mux.HandleFunc("POST /local/clock", p.owners(p.stepClock))
+	if p.options.ByHand {
+		mux.HandleFunc("POST /local/schedule", p.owners(p.doWhatIsDue))
+	}
 	return mux
 }
 
-// stepClock answers POST /local/clock {"advance": "3600s"}.
+// owners lets those alone ask for something who may change what is everybody's.
+func (p *program) owners(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		identity, status := p.gateway.Identify(r.Context(), r.Header)
+		if status == http.StatusOK && identity["role"] != string(record.Owner) {
+			status = http.StatusForbidden
+		}
+		if status != http.StatusOK {
+			write(w, status, map[string]string{"message": http.StatusText(status)})
+			return
+		}
+		next(w, r)
+	}
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// stepClock answers POST /local/clock {"advance": "3600s"}. When it answers, every process on the folder has taken the step;
+// and nothing that this one does by itself was under way meanwhile.
 func (p *program) stepClock(w http.ResponseWriter, r *http.Request) {
-	answer := func(status int, v any) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(v)
-	}
-	identity, status := p.gateway.Identify(r.Context(), r.Header)
-	if status == http.StatusOK && identity["role"] != string(record.Owner) { // it changes the time of everybody
-		status = http.StatusForbidden
-	}
-	if status != http.StatusOK {
-		answer(status, map[string]string{"message": http.StatusText(status)})
-		return
-	}
 	var in struct {
 		Advance string `json:"advance"`
 	}
 	err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&in)
 	step, parseErr := time.ParseDuration(in.Advance)
 	if err != nil || parseErr != nil || step <= 0 || step > 10*365*24*time.Hour {
-		answer(http.StatusBadRequest, map[string]string{"code": "invalid_field", "field": "advance",
+		write(w, http.StatusBadRequest, map[string]string{"code": "invalid_field", "field": "advance",
 			"detail": `advance is a duration above 0 and below ten years, such as "3600s".`})
 		return
 	}
-	now, err := p.clock.Advance(step)
+	var now time.Time
+	err = p.atRest(func() error {
+		now, err = p.clock.Advance(step)
+		return err
+	})
 	if err != nil {
 		p.logger.Error("the clock was not stepped", "error", err.Error())
-		answer(http.StatusInternalServerError, map[string]string{"message": "Internal Server Error"})
+		write(w, http.StatusInternalServerError, map[string]string{"message": "Internal Server Error"})
 		return
 	}
-	answer(http.StatusOK, map[string]string{"now": now.UTC().Format(time.RFC3339Nano)})
+	write(w, http.StatusOK, map[string]string{"now": now.UTC().Format(time.RFC3339Nano)})
+}
+
+// doWhatIsDue answers POST /local/schedule, once everything is done that would be done by itself by now: what reads left to be
+// done behind them, the housekeeping, the schedule, and the queues.
+func (p *program) doWhatIsDue(w http.ResponseWriter, r *http.Request) {
+	p.hand.Lock() // one at a time
+	defer p.hand.Unlock()
+	err := p.atRest(func() error { return p.watch(r.Context()) })
+	if err == nil {
+		err = p.worker.Once(r.Context())
+	}
+	if err != nil {
+		p.logger.Error("what was due is not all done", "error", err.Error())
+		write(w, http.StatusInternalServerError, map[string]string{"message": "Internal Server Error"})
+		return
+	}
+	write(w, http.StatusOK, map[string]string{"now": p.clock.Now().UTC().Format(time.RFC3339Nano)})
 }
 
 func newLogger(stderr io.Writer, verbose bool) *slog.Logger {

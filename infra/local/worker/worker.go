@@ -119,10 +119,7 @@ func (w *Worker) Run(ctx context.Context) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	working.Go(func() { w.keepSweeping(ctx) })
-	all := lanes()
-	if w.Notify == nil {
-		all = slices.DeleteFunc(all, func(l lane) bool { return l.queue == Webhook })
-	}
+	all := w.lanes()
 	free := make([]chan struct{}, len(all))
 	for i, l := range all {
 		free[i] = make(chan struct{}, l.parallel)
@@ -137,6 +134,34 @@ func (w *Worker) Run(ctx context.Context) {
 			w.start(ctx, l, free[i], &working)
 		}
 	}
+}
+
+// Once does what Run would do now: it sends the schedule's event, and then what lies in the queues, until there is nothing
+// whose time has come. It must not run beside Run on the same Worker.
+func (w *Worker) Once(ctx context.Context) error {
+	w.sweep(ctx)
+	for more := true; more; {
+		more = false
+		for _, l := range w.lanes() {
+			for messages := w.receive(ctx, l); len(messages) > 0; messages = w.receive(ctx, l) {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				w.carryOut(context.WithoutCancel(ctx), l, messages)
+				more = true // it may have left something in another queue
+			}
+		}
+	}
+	return nil
+}
+
+// lanes are those of the queues that somebody works on.
+func (w *Worker) lanes() []lane {
+	all := lanes()
+	if w.Notify == nil {
+		all = slices.DeleteFunc(all, func(l lane) bool { return l.queue == Webhook })
+	}
+	return all
 }
 
 // keepSweeping sends the schedule's event at its times.

@@ -2,7 +2,6 @@ package amazon
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 
 	"connectorvault/shared/oauth"
@@ -19,10 +18,10 @@ const (
 )
 
 var (
-	applicationIDShape = regexp.MustCompile(`^amzn1\.(sp\.solution|sellerapps\.app)\.[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	clientIDShape      = regexp.MustCompile(`^amzn1\.application-oa2-client\.[0-9A-Za-z]{1,128}$`)
+	applicationIDShape = provider.NewShape(`^amzn1\.(sp\.solution|sellerapps\.app)\.[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	clientIDShape      = provider.NewShape(`^amzn1\.application-oa2-client\.[0-9A-Za-z]{1,128}$`)
 	// Amazon's secrets begin with amzn1.oa2-cs.v1 today and did not always: only what cannot travel is refused.
-	clientSecretShape = regexp.MustCompile(`^[\x21-\x7e]{8,512}$`)
+	clientSecretShape = provider.NewShape(`^[\x21-\x7e]{8,512}$`)
 )
 
 func appFields() []provider.Field {

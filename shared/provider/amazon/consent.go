@@ -2,7 +2,6 @@ package amazon
 
 import (
 	"net/url"
-	"regexp"
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/oauth"
@@ -16,7 +15,7 @@ import (
 const claimAccount = "selling_partner_id"
 
 // accountShape keeps a claim from being anything but an identifier: a merchant token or a vendor group code.
-var accountShape = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+var accountShape = provider.NewShape(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 // ConsentURL implements provider.Authorizer. An application that is still a draft needs version=beta, without which
 // Amazon answers MD1000 (Amazon facts 2.6).

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -57,8 +56,8 @@ func regionTitle(code string) string {
 }
 
 var (
-	countryShape = regexp.MustCompile(`^[A-Z]{2}$`)
-	hostShape    = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
+	countryShape = provider.NewShape(`^[A-Z]{2}$`)
+	hostShape    = provider.NewShape(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 )
 
 // parsePlaces reads the table and refuses one that would send a browser or a token to the wrong place.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/amazon"
@@ -33,8 +34,8 @@ func (o Options) Validate() error {
 
 // Catalog is the shipped adapters by name. It is safe for concurrent use.
 type Catalog struct {
-	adapters map[string]provider.Adapter
-	enabled  []string // those that accounts may be connected at; nil = all
+	adapters map[string]func() provider.Adapter // each is built when it is asked for
+	enabled  []string                           // those that accounts may be connected at; nil = all
 }
 
 // Only names the providers at which this deployment lets accounts be connected. What is connected at others stays alive and
@@ -54,31 +55,42 @@ func (c *Catalog) Enabled(name string) bool {
 	return c.enabled == nil || slices.Contains(c.enabled, name)
 }
 
-// New builds every shipped adapter. It panics when two have the same name: that is a mistake in this file.
+// New lists every shipped adapter. Each is built when somebody first asks for it: what can be read at a provider is a long list,
+// and a process has to do with one of them, or with none. It panics when two have the same name: that is a mistake in this file.
 func New(options Options) *Catalog {
 	return of(
-		amazon.New(amazon.Options{HTTP: options.HTTP, Endpoints: options.Amazon}),
-		sage.New(sage.Options{HTTP: options.HTTP, Endpoints: options.Sage}),
-		clara.New(clara.Options{HTTP: options.HTTP, Endpoints: options.Clara}),
+		shipped{amazon.Name, func() provider.Adapter {
+			return amazon.New(amazon.Options{HTTP: options.HTTP, Endpoints: options.Amazon})
+		}},
+		shipped{sage.Name, func() provider.Adapter { return sage.New(sage.Options{HTTP: options.HTTP, Endpoints: options.Sage}) }},
+		shipped{clara.Name, func() provider.Adapter { return clara.New(clara.Options{HTTP: options.HTTP, Endpoints: options.Clara}) }},
 	)
 }
 
-func of(adapters ...provider.Adapter) *Catalog {
-	c := &Catalog{adapters: map[string]provider.Adapter{}}
-	for _, a := range adapters {
-		name := a.Descriptor().Name
-		if _, taken := c.adapters[name]; taken {
-			panic(fmt.Sprintf("catalog: two providers are called %q", name))
+// shipped is an adapter that is there to be built.
+type shipped struct {
+	name  string
+	build func() provider.Adapter
+}
+
+func of(all ...shipped) *Catalog {
+	c := &Catalog{adapters: map[string]func() provider.Adapter{}}
+	for _, s := range all {
+		if _, taken := c.adapters[s.name]; taken {
+			panic(fmt.Sprintf("catalog: two providers are called %q", s.name))
 		}
-		c.adapters[name] = a
+		c.adapters[s.name] = sync.OnceValue(s.build)
 	}
 	return c
 }
 
 // Adapter finds an adapter by its provider's name.
 func (c *Catalog) Adapter(name string) (provider.Adapter, bool) {
-	a, ok := c.adapters[name]
-	return a, ok
+	build, ok := c.adapters[name]
+	if !ok {
+		return nil, false
+	}
+	return build(), true
 }
 
 // Names returns the providers' names in alphabetical order.

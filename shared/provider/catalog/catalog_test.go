@@ -40,7 +40,29 @@ func TestTwoOfOneNamePanic(t *testing.T) {
 			t.Error("two providers of one name were taken")
 		}
 	}()
-	of(named("a"), named("b"), named("a"))
+	as := func(name string) shipped { return shipped{name, func() provider.Adapter { return named(name) }} }
+	of(as("a"), as("b"), as("a"))
+}
+
+// What nobody asks for is not built, and what was built is kept: adapters keep connections.
+func TestAnAdapterIsBuiltOnceAndWhenItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	var built []string
+	as := func(name string) shipped {
+		return shipped{name, func() provider.Adapter { built = append(built, name); return named(name) }}
+	}
+	c := of(as("a"), as("b"))
+	if err := c.Only([]string{"b"}); err != nil || len(c.Names()) != 2 || !c.Enabled("b") || len(built) != 0 {
+		t.Errorf("%v, built are %v", err, built)
+	}
+	for range 3 {
+		if a, ok := c.Adapter("b"); !ok || a.Descriptor().Name != "b" {
+			t.Error("b is not there")
+		}
+	}
+	if _, ok := c.Adapter("c"); ok || !slices.Equal(built, []string{"b"}) {
+		t.Errorf("built are %v", built)
+	}
 }
 
 // An operator's endpoints reach the adapter.

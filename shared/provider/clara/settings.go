@@ -2,7 +2,6 @@ package clara
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,8 +24,8 @@ const (
 )
 
 var (
-	tokenKeyShape = regexp.MustCompile(`^[!-~]{1,256}$`) // what HTTP Basic takes, without a colon: see Normalize
-	taxShape      = regexp.MustCompile(`^[A-Z0-9&Ñ./-]{5,20}$`)
+	tokenKeyShape = provider.NewShape(`^[!-~]{1,256}$`) // what HTTP Basic takes, without a colon: see Normalize
+	taxShape      = provider.NewShape(`^[A-Z0-9&Ñ./-]{5,20}$`)
 )
 
 func entryFields() []provider.Field {

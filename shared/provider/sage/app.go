@@ -2,7 +2,6 @@ package sage
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 
 	"connectorvault/shared/fault"
@@ -14,9 +13,9 @@ import (
 
 var (
 	// Sage's client ids are two identifiers joined by a slash today (Sage facts 1.2); only what cannot be one is refused.
-	keyShape = regexp.MustCompile(`^[\x21-\x7e]{1,512}$`)
+	keyShape = provider.NewShape(`^[\x21-\x7e]{1,512}$`)
 	// What a secret or a subscription key may look like is not stated; it travels in a form or in a header.
-	secretShape = regexp.MustCompile(`^[\x21-\x7e]{1,512}$`)
+	secretShape = provider.NewShape(`^[\x21-\x7e]{1,512}$`)
 )
 
 func appFields() []provider.Field {

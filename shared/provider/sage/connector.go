@@ -1,17 +1,17 @@
 package sage
 
 import (
-	"regexp"
 	"strings"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 )
 
 // connectorBusiness is the connector's setting that names the business it reads.
 const connectorBusiness = "business"
 
-var businessShape = regexp.MustCompile(`^[0-9a-f]{32}$`)
+var businessShape = provider.NewShape(`^[0-9a-f]{32}$`)
 
 // CheckConnector implements provider.ConnectorChecker: a connector names the one business that it reads, and once the
 // account is known, one of the account's. A business whose subscription has lapsed is taken: it can be renewed, and

@@ -2,7 +2,6 @@ package sage
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 
 	"connectorvault/shared/fault"
@@ -15,7 +14,7 @@ import (
 // claimCountry is the callback's word for where consent was given.
 const claimCountry = "country"
 
-var countryShape = regexp.MustCompile(`^[A-Za-z]{2}$`)
+var countryShape = provider.NewShape(`^[A-Za-z]{2}$`)
 
 // ConsentURL implements provider.Authorizer: the parameters of Sage facts 1.2. filter names the API's version and is
 // ignored beside a country; the older version has none, and no challenge either.

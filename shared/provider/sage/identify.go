@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -22,7 +21,7 @@ const (
 )
 
 // siteShape keeps what becomes a header from being anything but an identifier.
-var siteShape = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
+var siteShape = provider.NewShape(`^[A-Za-z0-9_.-]{1,128}$`)
 
 // maxDetails is how many businesses are looked at one by one, when the list says only what they are called. The rest
 // count as active: a read says when one is not.

@@ -82,6 +82,16 @@ func Run(t *testing.T, open func(t *testing.T) Engine) {
 		{"A chain has one next event", auditRaces},
 		{"A late recovery is told", lateRecovery},
 		{"Retention leaves chains whole", auditRetention},
+		{"Everything has a number", everythingNumbered},
+		{"What a newer version wrote is left alone", newerIsLeftAlone},
+		{"What an older version wrote is brought on", olderIsBroughtOn},
+		{"A lease keeps the form", aLeaseKeepsTheForm},
+		{"Lists of both versions", listsOfBoth},
+		{"A form comes in two deployments", twoDeployments},
+		{"Bringing on at once", bringingOnAtOnce},
+		{"Kinds of tomorrow", unknownKinds},
+		{"Additions beside", additions},
+		{"A trail of both versions", auditOfBoth},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newRig(t, engine)) })
 	}

@@ -1,4 +1,8 @@
-package boot
+// Package queue fills queues of SQS: with calls of the token service for later, and with what webhooks are to be told.
+//
+// The argument: a batch can be taken in part, and a message that nobody took is a refresh that does not come. So what
+// sends here says what was not taken, and whoever sends is told.
+package queue
 
 import (
 	"context"
@@ -10,8 +14,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"connectorvault/shared/boot/environment"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/webhook"
 )
+
+// Calls are the token service's own queues: what is due, and what was rescued.
+func Calls(v *environment.Variables, config aws.Config, found *environment.Found) {
+	due, rescue := newQueue(config, v.Must("CV_QUEUE_DUE_URL")), newQueue(config, v.Must("CV_QUEUE_RESCUE_URL"))
+	found.Enqueue, found.Rescue = due.sendAll, rescue.send
+}
+
+// Webhooks is the queue of what webhooks are to be told: the token service fills it, and the admin API with tests.
+func Webhooks(v *environment.Variables, config aws.Config, found *environment.Found) {
+	found.Announce = newQueue(config, v.Must("CV_QUEUE_WEBHOOK_URL")).announce
+}
 
 // sqsAPI is the part of the SQS client that is used.
 type sqsAPI interface {
@@ -100,6 +117,27 @@ func (q *queue) sendBodies(ctx context.Context, bodies []string) error {
 	}
 	if len(out.Failed) > 0 {
 		return fmt.Errorf("a queue did not take %d of %d messages: %s", len(out.Failed), len(bodies), aws.ToString(out.Failed[0].Code))
+	}
+	return nil
+}
+
+// announce queues what webhooks are to be told. A tenant has no more of them than one batch has messages, so an event goes out to
+// all or is announced again.
+func (q *queue) announce(ctx context.Context, messages []webhook.Message) error {
+	bodies := make([]string, len(messages))
+	for i, m := range messages {
+		body, err := m.Encode()
+		if err != nil {
+			return err
+		}
+		bodies[i] = string(body)
+	}
+	for len(bodies) > 0 {
+		n := min(len(bodies), maxBatch)
+		if err := q.sendBodies(ctx, bodies[:n]); err != nil {
+			return err
+		}
+		bodies = bodies[n:]
 	}
 	return nil
 }

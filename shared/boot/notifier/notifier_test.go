@@ -1,9 +1,8 @@
-package boot
+package notifier
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -11,38 +10,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"connectorvault/shared/record"
-	"connectorvault/shared/webhook"
+	"connectorvault/shared/boot/environment"
 )
 
-func told(n int) []webhook.Message {
-	out := make([]webhook.Message, n)
-	for i := range out {
-		out[i] = webhook.Message{Tenant: "t_1000000000000000", Webhook: fmt.Sprintf("wh_%016d", i), Sent: time.Unix(1, 0).UTC(), Event: record.Event{ID: "ev_1"}}
-	}
-	return out
-}
-
-func TestWebhooksAreToldInOneBatch(t *testing.T) {
-	t.Parallel()
-	stub := &stubSQS{}
-	q := &queue{api: stub}
-	if err := q.announce(t.Context(), told(10)); err != nil || fmt.Sprint(stub.batches) != "[10]" {
-		t.Errorf("%v %v", stub.batches, err)
-	}
-	for i, body := range stub.sent {
-		if m, err := webhook.Decode([]byte(body)); err != nil || m.Webhook != fmt.Sprintf("wh_%016d", i) {
-			t.Errorf("%s: %v", body, err)
-		}
-	}
-	if err := q.announce(t.Context(), told(13)); err != nil || fmt.Sprint(stub.batches) != "[10 10 3]" {
-		t.Errorf("%v %v", stub.batches, err)
-	}
-	for name, stub := range map[string]*stubSQS{"in part": {fails: map[int]bool{2: true}}, "down": {err: errors.New("down")}} {
-		if err := (&queue{api: stub}).announce(t.Context(), told(3)); err == nil {
-			t.Errorf("%s: the sender hears nothing", name)
-		}
-	}
+func lookup(values map[string]string) environment.Lookup {
+	return func(name string) (string, bool) { v, ok := values[name]; return v, ok }
 }
 
 type stubVisibility struct {
@@ -74,19 +46,15 @@ func TestWhatDeliversWebhooksNamesWhatItLacks(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_SECRET_PREFIX": "vault/",
 		"CV_TABLE_RECORDS": "records", "CV_QUEUE_WEBHOOK_URL": "https://sqs/webhook"}
-	service, postpone, _, err := LoadNotify(environment(values))
+	service, postpone, _, err := Load(lookup(values))
 	if err != nil || service == nil || postpone == nil || service.HTTP == nil || service.Vault.Sealer == nil || service.Vault.Due != nil {
 		t.Fatalf("%+v, %v", service, err)
 	}
 	for name := range values {
 		lacking := maps.Clone(values)
 		delete(lacking, name)
-		if _, _, _, err := LoadNotify(environment(lacking)); err == nil || !strings.Contains(err.Error(), name+" is not set") || strings.Contains(err.Error(), "canary") {
+		if _, _, _, err := Load(lookup(lacking)); err == nil || !strings.Contains(err.Error(), name+" is not set") || strings.Contains(err.Error(), "canary") {
 			t.Errorf("without %s: %v", name, err)
 		}
-	}
-	b, err := Load(environment(values), Webhooks)
-	if err != nil || b.Announce == nil {
-		t.Errorf("who fills the queue: %v", err)
 	}
 }

@@ -1,0 +1,18 @@
+// Package secrets gives a function the bundle's secrets: keyrings, and what the clients of providers need.
+//
+// The argument: two of the functions that browsers and programs come to carry on an authorization without a secret. Their roles
+// allow them none, so they have no client for it either, and whatever asks there for a secret fails by that name.
+package secrets
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"connectorvault/shared/boot/environment"
+	"connectorvault/shared/store/secretsstore"
+)
+
+// Manager is the secrets in AWS Secrets Manager, below the stack's prefix.
+func Manager(v *environment.Variables, config aws.Config, found *environment.Found) {
+	found.Secrets = secretsstore.New(secretsmanager.NewFromConfig(config), v.Get(environment.SecretPrefix))
+}

@@ -1,0 +1,528 @@
+package vault_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"connectorvault/shared/audit"
+	"connectorvault/shared/fault"
+	"connectorvault/shared/ident"
+	"connectorvault/shared/record"
+	"connectorvault/shared/schema"
+	"connectorvault/shared/secret"
+	"connectorvault/shared/store"
+	"connectorvault/shared/vault"
+	"connectorvault/shared/vault/vaulttest"
+)
+
+// go test ./shared/vault -run 'Form|Step' -update writes the records of testdata/forms anew. It is for a form that has a new number,
+// or that no deployment has ever written.
+var update = flag.Bool("update", false, "write testdata/forms anew")
+
+const unnumbered = `the form of %s was changed without a new number: %s.
+A version that is deployed would lose it (docs/upgrades.md). Raise the number in shared/schema, with a step in shared/vault/forms.go;
+or, if no deployment has ever written the old form, write the records anew with -update.`
+
+// stored are the kinds that are items, and not parts of others or messages.
+func stored() (out []schema.Kind) {
+	for _, kind := range schema.Kinds() {
+		if !slices.Contains([]schema.Kind{schema.Call, schema.Reply, schema.Rescued, schema.Delivery, schema.TokenSet, schema.Cursor, schema.Seal, schema.Keyring}, kind) {
+			out = append(out, kind)
+		}
+	}
+	return out
+}
+
+// value is an attribute with its type.
+type value struct {
+	S *string `json:"s,omitempty"`
+	N *int64  `json:"n,omitempty"`
+	T *bool   `json:"t,omitempty"`
+	B *[]byte `json:"b,omitempty"`
+}
+
+// filed is an item as a file keeps it.
+type filed struct {
+	Table     store.Table      `json:"table"`
+	Partition string           `json:"partition"`
+	Sort      string           `json:"sort"`
+	Attrs     map[string]value `json:"attributes"`
+}
+
+func fileOf(table store.Table, item store.Item) filed {
+	out := filed{Table: table, Partition: item.Key.Partition, Sort: item.Key.Sort, Attrs: map[string]value{}}
+	for name, v := range item.Attrs {
+		switch v := v.(type) {
+		case string:
+			out.Attrs[name] = value{S: &v}
+		case int64:
+			out.Attrs[name] = value{N: &v}
+		case bool:
+			out.Attrs[name] = value{T: &v}
+		case []byte:
+			out.Attrs[name] = value{B: &v}
+		}
+	}
+	return out
+}
+
+func (k filed) item() store.Item {
+	item := store.Item{Key: store.Key{Partition: k.Partition, Sort: k.Sort}, Attrs: store.Attrs{}}
+	for name, v := range k.Attrs {
+		switch {
+		case v.S != nil:
+			item.Attrs[name] = *v.S
+		case v.N != nil:
+			item.Attrs[name] = *v.N
+		case v.T != nil:
+			item.Attrs[name] = *v.T
+		case v.B != nil:
+			item.Attrs[name] = *v.B
+		}
+	}
+	return item
+}
+
+func (v value) kind() string {
+	return fmt.Sprintf("%t %t %t %t", v.S != nil, v.N != nil, v.T != nil, v.B != nil)
+}
+
+func formFile(kind schema.Kind, number int64, more string) string {
+	return filepath.Join("testdata", "forms", fmt.Sprintf("%s.%d%s.json", kind, number, more))
+}
+
+func readFile(t *testing.T, name string, into any) {
+	t.Helper()
+	body, err := os.ReadFile(name)
+	if err == nil {
+		err = json.Unmarshal(body, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeFile(t *testing.T, name string, v any) {
+	t.Helper()
+	body, err := json.MarshalIndent(v, "", "\t")
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(name), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(name, append(body, '\n'), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lived is a tenant's life: afterwards there is a record of every kind, and of most stages of it.
+func lived(t *testing.T) (r *rig, items map[schema.Kind][]filed) {
+	t.Helper()
+	r = newRig(t, plain)
+	ctx, now := r.Context(), r.clock.Now().UTC()
+	r.ok(r.CreateTenant(ctx, record.Tenant{ID: tenant, Name: "Example Trading", CreatedAt: now, Request: "request", FirstKey: "key_1"}))
+	app := record.App{Tenant: tenant, Provider: "amazon", APIEnvironment: record.Production, Version: "v_1", Client: "client-1", Secret: "fingerprint",
+		Fields: map[string]string{"client_id": "client-1"}, SecretExpires: now.Add(time.Hour), CreatedAt: now, UpdatedAt: now}
+	r.ok(r.PutApp(ctx, "", app))
+	named := app
+	named.Client, named.Revision = "client-2", app.Revision+1
+	r.ok(r.ReplaceApp(ctx, app, named))
+	once := func(key string) *vault.Once { return &vault.Once{Principal: "key_1", Key: key, Request: "request"} }
+	token, _ := r.connectorToken(once("token"))
+	made := r.newEntry("made with a token")
+	made.ConnectorToken, made.Environment = token.ID, token.Environment
+	if len(token.Providers) > 0 {
+		made.Provider = token.Providers[0]
+	}
+	_, err := r.CreateEntry(ctx, made, once("entry"))
+	r.ok(err)
+	e := r.entry("shop")
+	changed := e
+	changed.Alias = "store"
+	e, err = r.UpdateEntry(ctx, e, changed)
+	r.ok(err)
+	r.connector(e, "reads")
+	key, _, err := r.CreateKey(ctx, record.APIKey{Tenant: tenant, Role: record.Owner, Label: "owner", Expires: now.Add(time.Hour)})
+	r.ok(err)
+	r.ok(r.NoteKeyUse(ctx, tenant, key.ID))
+	hook, err := r.hook(tenant, nil)
+	r.ok(err)
+	r.ok(r.NoteDelivery(ctx, hook, record.Delivery{Event: "evt_1", Kind: record.EventAuthorized, At: now, Status: 500, Problem: "refused"}, now))
+
+	req := r.begin(e, record.Browser)
+	r.ok(r.StartRequest(ctx, req, "state", "cookie"))
+	r.ok(r.claim(req, "a"))
+	sealed, err := r.SealInto(ctx, req, vault.TokenSet{Access: secret.New("a"), Refresh: secret.New("b")})
+	r.ok(err)
+	r.ok(r.SaveExchanged(ctx, req, "a", now.Add(time.Minute), sealed))
+	failing := r.begin(made, record.ResultURL)
+	r.ok(r.claim(failing, "a"))
+	r.ok(r.FailRequest(ctx, failing, "a", json.RawMessage(`{"code":"x"}`)))
+
+	c := r.authorized(e)
+	c = r.acquire(c, "owner")
+	r.ok(r.Fail(ctx, c, r.failure(), record.Reauth, record.RotationUnknown, true))
+	r.clock.Add(time.Hour)
+	c = r.acquire(r.credential(e), "owner")
+	second := r.entry("second")
+	_, err = r.Commit(ctx, r.acquire(r.authorized(second), "owner"), r.set(r.credential(second), 2))
+	r.ok(err)
+	r.publish(record.Event{Tenant: tenant, Kind: record.EventExpiring, Provider: "amazon", Entry: e.ID, Horizon: &record.Horizon{Name: record.AuthorizationEnd, At: now}, DaysBefore: 7})
+	announced, err := r.PublishOwed(ctx, record.Event{Tenant: tenant, Kind: record.EventReauth, Provider: "amazon", Entry: e.ID, Generation: 2})
+	r.ok(err)
+	r.ok(r.Announced(ctx, announced.Event))
+
+	r.ok(r.NoteUse(ctx, tenant, e.ID, 1))
+	r.ok(r.NoteRejected(ctx, tenant, e.ID, r.clock.Now().Add(time.Hour)))
+	r.ok(r.KeepCursor(ctx, tenant, "h_1", []byte{1}, r.clock.Now().Add(time.Hour)))
+	r.ok(r.KeepGrant(ctx, app, "scope", vault.TokenSet{Access: secret.New("a"), Expires: r.clock.Now().Add(time.Hour)}))
+
+	// A chain that ends in a tombstone, and one whose beginning is over.
+	gone := r.entry("gone")
+	r.ok(r.DeleteEntry(ctx, gone, 0))
+	items = map[schema.Kind][]filed{}
+	for _, partition := range append(r.partitions(), ident.Outside) {
+		for _, table := range store.Tables() {
+			found, more, err := r.engine.Query(ctx, store.Query{Table: table, Partition: partition, Limit: 1000})
+			r.ok(err)
+			if more {
+				t.Fatal("there is more than one look sees")
+			}
+			for _, item := range found {
+				kind, known := vault.KindOf(table, item.Key)
+				if !known {
+					t.Errorf("%s %s is of no kind", table, item.Key.Sort)
+				}
+				items[kind] = append(items[kind], fileOf(table, item))
+			}
+		}
+	}
+	return r, items
+}
+
+// TestEveryKindHasItsForms: numbers that make sense, with a step between each two that are read.
+func TestEveryKindHasItsForms(t *testing.T) {
+	t.Parallel()
+	for _, kind := range schema.Kinds() {
+		n := schema.Of(kind)
+		if n.Writes < 1 || n.Reads < n.Writes || n.Reads > n.Writes+1 {
+			t.Errorf("%s is written as %d and read up to %d", kind, n.Writes, n.Reads)
+		}
+	}
+	for kind, steps := range vault.Steps() {
+		if !slices.Contains(stored(), kind) {
+			t.Errorf("%s is no item, and has steps", kind)
+		}
+		reads := schema.Of(kind).Reads
+		for _, from := range slices.Sorted(maps.Keys(steps)) {
+			if _, next := steps[from+1]; from >= reads || from+1 < reads && !next {
+				t.Errorf("%s: the step from %d leads nowhere", kind, from)
+			}
+		}
+		if reads > 1 && steps[reads-1] == nil {
+			t.Errorf("%s: nothing leads to %d", kind, reads)
+		}
+	}
+}
+
+// TestRecordsKeepTheirForm: what is written today is what the files keep, or it has another number.
+func TestRecordsKeepTheirForm(t *testing.T) { //nolint:paralleltest // with -update it writes what others read
+	_, items := lived(t)
+	for _, kind := range stored() {
+		if len(items[kind]) == 0 {
+			t.Errorf("there is no %s", kind)
+			continue
+		}
+		file := formFile(kind, schema.Of(kind).Writes, "")
+		if *update {
+			writeFile(t, file, items[kind])
+		}
+		var before []filed
+		readFile(t, file, &before)
+		types := map[string]string{}
+		for _, item := range before {
+			for name, v := range item.Attrs {
+				types[name] = v.kind()
+			}
+		}
+		seen := map[string]bool{}
+		for _, item := range items[kind] {
+			for name, v := range item.Attrs {
+				seen[name] = true
+				if types[name] != v.kind() {
+					t.Errorf(unnumbered, kind, "the attribute "+name+" is new, or of another type")
+				}
+			}
+		}
+		for name := range types {
+			if !seen[name] && !strings.HasPrefix(name, "notice") {
+				t.Errorf(unnumbered, kind, "the attribute "+name+" is not written any more")
+			}
+		}
+	}
+}
+
+// members lists the members of a type's JSON, with those inside of them.
+func members(t reflect.Type, prefix string, out map[string]bool) {
+	switch t.Kind() { //nolint:exhaustive // the others have no members
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		members(t.Elem(), prefix, out)
+		return
+	case reflect.Struct:
+	default:
+		return
+	}
+	if t == reflect.TypeFor[time.Time]() {
+		return
+	}
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case name == "-":
+		case field.Anonymous && name == "":
+			members(field.Type, prefix, out)
+		default:
+			if name == "" {
+				name = field.Name
+			}
+			out[prefix+name] = true
+			members(field.Type, prefix+name+".", out)
+		}
+	}
+}
+
+// TestDocumentsKeepTheirForm: a member that this version does not know is lost when it writes the document, so a new one takes
+// a number.
+func TestDocumentsKeepTheirForm(t *testing.T) { //nolint:paralleltest // likewise
+	now := map[string][]string{}
+	for kind, document := range vault.Documents() {
+		found := map[string]bool{}
+		members(reflect.TypeOf(document), "", found)
+		now[fmt.Sprintf("%s.%d", kind, schema.Of(kind).Writes)] = slices.Sorted(maps.Keys(found))
+	}
+	file := filepath.Join("testdata", "forms", "documents.json")
+	if *update {
+		writeFile(t, file, now)
+	}
+	var before map[string][]string
+	readFile(t, file, &before)
+	for name, found := range now {
+		if !slices.Equal(found, before[name]) {
+			t.Errorf(unnumbered, name, fmt.Sprintf("its document has\n%q, and had\n%q", found, before[name]))
+		}
+	}
+}
+
+// TestEarlierFormsAreRead: records of every form that is still read, as earlier versions left them, with the number and, of the
+// first form, without.
+func TestEarlierFormsAreRead(t *testing.T) {
+	t.Parallel()
+	for _, kind := range stored() {
+		for number := range schema.Of(kind).Reads {
+			number++
+			if number < schema.Of(kind).Writes && vault.Steps()[kind][number] == nil {
+				continue // not read any more
+			}
+			if number > schema.Of(kind).Writes {
+				continue // not written yet
+			}
+			var items []filed
+			readFile(t, formFile(kind, number, ""), &items)
+			for _, numbered := range []bool{true, false} {
+				if !numbered && number > 1 {
+					continue
+				}
+				r := newRig(t, plain)
+				for _, file := range items {
+					item := file.item()
+					if !numbered {
+						delete(item.Attrs, store.AttrSchema)
+					}
+					r.ok(r.engine.Apply(r.Context(), store.Op{Verb: store.Put, Table: file.Table, Key: item.Key, Set: item.Attrs}))
+					got, err := r.Items.Get(r.Context(), file.Table, item.Key)
+					if err != nil || len(got.Attrs) < len(item.Attrs) {
+						t.Errorf("%s %d: %v", kind, number, err)
+					}
+					// And changed: the write keeps all of it.
+					touch := store.Op{Verb: store.Update, Table: file.Table, Key: item.Key, If: store.Exists(), Set: store.Attrs{"write": "w"}}
+					r.ok(r.Items.Apply(r.Context(), touch))
+					raw, err := r.engine.Get(r.Context(), file.Table, item.Key)
+					r.ok(err)
+					if raw.Attrs.Int(store.AttrSchema) != schema.Of(kind).Writes || len(raw.Attrs) < len(item.Attrs) {
+						t.Errorf("%s %d is changed into %v", kind, number, raw.Attrs)
+					}
+				}
+				r.readAll(t, kind, items)
+			}
+		}
+	}
+}
+
+// readAll reads records of a kind as the vault's callers do.
+func (r *rig) readAll(t *testing.T, kind schema.Kind, items []filed) {
+	t.Helper()
+	ctx, n := r.Context(), 0
+	count := func(found int, err error) {
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+		n += found
+	}
+	switch kind { //nolint:exhaustive // the others are read one by one
+	case schema.Entry:
+		page, err := r.Entries(ctx, tenant, "", 100, func(record.Entry) bool { return true })
+		count(len(page.Items), err)
+	case schema.App:
+		apps, err := r.Apps(ctx, tenant)
+		count(len(apps), err)
+	case schema.Connector:
+		page, err := r.Connectors(ctx, tenant, "", 100, func(record.Connector) bool { return true })
+		count(len(page.Items), err)
+	case schema.Key:
+		page, err := r.Keys(ctx, tenant, "", 100)
+		count(len(page.Items), err)
+	case schema.ConnectorToken:
+		page, err := r.ConnectorTokens(ctx, tenant, "", 100)
+		count(len(page.Items), err)
+	case schema.Webhook:
+		hooks, err := r.Webhooks(ctx, tenant)
+		count(len(hooks), err)
+	case schema.Event:
+		page, err := r.Events(ctx, tenant, "", 100, func(record.Event) bool { return true })
+		count(len(page.Items), err)
+	case schema.AuditEvent:
+		page, err := r.AuditEvents(ctx, tenant, "", time.Time{}, 100, func(audit.Event) bool { return true })
+		count(2*len(page.Items), err) // each lies there twice
+	case schema.Credential:
+		for _, item := range items {
+			_, found, err := r.Credential(ctx, tenant, strings.TrimPrefix(item.Partition, tenant+"#"))
+			if found {
+				count(1, err)
+			}
+		}
+	case schema.Request:
+		for _, item := range items {
+			_, err := r.Request(ctx, tenant, strings.TrimPrefix(item.Sort, "request#"))
+			count(1, err)
+		}
+	default:
+		return
+	}
+	if n != len(items) {
+		t.Errorf("%s: %d of %d are read", kind, n, len(items))
+	}
+}
+
+// TestStepsMakeWhatTheyShould: each step, on records of the form that it begins with, makes what a file keeps, every time the
+// same, and leaves alone what it was given. The step of the tests' own next version is held to it too.
+func TestStepsMakeWhatTheyShould(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		kind schema.Kind
+		from int64
+		more string
+		make store.Step
+	}
+	all := []step{{schema.Credential, 1, ".next", vaulttest.Step}, {schema.Entry, 1, ".next", vaulttest.Step}}
+	for kind, steps := range vault.Steps() {
+		for from, make := range steps {
+			all = append(all, step{kind, from, ".stepped", make})
+		}
+	}
+	for _, s := range all {
+		var before []filed
+		readFile(t, formFile(s.kind, s.from, ""), &before)
+		var after []filed
+		for _, file := range before {
+			item, untouched := file.item(), file.item()
+			made, err := s.make(item.Key, item.Attrs)
+			again, againErr := s.make(item.Key, item.Attrs)
+			if err != nil || againErr != nil || !reflect.DeepEqual(made, again) || !reflect.DeepEqual(item, untouched) {
+				t.Errorf("%s from %d: %v; it is no pure function", s.kind, s.from, errors.Join(err, againErr))
+			}
+			after = append(after, fileOf(file.Table, store.Item{Key: item.Key, Attrs: made}))
+		}
+		file := formFile(s.kind, s.from, s.more)
+		if *update {
+			writeFile(t, file, after)
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.MarshalIndent(after, "", "\t")
+		if err != nil || !bytes.Equal(append(got, '\n'), want) {
+			t.Errorf("the step of %s from %d makes something else than %s keeps (%v)", s.kind, s.from, file, err)
+		}
+	}
+}
+
+// TestFormsThatAreNotReadAnyMore: what is older than the oldest step is no newer version's, and waiting is no help.
+func TestFormsThatAreNotReadAnyMore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plain)
+	e := r.entry("shop")
+	forms := func(table store.Table, key store.Key) (store.Form, bool) {
+		form, known := vault.Forms(table, key)
+		if kind, _ := vault.KindOf(table, key); kind == schema.Entry {
+			form.Writes, form.Reads = 3, 3
+			form.Steps = map[int64]store.Step{2: vaulttest.Step}
+		}
+		return form, known
+	}
+	items := store.WithForms(r.engine, forms)
+	_, err := items.Get(r.Context(), store.Records, store.Key{Partition: tenant, Sort: "entry#" + e.ID})
+	var unreadable *store.Unreadable
+	if !errors.As(err, &unreadable) || fault.IsNewer(err) {
+		t.Errorf("the answer is %v", err)
+	}
+	broken := errors.New("a step that fails")
+	forms3 := func(table store.Table, key store.Key) (store.Form, bool) {
+		form, known := forms(table, key)
+		if form.Steps != nil {
+			form.Steps = map[int64]store.Step{1: func(store.Key, store.Attrs) (store.Attrs, error) { return nil, broken }}
+		}
+		return form, known
+	}
+	if _, err = store.WithForms(r.engine, forms3).Get(r.Context(), store.Records, store.Key{Partition: tenant, Sort: "entry#" + e.ID}); !errors.Is(err, broken) {
+		t.Errorf("the answer is %v", err)
+	}
+}
+
+// TestANewerTokenSetIsNotOpened: what this version does not know of a set would be lost with its next write.
+func TestANewerTokenSetIsNotOpened(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plain)
+	c := r.authorized(r.entry("shop"))
+	for number, newer := range map[int64]bool{0: false, 1: false, 2: true} {
+		sealed, err := r.Sealer.Seal(r.Context(), vault.TokenBinding(c), []byte(`{"access":"a","schema":`+strconv.FormatInt(number, 10)+`}`))
+		r.ok(err)
+		c.Sealed = sealed
+		set, err := r.OpenTokens(r.Context(), c)
+		if fault.IsNewer(err) != newer || newer != set.Access.IsZero() {
+			t.Errorf("a set of form %d: %v", number, err)
+		}
+	}
+	c.Sealed[0] = 2 // the envelope
+	if _, err := r.OpenTokens(r.Context(), c); !fault.IsNewer(err) {
+		t.Errorf("a newer envelope: %v", err)
+	}
+	c.Sealed[0] = 0
+	if _, err := r.OpenTokens(r.Context(), c); err == nil || fault.IsNewer(err) {
+		t.Errorf("what is no envelope: %v", err)
+	}
+}
