@@ -75,13 +75,13 @@ func (w *world) desk() string {
 	if strings.HasPrefix(string(version), "aws-cli/1.") {
 		drops = "--cli-binary-format"
 	}
-	// What the stack is made of does not change meanwhile, and each start of the CLI takes a second: it is asked once.
+	// It does not take SQS's address from the environment either. What the stack is made of does not change meanwhile, and each start of the CLI takes a second: it is asked once.
 	shim := `#!/bin/bash
-args=()
+args=(--endpoint-url "$AWS_ENDPOINT_URL")
 while [ $# -gt 0 ]; do
   if [ "$1" = ` + drops + ` ]; then shift 2; else args+=("$1"); shift; fi
 done
-case "${args[0]} ${args[1]}" in
+case "${args[2]} ${args[3]}" in
   "cloudformation describe-stack"*)
     kept=$TMPDIR/asked-$(printf '%s\n' "${args[@]}" | cksum | tr -dc 0-9)
     [ -s "$kept" ] || ` + aws + ` "${args[@]}" >"$kept.new" && { [ -s "$kept" ] || mv "$kept.new" "$kept"; } && cat "$kept" ;;
