@@ -47,7 +47,7 @@ lines() {
   if [ "$1" = api ]; then
     group=/aws/vendedlogs/$STACK/api
   fi
-  aws logs filter-log-events --log-group-name "$group" --filter-pattern "\"$2\"" \
+  aws logs filter-log-events --log-group-name "$group" --filter-pattern "\"${2//\"/\\\"}\"" \
     --start-time $((($(date +%s) - ${3:-60} * 60) * 1000)) --query 'events[].[message]' --output text
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -398,15 +396,3 @@ func (w *world) fill() {
 
 // items are the stack's tables.
 func (w *world) items() store.Items { return dynamostore.New(w.dynamo(), w.names) }
-
-// vaultsOwn is what a data folder holds of the vault's own, as a copy of it has it.
-func vaultsOwn(w *world) fs.FS {
-	w.Helper()
-	out := fstest.MapFS{}
-	for _, name := range []string{"vault.db", "vault.db-wal", "queue.db", "master.key", "clock"} {
-		if body, err := os.ReadFile(filepath.Join(w.dir, name)); err == nil {
-			out[name] = &fstest.MapFile{Data: body, Mode: 0o600}
-		}
-	}
-	return out
-}
