@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"connectorvault/shared/route"
 )
@@ -136,7 +135,12 @@ func connectorTokens(w *world) []attack {
 			})
 		}},
 		attack{name: "that has expired", do: func(t *testing.T, w *world) {
-			w.holding(t, "expired token", object{"expires_in_hours": nil, "expires_at": time.Now().Add(3 * time.Second).UTC().Format(time.RFC3339)})
+			soonest(t, func(at string) bool {
+				made := w.quietly(t, w.key(t, "owner"), "POST", "/v1/connector-tokens", nil, object{"providers": []string{"amazon"}, "environment": "test",
+					"uses": 3, "expires_at": at, "label": "expired token"})
+				w.late.Store("expired token", w.secrets.plant("the token that expires", made.text1("token")))
+				return made.status == 201
+			})
 			w.await(t, func() bool {
 				return w.ask(t, w.keyOf("expired token"), "GET", door, nil, nil).status == http.StatusForbidden
 			})

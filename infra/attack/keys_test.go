@@ -193,7 +193,11 @@ func keys(w *world) []attack {
 			w.await(t, func() bool { return w.ask(t, w.keyOf("revoked"), "GET", door, nil, nil).status == 403 })
 		}},
 		{name: "that has expired", do: func(t *testing.T, w *world) {
-			w.makeKeyOnce(t, "owner", "expired", object{"role": "admin", "expires_at": time.Now().Add(3 * time.Second).UTC().Format(time.RFC3339)})
+			soonest(t, func(at string) bool {
+				made := w.quietly(t, w.key(t, "owner"), "POST", "/v1/keys", nil, object{"label": "expired", "role": "admin", "expires_at": at})
+				w.late.Store("expired", w.secrets.plant("the key that expires", made.text1("key")))
+				return made.status == 201
+			})
 			w.await(t, func() bool { return w.ask(t, w.keyOf("expired"), "GET", door, nil, nil).status == 403 })
 		}},
 		{name: "of somebody who is the last owner", by: "victim", send: "DELETE /v1/keys/{mallory reads.key}", want: 404, code: "not_found"},

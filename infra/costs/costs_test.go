@@ -79,15 +79,15 @@ func TestSomeLinesByHand(t *testing.T) {
 	}
 	near("requests", prices.HTTPRequests, read)
 	near("data out", prices.DataOut, read*20/1e6)
-	near("invocations", prices.LambdaRequests, read+read+refresh+look+43_200+720) // authorizer and read; 100 tenants' keys are let in anew each time
+	near("invocations", prices.LambdaRequests, read+read+refresh+look+2*43_200+720) // authorizer and read; 100 tenants' keys are let in anew each time
 	near("writes", prices.DynamoWrites, read*(letIn.Writes+reads["amazon"].Writes)+refresh*refreshes["amazon"].Writes+look*looks["amazon"].Writes+30*200*search.Writes)
 	near("secrets", prices.Secrets, 200)
-	near("scheduler", prices.SchedulerInvocations, 720)
+	near("scheduler", prices.SchedulerInvocations, 2*43_200+720)
 	f, _ := readFixed(root)
-	near("queue requests", prices.SQSRequests, 3*(refresh+look)+float64(f.queues)*5*3*43_200)
+	near("queue requests", prices.SQSRequests, 3*(refresh+look)+3*43_200+float64(f.queues)*5*3*43_200)
 	near("storage", prices.DynamoStorage, 1000*storedBytes["amazon"]/1e9)
 	seconds := read*1.0*(3+5*5+400)/1000 + read*0.5*(3+2*5)/1000 + refresh*0.5*(3+10*5+400)/1000 + look*0.5*(3+6*5)/1000 +
-		43_200*0.5*(3+17*5)/1000 + 720*0.5*(3+5)/1000 + 30*200*0.5*(3*5)/1000
+		43_200*0.5*(3+48*5)/1000 + 43_200*0.5*(3+1*5)/1000 + 720*0.5*(3+5)/1000 + 30*200*0.5*(3*5)/1000
 	near("compute", prices.LambdaGBSeconds, seconds)
 }
 

@@ -118,19 +118,20 @@ func (w *world) sweeps() {
 	}
 	page, err := w.bundle.Vault.Entries(w.Context(), program.Tenant, "", 100, func(record.Entry) bool { return true })
 	w.ok(err)
-	for range 2 { // what is due is done, and what that puts off to the next minute, so that a sweep finds nothing
+	for range 2 { // what is due is done, and what that puts off to the next minute, so that the planner finds nothing
 		for _, entry := range page.Items {
 			w.due(entry.ID)
 		}
 		w.pass(2 * time.Minute)
 	}
-	searched := w.measured(tokens, w.schedule)
 	w.enqueued = nil
-	got := w.measured(tokens, w.schedule)
+	w.within("a look of the planner", plan, w.measured(planning, w.scheduled(planning, "plan")))
 	if len(w.enqueued) > 0 {
-		w.Fatalf("the sweep found %d", len(w.enqueued))
+		w.Fatalf("the planner found %d", len(w.enqueued))
 	}
-	w.within("a sweep", sweep, got)
+	searched := w.measured(tokens, w.scheduled(tokens, "sweep_orphans"))
+	got := w.measured(tokens, w.scheduled(tokens, "sweep_orphans"))
+	w.within("a turn of the search", sweep, got)
 	n := float64(secrets)
 	each := operation{tokens, part{StoreCalls: int(n) * search.StoreCalls, SecretCalls: int(n) * search.SecretCalls, Reads: n * search.Reads, Writes: n * search.Writes}}
 	if took := searched.StoreCalls - got.StoreCalls; took <= 0 || took > each.StoreCalls || searched.Reads-got.Reads > each.Reads ||

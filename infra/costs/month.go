@@ -156,11 +156,12 @@ func (w *work) searched(secrets float64) {
 
 // stack counts what is taken whether or not anybody connects anything, and what tenants take: a keyring and an application each.
 func (w *work) stack(tenants float64) {
+	w.add(plan, minutes, 0)
 	w.add(sweep, minutes, 0)
 	w.add(finish, hours, 0)
 	w.usage = w.usage.Add(prices.Usage{
 		prices.SQSRequests:          float64(w.fixed.queues) * pollers * float64(month/time.Second) / pollSeconds,
-		prices.SchedulerInvocations: hours,
+		prices.SchedulerInvocations: 2*minutes + hours,
 		prices.AlarmMetrics:         float64(w.fixed.alarms),
 		prices.CustomMetrics:        float64(w.fixed.metrics),
 		prices.Dashboards:           float64(w.fixed.dashboards),

@@ -21,6 +21,7 @@ const (
 	tokens     = "refresh"
 	delivering = "notify"
 	tenancy    = "tenant"
+	planning   = "planner"
 )
 
 // operation is something that is done once, with the function that does it.
@@ -57,8 +58,10 @@ var (
 	event = operation{tokens, part{Invocations: 1, StoreCalls: 12, Sends: 1, Reads: 9, Writes: 12, LogBytes: 320}}
 	// Its delivery.
 	delivery = operation{delivering, part{Invocations: 1, StoreCalls: 2, ProviderCalls: 1, SecretCalls: 1, Reads: 1, Writes: 1}}
-	// A sweep that finds nothing.
-	sweep = operation{tokens, part{Invocations: 1, StoreCalls: 17, Reads: 9, LogBytes: 85}}
+	// A look of the planner that finds nothing: each shard of three providers, and how much their queues hold.
+	plan = operation{planning, part{Invocations: 1, StoreCalls: 48, Sends: 3, Reads: 24, LogBytes: 550}}
+	// The minute's turn of the search for secrets that no record names, when it is not time for it.
+	sweep = operation{tokens, part{Invocations: 1, StoreCalls: 1, Reads: 1}}
 	// The daily search for secrets that no record names, for one secret.
 	search = operation{tokens, part{StoreCalls: 3, SecretCalls: 1, Reads: 3, Writes: 1}}
 	// The hourly look for deletions that were begun.

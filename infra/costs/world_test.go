@@ -20,6 +20,7 @@ import (
 
 	authorizing "connectorvault/functions/authorizer/handler"
 	notifying "connectorvault/functions/notify/handler"
+	planninghandler "connectorvault/functions/planner/handler"
 	readhandler "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
 	tenanthandler "connectorvault/functions/tenant/handler"
@@ -29,6 +30,7 @@ import (
 	"connectorvault/infra/local/program"
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/notify"
+	"connectorvault/shared/planner"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
 	"connectorvault/shared/route"
@@ -161,6 +163,11 @@ func (w *world) open() {
 	w.functions[authorizer] = m.invoked(auth)
 	b, m = w.part(tokens)
 	w.functions[tokens] = m.invoked(gateway.JSON(token.New(b.Refresh(), b.Logger).Handle))
+	b, m = w.part(planning)
+	asked := m
+	waiting := func(context.Context, string) (int, error) { asked.count(func(p *part) { p.Sends++ }); return 0, nil }
+	w.functions[planning] = m.invoked(gateway.JSON(planninghandler.New(planner.New(planner.Config{Vault: b.Vault, Providers: b.Catalog.Names(),
+		Workers: func(string) int { return 2 }, Waiting: waiting, Send: b.Enqueue, Now: b.Now, Logger: b.Logger})).Handle))
 	b, m = w.part(tenancy)
 	w.functions[tenancy] = m.invoked(gateway.JSON(tenanthandler.New(b.Tenants(), b.Logger).Handle))
 	b, m = w.part(delivering)
@@ -197,7 +204,7 @@ func (w *world) part(function string) (*bundle.Bundle, *meter) {
 			return calls.DecodeReply(reply)
 		},
 		Nudge: func(context.Context, calls.Call) error { m.count(func(p *part) { p.Sends++ }); return nil },
-		Enqueue: func(_ context.Context, c []calls.Call) error {
+		Enqueue: func(_ context.Context, _ string, c []calls.Call) error {
 			m.count(func(p *part) { p.Sends += len(c) })
 			w.enqueued = append(w.enqueued, c...)
 			return nil
@@ -230,11 +237,13 @@ func (w *world) read(connector, what string) {
 	}
 }
 
-// schedule invokes the token service as the schedule does.
-func (w *world) schedule() {
-	w.Helper()
-	_, err := w.functions[tokens](w.Context(), []byte(`{"source": "aws.events"}`))
-	w.ok(err)
+// scheduled invokes a function as its schedule does.
+func (w *world) scheduled(function, operation string) func() {
+	return func() {
+		w.Helper()
+		_, err := w.functions[function](w.Context(), fmt.Appendf(nil, `{"operation": %q}`, operation))
+		w.ok(err)
+	}
 }
 
 // message gives a function one message of a queue.
