@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"connectorvault/infra/cloud/fleet"
 	"connectorvault/infra/cloud/network"
@@ -172,6 +173,19 @@ func (b *bed) makeQueues() {
 		b.ok(err)
 		b.queues[id] = *out.QueueUrl
 	}
+	for id, resource := range b.template.Of("AWS::SQS::Queue") {
+		policy, ok := resource.Properties["RedrivePolicy"].(map[string]any)
+		if !ok {
+			continue
+		}
+		dead, _ := strings.CutSuffix(policy["deadLetterTargetArn"].(string), ".Arn")
+		target, err := b.sqs.GetQueueAttributes(b.Context(), &sqs.GetQueueAttributesInput{QueueUrl: aws.String(b.queues[dead]),
+			AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameQueueArn}})
+		b.ok(err)
+		text, err := json.Marshal(map[string]any{"deadLetterTargetArn": target.Attributes["QueueArn"], "maxReceiveCount": policy["maxReceiveCount"]})
+		b.ok(err)
+		b.attributes(id, map[string]string{"RedrivePolicy": string(text)})
+	}
 	b.world.tell = func(ctx context.Context, message []byte) error {
 		_, err := b.sqs.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(b.queues["SecretsQueue"]), MessageBody: aws.String(string(message))})
 		return err
@@ -180,6 +194,13 @@ func (b *bed) makeQueues() {
 	for _, name := range []string{"sqs", "secretsmanager"} {
 		b.network.Serve(name+"."+region+".amazonaws.com", network.Host{Handler: b.guarded(forward(enginetest.Client(), base))})
 	}
+}
+
+// attributes sets some of a queue's.
+func (b *bed) attributes(queue string, values map[string]string) {
+	b.Helper()
+	_, err := b.sqs.SetQueueAttributes(b.Context(), &sqs.SetQueueAttributesInput{QueueUrl: aws.String(b.queues[queue]), Attributes: values})
+	b.ok(err)
 }
 
 // caller is the function of which an instance comes.
@@ -239,6 +260,9 @@ func (b *bed) environment(f stack.Function) func(string) []string {
 	}
 	for name, value := range f.Environment {
 		set[name] = b.resolve(value)
+		if name == "CV_QUEUES_DUE" {
+			set[name] = b.resolvePairs(value)
+		}
 	}
 	return func(instance string) []string {
 		out := []string{"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + instance, "HTTPS_PROXY=" + b.network.Proxy(instance).String(), "HTTP_PROXY=" + b.network.Proxy(instance).String()}
@@ -272,6 +296,17 @@ func (b *bed) resolve(value string) string {
 	return ""
 }
 
+// resolvePairs does it for each of "amazon=AmazonDueQueue,sage=…".
+func (b *bed) resolvePairs(text string) string {
+	b.Helper()
+	out := strings.Split(text, ",")
+	for i, pair := range out {
+		name, value, _ := strings.Cut(pair, "=")
+		out[i] = name + "=" + b.resolve(value)
+	}
+	return strings.Join(out, ",")
+}
+
 // alias is what a deployment moves from one version of a function to the next; nobody invokes a function but by it.
 const alias = "live"
 
@@ -290,7 +325,7 @@ type mapping struct {
 // mappings reads them from the functions' events, and those that are resources of their own.
 func (b *bed) mappings() []mapping {
 	b.Helper()
-	type source struct {
+	type source struct { // of events, and of mappings that are resources
 		Queue, EventSourceArn, FunctionName string
 		BatchSize                           int
 		FunctionResponseTypes               []string
@@ -302,7 +337,7 @@ func (b *bed) mappings() []mapping {
 		if !slices.Equal(s.FunctionResponseTypes, []string{"ReportBatchItemFailures"}) {
 			b.Fatalf("%s reports no failures of single messages", id)
 		}
-		out = append(out, mapping{queue: id, function: function, batch: s.BatchSize, parallel: min(s.ScalingConfig.MaximumConcurrency, 4)})
+		out = append(out, mapping{queue: id, function: function, batch: s.BatchSize, parallel: s.ScalingConfig.MaximumConcurrency})
 	}
 	for _, f := range b.functions {
 		var in struct {
@@ -344,23 +379,27 @@ func (b *bed) feed(queues ...string) (stop func()) {
 	return stop
 }
 
-// schedule sends the schedule's event, and repeats it until the test ends.
+// schedule has the template's schedules of a minute say what they say, at a rate of the test's, until it ends.
 func (b *bed) schedule(every time.Duration) {
+	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			if event, err := sources.Schedule(time.Now(), region, account); err == nil {
-				_ = b.fleet.Send("RefreshFunction", event)
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(every):
+	var running sync.WaitGroup
+	for _, f := range b.functions {
+		var in struct {
+			Events map[string]struct {
+				Type       string
+				Properties struct{ ScheduleExpression, Input string }
 			}
 		}
-	}()
-	b.Cleanup(func() { cancel(); <-done })
+		b.ok(b.template.Resources[f.ID].Decode(&in))
+		for _, e := range in.Events {
+			if e.Type == "ScheduleV2" && e.Properties.ScheduleExpression == "rate(1 minute)" {
+				s := sources.Schedule{Function: f.ID, Every: every, Input: []byte(e.Properties.Input), Send: b.fleet.Send}
+				running.Go(func() { s.Run(ctx) })
+			}
+		}
+	}
+	b.Cleanup(func() { cancel(); running.Wait() })
 }
 
 // tenant makes a tenant as whoever may invoke the function does, and returns its owner's key.

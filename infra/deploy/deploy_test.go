@@ -134,6 +134,52 @@ func TestADeletedStackLeavesWhatIsRetained(t *testing.T) {
 	}
 }
 
+// What may be switched on or off by itself leaves nothing that refers to what is not there: each choice alone, and all but each.
+func TestEveryChoiceStandsByItself(t *testing.T) {
+	b := newBed(t)
+	template := b.in(t).transformed("choices", "one", nil)
+	defaults := maps.Clone(template.Parameters)
+	all := maps.Clone(everything)
+	all["HostedZoneId"] = "Z1EXAMPLE"
+	try := func(what string, given map[string]string) {
+		template.Parameters = maps.Clone(defaults)
+		for name, value := range given {
+			template.Parameters[name] = value
+		}
+		anything := func(id, _ string) (any, error) {
+			stands, err := template.Stands(id)
+			if err == nil && !stands {
+				err = fmt.Errorf("%s is not there", id)
+			}
+			return "x", err
+		}
+		for id := range template.Resources {
+			stands, err := template.Stands(id)
+			if err == nil && stands {
+				_, err = template.Needs(id)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		for name, o := range template.Outputs {
+			holds, err := template.Holds(o.Condition)
+			if err == nil && holds {
+				_, err = template.Resolve(o.Value, anything)
+			}
+			if err != nil {
+				t.Errorf("%s: the output %s: %v", what, name, err)
+			}
+		}
+	}
+	for name, value := range all {
+		try(name+" alone", map[string]string{name: value})
+		others := maps.Clone(all)
+		delete(others, name)
+		try("all but "+name, others)
+	}
+}
+
 // Whatever parameter shapes a function is in Settings: what is not reaches nobody, since only what changes there is published.
 func TestSettingsHaveEveryParameterOfAFunction(t *testing.T) {
 	b := newBed(t)

@@ -134,7 +134,7 @@ func (b *bed) bundle(change func(*bundle.Parts)) *bundle.Bundle {
 	parts := bundle.Parts{Items: b.items, Due: b.items, Secrets: b.secrets, Catalog: b.catalog, HTTP: b.client, Now: b.clock.Now, Random: rand.Reader,
 		Logger: slog.New(slog.DiscardHandler), PublicURL: "http://127.0.0.1",
 		Rescue:  func(context.Context, tokens.Call) error { return http.ErrNotSupported },
-		Enqueue: func(context.Context, []tokens.Call) error { return http.ErrNotSupported }}
+		Enqueue: func(context.Context, string, []tokens.Call) error { return http.ErrNotSupported }}
 	if change != nil {
 		change(&parts)
 	}
@@ -151,8 +151,9 @@ func TestFrozenProcess(t *testing.T) {
 
 func frozen(b *bed) (r result) {
 	entries := b.seed(10, 0)
-	b.fault(sagesim.Fault{Name: sagesim.FaultSlow, Endpoint: "token", DelayMS: 1000})
-	p := b.start(spec{PostTimeout: 3 * time.Second})
+	b.fault(sagesim.Fault{Name: sagesim.FaultHold, Endpoint: "token"})
+	const patience = 10 * time.Second // within which every refresh must have begun
+	p := b.start(spec{PostTimeout: patience})
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	var asking sync.WaitGroup
@@ -161,9 +162,9 @@ func frozen(b *bed) (r result) {
 	}
 	b.allLeased(entries)
 	b.ok(p.cmd.Process.Signal(syscall.SIGSTOP))
-	time.Sleep(5 * time.Second) // the answers come, and the time for them ends
+	b.clear(sagesim.FaultHold)
+	time.Sleep(patience + time.Second) // the answers come, and the time for them ends
 	b.ok(p.cmd.Process.Signal(syscall.SIGCONT))
-	b.clear(sagesim.FaultSlow)
 	b.eventually("every answer is stored", func() bool { return len(p.said("stored")) == len(entries) })
 	cancel()
 	asking.Wait()

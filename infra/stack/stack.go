@@ -23,7 +23,8 @@ import (
 )
 
 // Template is a template with its references resolved: Ref of a resource is its logical id, an attribute is
-// "LogicalId.Attribute", a function's alias, which is what others invoke, is "LogicalId.Alias", a parameter is its default.
+// "LogicalId.Attribute", a function's alias, which is what others invoke, is "LogicalId.Alias", a parameter is its default, or its
+// name when it has none.
 type Template struct {
 	Resources  map[string]Resource
 	Parameters map[string]Parameter
@@ -219,7 +220,7 @@ func (r *resolver) ref(name string) any {
 	if value, ok := pseudo[name]; ok {
 		return value
 	}
-	if value, ok := r.parameters[name]; ok {
+	if value := r.parameters[name]; value != nil {
 		return value
 	}
 	return name

@@ -256,7 +256,8 @@ func (s *Service) spend(ctx context.Context, until time.Time, as client, op metr
 }
 
 // wakeGrace is what a process that was frozen has, when it goes on, to find the answer that came meanwhile.
-const wakeGrace = 250 * time.Millisecond
+// A machine that has just woken up has much to do.
+const wakeGrace = time.Second
 
 // wakefully is a timeout for a process that may be frozen in between: a machine that sleeps, a container that is paused.
 // When it goes on, its timers have run out and the answer lies in the socket, both at once. So the end of the time is not
