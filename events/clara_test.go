@@ -176,7 +176,8 @@ func seedClara(t *testing.T, b *bundle.Bundle) {
 
 // hours are when samples happen that do not at noon.
 var hours = map[string]func() func() time.Time{
-	"refresh/call-due-clara.json": func() func() time.Time { return func() time.Time { return noon.Add(2 * time.Hour) } },
+	"planner/schedule-after-an-outage.json": func() func() time.Time { return func() time.Time { return noon.Add(2 * time.Hour) } },
+	"refresh/call-due-clara.json":           func() func() time.Time { return func() time.Time { return noon.Add(2 * time.Hour) } },
 	// Its answer waits until no read goes by the client before, and this clock does not keep it waiting.
 	"admin/promote-credential.json":   hurrying,
 	"refresh/call-promote.json":       hurrying,

@@ -123,7 +123,10 @@ var samples = map[string]want{
 	"authorizer/connector-token.json": {0, "context.role", "connector_token"},
 	"authorizer/unknown-key.json":     {0, "isAuthorized", "false"},
 
-	"refresh/schedule.json":                    {0, "found", "1"},
+	"planner/schedule.json":                 {0, "providers.amazon.planned", "1"},
+	"planner/schedule-after-an-outage.json": {0, "providers.sage.planned", "2"},
+
+	"refresh/schedule.json":                    {0, "removed", "1"},
 	"refresh/due-batch.json":                   {0, "batchItemFailures.0.itemIdentifier", ""},
 	"refresh/due-batch-with-a-stranger.json":   {0, "batchItemFailures.#", "1"},
 	"refresh/rescue-batch.json":                {0, "batchItemFailures.0.itemIdentifier", ""},
@@ -213,10 +216,17 @@ var effects = map[string]func(*testing.T, *world){
 	"callback/oauth-callback-in-another-browser.json": func(t *testing.T, w *world) { isAuthorized(t, w, travelling, false) },
 	"callback/oauth-callback-to-copy.json":            func(t *testing.T, w *world) { isAuthorized(t, w, pasting, false) },
 	"validate/validate-foreign-result-url.json":       func(t *testing.T, w *world) { isAuthorized(t, w, pasting, false) },
-	"refresh/schedule.json": func(t *testing.T, w *world) {
-		if len(w.enqueued) != 1 || w.enqueued[0].Entry != connected {
-			t.Errorf("the schedule passed on %d calls", len(w.enqueued))
+	"planner/schedule.json": func(t *testing.T, w *world) {
+		if len(w.enqueued) != 1 || len(w.enqueued["AmazonDueQueue"]) != 1 || w.enqueued["AmazonDueQueue"][0].Entry != connected {
+			t.Errorf("the planner passed on %v", w.enqueued)
 		}
+	},
+	"planner/schedule-after-an-outage.json": func(t *testing.T, w *world) {
+		if len(w.enqueued["AmazonDueQueue"]) != 1 || len(w.enqueued["SageDueQueue"]) != 2 || len(w.enqueued["ClaraDueQueue"]) == 0 {
+			t.Errorf("the planner passed on %v", w.enqueued)
+		}
+	},
+	"refresh/schedule.json": func(t *testing.T, w *world) {
 		if _, err := w.secrets.GetSecret(t.Context(), orphan); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("the secret that no record names is still there: %v", err)
 		}

@@ -169,6 +169,7 @@ var unneeded = map[string]string{
 	"sqs:DeleteMessage":                   "Lambda itself polls the queues",
 	"sqs:GetQueueAttributes":              "Lambda itself polls the queues",
 	"RescueQueue.Arn":                     "for a table that refuses a write; the refresh cycle's own tests make one refuse",
+	"refresh sqs:SendMessage":             "for revocations that do not come through, and as above; the tests of deleting make one fail",
 	"admin secretsmanager:GetSecretValue": "seals PKCE verifiers, for providers whose consent page takes a challenge",
 	"read dynamodb:Query":                 "for an application whose calls at once are nearly all taken: the free ones are looked for",
 	"read dynamodb:DeleteItem":            "likewise: what is scarce is given back at once",

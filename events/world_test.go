@@ -25,6 +25,7 @@ import (
 	authorizer "connectorvault/functions/authorizer/handler"
 	callback "connectorvault/functions/callback/handler"
 	notifying "connectorvault/functions/notify/handler"
+	planning "connectorvault/functions/planner/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
 	tenancy "connectorvault/functions/tenant/handler"
@@ -34,6 +35,7 @@ import (
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/lambdahttp"
 	"connectorvault/shared/notify"
+	"connectorvault/shared/planner"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/provider/sage"
@@ -106,7 +108,7 @@ type world struct {
 	secrets   store.Secrets // past every role, for the test itself
 	log       *syncBuffer
 	rescued   []tokens.Call
-	enqueued  []tokens.Call
+	enqueued  map[string][]tokens.Call // by queue
 	announced []webhook.Message
 	postponed time.Duration
 	queues    sync.Mutex
@@ -127,7 +129,7 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 			t.Error(err)
 		}
 	})
-	w := &world{functions: map[string]lambda.Handler{}, routes: map[string]map[string]lambdahttp.Handler{}, provider: others, log: &syncBuffer{}}
+	w := &world{functions: map[string]lambda.Handler{}, routes: map[string]map[string]lambdahttp.Handler{}, enqueued: map[string][]tokens.Call{}, provider: others, log: &syncBuffer{}}
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
 	providers := catalog.New(catalog.Options{Amazon: amazon.Endpoints{Token: provider.URL, // no function calls a consent page
 		API: map[string]string{"na": provider.URL, "eu": provider.URL, "fe": provider.URL}},
@@ -150,9 +152,12 @@ func newWorld(t *testing.T, deployed map[string]stack.Function, used *usage, now
 		if arn := g.function.Environment["CV_QUEUE_SECRETS_ARN"]; arn != "" {
 			p.Notices = map[string]string{secretsQueue: amazon.Name}
 		}
-		p.Rescue = func(_ context.Context, call tokens.Call) error { return w.send(g, "RescueQueue", &w.rescued, call) }
-		p.Enqueue = func(_ context.Context, calls []tokens.Call) error {
-			return w.send(g, "DueQueue", &w.enqueued, calls...)
+		p.Rescue = func(_ context.Context, call tokens.Call) error {
+			return w.send(g, "RescueQueue", func() { w.rescued = append(w.rescued, call) })
+		}
+		p.Enqueue = func(_ context.Context, provider string, calls []tokens.Call) error {
+			queue := dueQueue(g, provider)
+			return w.send(g, queue, func() { w.enqueued[queue] = append(w.enqueued[queue], calls...) })
 		}
 		p.Announce = func(_ context.Context, messages []webhook.Message) error {
 			if err := g.may("sqs:SendMessage", "WebhookQueue.Arn"); err != nil {
@@ -199,6 +204,8 @@ func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Lo
 
 	w.functions["refresh"] = lambda.NewHandler(token.New(bundle.New(parts("refresh")).Refresh(), logger).Handle)
 
+	w.functions["planner"] = lambda.NewHandler(w.plans(parts("planner"), logger).Handle)
+
 	w.functions["tenant"] = lambda.NewHandler(tenancy.New(bundle.New(parts("tenant")).Tenants(), logger).Handle)
 	// What delivers webhooks has a vault, and calls endpoints that fail or do not.
 	p := parts("notify")
@@ -231,7 +238,7 @@ func (endpoints) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // invoke calls the token service over bytes, if the caller's role lets it.
 func (w *world) invoke(ctx context.Context, g *guard, call tokens.Call) (tokens.Answer, error) {
-	if err := g.may("lambda:InvokeFunction", g.function.Environment["CV_REFRESH_FUNCTION"]+".Arn"); err != nil {
+	if err := g.may("lambda:InvokeFunction", g.function.Environment["CV_REFRESH_FUNCTION"]); err != nil {
 		return tokens.Answer{}, err
 	}
 	payload, err := tokens.Encode(call)
@@ -245,14 +252,34 @@ func (w *world) invoke(ctx context.Context, g *guard, call tokens.Call) (tokens.
 	return tokens.DecodeReply(reply)
 }
 
-func (w *world) send(g *guard, queue string, into *[]tokens.Call, calls ...tokens.Call) error {
+func (w *world) send(g *guard, queue string, take func()) error {
 	if err := g.may("sqs:SendMessage", queue+".Arn"); err != nil {
 		return err
 	}
 	w.queues.Lock()
 	defer w.queues.Unlock()
-	*into = append(*into, calls...)
+	take()
 	return nil
+}
+
+// dueQueue is the queue of a provider's due entries, as the function is told.
+func dueQueue(g *guard, provider string) string {
+	for pair := range strings.SplitSeq(g.function.Environment["CV_QUEUES_DUE"], ",") {
+		if name, queue, _ := strings.Cut(pair, "="); name == provider {
+			return queue
+		}
+	}
+	return ""
+}
+
+// plans makes the planner, which is given the due index and the queues.
+func (w *world) plans(p bundle.Parts, logger *slog.Logger) *planning.Handler {
+	g := p.Items.(*guard)
+	return planning.New(planner.New(planner.Config{Vault: vault.New(vault.Config{Due: p.Due, Now: p.Now}), Providers: p.Catalog.Names(),
+		Workers: func(string) int { return 2 }, Send: p.Enqueue, Now: p.Now, Logger: logger,
+		Waiting: func(_ context.Context, provider string) (int, error) {
+			return 0, g.may("sqs:GetQueueAttributes", dueQueue(g, provider)+".Arn")
+		}}))
 }
 
 // seed makes what the samples speak of.

@@ -1,6 +1,7 @@
 package build_test
 
 import (
+	"bytes"
 	"debug/buildinfo"
 	"io/fs"
 	"os"
@@ -34,7 +35,7 @@ func TestTheFileMeansTheSameToAShell(t *testing.T) {
 }
 
 // flags are words of the compiler's that whoever builds functions would write down.
-var flags = regexp.MustCompile(`-buildid|lambda\.norpc|nethttpomithttp2|-trimpath|GOARM64`)
+var flags = []string{"-buildid", "lambda.norpc", "nethttpomithttp2", "-trimpath", "GOARM64"}
 
 // Two ways to build a function are two programs, and one of them is tested.
 func TestTheFlagsStandNowhereElse(t *testing.T) {
@@ -56,8 +57,10 @@ func TestTheFlagsStandNowhereElse(t *testing.T) {
 		}
 		text, err := os.ReadFile(name)
 		looked++
-		if found := flags.Find(text); found != nil {
-			t.Errorf("%s has %s; read infra/build/environment instead", relative, found)
+		for _, flag := range flags {
+			if bytes.Contains(text, []byte(flag)) {
+				t.Errorf("%s has %s; read infra/build/environment instead", relative, flag)
+			}
 		}
 		return err
 	})

@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"connectorvault/infra/cloud/fleet"
 	"connectorvault/infra/cloud/network"
@@ -60,6 +61,7 @@ type bed struct {
 	queues    map[string]string // URLs, by logical id
 	sqs       *sqs.Client
 	secrets   *secretsmanager.Client
+	engine    *dynamodb.Client // of the database, past everybody's rights
 	suffix    string
 	log       lines
 
@@ -95,7 +97,7 @@ func deployOn(t *testing.T, record *rights.Record, on machine) *bed {
 	b.network.Serve("lambda."+region+".amazonaws.com", network.Host{Handler: b.guarded(b.fleet)})
 	functions := map[route.Function]gateway.Function{}
 	for folder, f := range b.functions {
-		b.fleet.Add(fleet.Function{Name: f.ID, ARN: "arn:aws:lambda:" + region + ":" + account + ":function:" + f.ID, Program: b.bootstrap(folder), Under: b.under,
+		b.fleet.Add(fleet.Function{Name: f.ID, Alias: alias, ARN: aliasARN(f.ID), Program: b.bootstrap(folder), Under: b.under,
 			Timeout: time.Duration(f.Timeout) * time.Second, Most: most, Retries: b.retries(f), Environment: b.environment(f)})
 		functions[route.Function(folder)] = b.behindGateway(f)
 	}
@@ -143,9 +145,9 @@ func (b *bed) tables() {
 	}
 	var client dynamodb.HTTPClient
 	var base string
-	engine := dynamotest.Dynoxide.Client(b, func(o *dynamodb.Options) { client, base = o.HTTPClient, *o.BaseEndpoint })
+	b.engine = dynamotest.Dynoxide.Client(b, func(o *dynamodb.Options) { client, base = o.HTTPClient, *o.BaseEndpoint })
 	for _, in := range dynamostore.Definitions(ids) {
-		_, err := engine.CreateTable(b.Context(), in)
+		_, err := b.engine.CreateTable(b.Context(), in)
 		b.ok(err)
 	}
 	b.network.Serve("dynamodb."+region+".amazonaws.com", network.Host{Handler: b.guarded(forward(client, base))})
@@ -171,6 +173,19 @@ func (b *bed) makeQueues() {
 		b.ok(err)
 		b.queues[id] = *out.QueueUrl
 	}
+	for id, resource := range b.template.Of("AWS::SQS::Queue") {
+		policy, ok := resource.Properties["RedrivePolicy"].(map[string]any)
+		if !ok {
+			continue
+		}
+		dead, _ := strings.CutSuffix(policy["deadLetterTargetArn"].(string), ".Arn")
+		target, err := b.sqs.GetQueueAttributes(b.Context(), &sqs.GetQueueAttributesInput{QueueUrl: aws.String(b.queues[dead]),
+			AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameQueueArn}})
+		b.ok(err)
+		text, err := json.Marshal(map[string]any{"deadLetterTargetArn": target.Attributes["QueueArn"], "maxReceiveCount": policy["maxReceiveCount"]})
+		b.ok(err)
+		b.attributes(id, map[string]string{"RedrivePolicy": string(text)})
+	}
 	b.world.tell = func(ctx context.Context, message []byte) error {
 		_, err := b.sqs.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(b.queues["SecretsQueue"]), MessageBody: aws.String(string(message))})
 		return err
@@ -179,6 +194,13 @@ func (b *bed) makeQueues() {
 	for _, name := range []string{"sqs", "secretsmanager"} {
 		b.network.Serve(name+"."+region+".amazonaws.com", network.Host{Handler: b.guarded(forward(enginetest.Client(), base))})
 	}
+}
+
+// attributes sets some of a queue's.
+func (b *bed) attributes(queue string, values map[string]string) {
+	b.Helper()
+	_, err := b.sqs.SetQueueAttributes(b.Context(), &sqs.SetQueueAttributesInput{QueueUrl: aws.String(b.queues[queue]), Attributes: values})
+	b.ok(err)
 }
 
 // caller is the function of which an instance comes.
@@ -231,13 +253,16 @@ func (b *bed) environment(f stack.Function) func(string) []string {
 	b.Helper()
 	set := map[string]string{
 		"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ACCESS_KEY_ID": accessKey(f), "AWS_SECRET_ACCESS_KEY": "canary-aws-secret-" + f.Folder,
-		"AWS_SESSION_TOKEN": "canary-aws-session-" + f.Folder, "AWS_LAMBDA_FUNCTION_NAME": f.ID, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+		"AWS_SESSION_TOKEN": "canary-aws-session-" + f.Folder, "AWS_LAMBDA_FUNCTION_NAME": f.ID, "AWS_LAMBDA_FUNCTION_VERSION": "1",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": fmt.Sprint(f.MemorySize), "AWS_EXECUTION_ENV": "AWS_Lambda_" + f.Runtime, "_HANDLER": f.Handler,
 		"LAMBDA_TASK_ROOT": filepath.Dir(b.bootstrap(f.Folder)), "TZ": ":UTC", "PATH": "/usr/bin:/bin",
 		"SSL_CERT_FILE": b.network.AuthoritiesFile(), "SSL_CERT_DIR": "/nonexistent",
 	}
 	for name, value := range f.Environment {
 		set[name] = b.resolve(value)
+		if name == "CV_QUEUES_DUE" {
+			set[name] = b.resolvePairs(value)
+		}
 	}
 	return func(instance string) []string {
 		out := []string{"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + instance, "HTTPS_PROXY=" + b.network.Proxy(instance).String(), "HTTP_PROXY=" + b.network.Proxy(instance).String()}
@@ -262,13 +287,31 @@ func (b *bed) resolve(value string) string {
 		return "https://sqs." + region + ".amazonaws.com/" + account + "/" + id + b.suffix
 	case resource.Type == "AWS::SQS::Queue" && attribute == "Arn":
 		return queueARN(id)
-	case resource.Type == "AWS::Serverless::Function" && attribute == "":
-		return id
+	case resource.Type == "AWS::Serverless::Function" && attribute == "Alias":
+		return aliasARN(id)
 	case value == "Api.ApiEndpoint":
 		return publicURL
 	}
 	b.Fatalf("the template hands a function %s, of which nothing is known here", value)
 	return ""
+}
+
+// resolvePairs does it for each of "amazon=AmazonDueQueue,sage=…".
+func (b *bed) resolvePairs(text string) string {
+	b.Helper()
+	out := strings.Split(text, ",")
+	for i, pair := range out {
+		name, value, _ := strings.Cut(pair, "=")
+		out[i] = name + "=" + b.resolve(value)
+	}
+	return strings.Join(out, ",")
+}
+
+// alias is what a deployment moves from one version of a function to the next; nobody invokes a function but by it.
+const alias = "live"
+
+func aliasARN(id string) string {
+	return "arn:aws:lambda:" + region + ":" + account + ":function:" + id + ":" + alias
 }
 
 func queueARN(id string) string { return "arn:aws:sqs:" + region + ":" + account + ":" + id }
@@ -282,7 +325,7 @@ type mapping struct {
 // mappings reads them from the functions' events, and those that are resources of their own.
 func (b *bed) mappings() []mapping {
 	b.Helper()
-	type source struct {
+	type source struct { // of events, and of mappings that are resources
 		Queue, EventSourceArn, FunctionName string
 		BatchSize                           int
 		FunctionResponseTypes               []string
@@ -294,7 +337,7 @@ func (b *bed) mappings() []mapping {
 		if !slices.Equal(s.FunctionResponseTypes, []string{"ReportBatchItemFailures"}) {
 			b.Fatalf("%s reports no failures of single messages", id)
 		}
-		out = append(out, mapping{queue: id, function: function, batch: s.BatchSize, parallel: min(s.ScalingConfig.MaximumConcurrency, 4)})
+		out = append(out, mapping{queue: id, function: function, batch: s.BatchSize, parallel: s.ScalingConfig.MaximumConcurrency})
 	}
 	for _, f := range b.functions {
 		var in struct {
@@ -313,7 +356,7 @@ func (b *bed) mappings() []mapping {
 	for _, r := range b.template.Of("AWS::Lambda::EventSourceMapping") {
 		var in source
 		b.ok(r.Decode(&in))
-		add(in.FunctionName, in)
+		add(strings.TrimSuffix(in.FunctionName, ".Alias"), in)
 	}
 	return out
 }
@@ -327,9 +370,6 @@ func (b *bed) feed(queues ...string) (stop func()) {
 		if len(queues) > 0 && !slices.Contains(queues, m.queue) {
 			continue
 		}
-		for _, action := range []string{"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"} { // with the function's role
-			b.record.Note(b.folder(m.function), rights.Call{Action: "sqs:" + action, Resource: m.queue + ".Arn"})
-		}
 		source := sources.Mapping{Function: m.function, URL: b.queues[m.queue], ARN: queueARN(m.queue), Region: region, Batch: m.batch, Parallel: m.parallel,
 			Queue: b.sqs, Invoke: b.fleet.Invoke, Pause: 400 * time.Millisecond}
 		running.Go(func() { source.Run(ctx) })
@@ -339,32 +379,27 @@ func (b *bed) feed(queues ...string) (stop func()) {
 	return stop
 }
 
-// schedule sends the schedule's event, and repeats it until the test ends.
+// schedule has the template's schedules of a minute say what they say, at a rate of the test's, until it ends.
 func (b *bed) schedule(every time.Duration) {
+	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			if event, err := sources.Schedule(time.Now(), region, account); err == nil {
-				_ = b.fleet.Send("RefreshFunction", event)
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(every):
+	var running sync.WaitGroup
+	for _, f := range b.functions {
+		var in struct {
+			Events map[string]struct {
+				Type       string
+				Properties struct{ ScheduleExpression, Input string }
 			}
 		}
-	}()
-	b.Cleanup(func() { cancel(); <-done })
-}
-
-func (b *bed) folder(id string) string {
-	for folder, f := range b.functions {
-		if f.ID == id {
-			return folder
+		b.ok(b.template.Resources[f.ID].Decode(&in))
+		for _, e := range in.Events {
+			if e.Type == "ScheduleV2" && e.Properties.ScheduleExpression == "rate(1 minute)" {
+				s := sources.Schedule{Function: f.ID, Every: every, Input: []byte(e.Properties.Input), Send: b.fleet.Send}
+				running.Go(func() { s.Run(ctx) })
+			}
 		}
 	}
-	return id
+	b.Cleanup(func() { cancel(); running.Wait() })
 }
 
 // tenant makes a tenant as whoever may invoke the function does, and returns its owner's key.

@@ -8,7 +8,7 @@
 // asked over HTTP. Each part is a package: fleet runs instances, network is the world, rights is IAM, sources are queues and
 // schedule. The database is dynoxide, Secrets Manager and SQS are moto's.
 //
-// It builds eight programs and runs some fifty processes, so it is asked for: REQUIRE_ENGINES=1, as .ci/run cloud does.
+// It builds nine programs and runs some fifty processes, so it is asked for: REQUIRE_ENGINES=1, as .ci/run cloud does.
 package cloud_test
 
 import (

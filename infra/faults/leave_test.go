@@ -134,7 +134,7 @@ func (b *bed) bundle(change func(*bundle.Parts)) *bundle.Bundle {
 	parts := bundle.Parts{Items: b.items, Due: b.items, Secrets: b.secrets, Catalog: b.catalog, HTTP: b.client, Now: b.clock.Now, Random: rand.Reader,
 		Logger: slog.New(slog.DiscardHandler), PublicURL: "http://127.0.0.1",
 		Rescue:  func(context.Context, tokens.Call) error { return http.ErrNotSupported },
-		Enqueue: func(context.Context, []tokens.Call) error { return http.ErrNotSupported }}
+		Enqueue: func(context.Context, string, []tokens.Call) error { return http.ErrNotSupported }}
 	if change != nil {
 		change(&parts)
 	}

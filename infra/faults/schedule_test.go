@@ -11,11 +11,14 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	planning "connectorvault/functions/planner/handler"
 	token "connectorvault/functions/refresh/handler"
 	"connectorvault/infra/local/gateway"
 	"connectorvault/infra/local/program"
 	"connectorvault/infra/local/worker"
 	"connectorvault/shared/bundle"
+	"connectorvault/shared/planner"
+	"connectorvault/shared/provider/sage"
 	"connectorvault/shared/read"
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store"
@@ -41,13 +44,13 @@ func (b *bed) schedule() *schedule {
 	s := &schedule{bed: b, delivered: map[string]int{}, coming: map[string]time.Time{}}
 	made := b.bundle(func(p *bundle.Parts) {
 		p.Items = refusing{p.Items, s}
-		p.Enqueue = func(ctx context.Context, calls []tokens.Call) error {
+		p.Enqueue = func(ctx context.Context, provider string, calls []tokens.Call) error {
 			s.mu.Lock()
 			for _, call := range calls {
 				s.coming[call.Entry] = call.NotBefore
 			}
 			s.mu.Unlock()
-			return worker.Send(ctx, b.queue, worker.Due, b.clock.Now(), calls...)
+			return worker.Send(ctx, b.queue, worker.Due(provider), b.clock.Now(), calls...)
 		}
 		p.Invoke = func(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
 			s.waited++
@@ -56,13 +59,18 @@ func (b *bed) schedule() *schedule {
 		p.Nudge = func(context.Context, tokens.Call) error { return nil } // the schedule alone keeps tokens warm here
 	})
 	s.refresh, s.reads = made.Refresh(), made.Read()
-	function := gateway.JSON(token.New(s.refresh, slog.New(slog.DiscardHandler)).Handle)
+	silent := slog.New(slog.DiscardHandler)
+	function := gateway.JSON(token.New(s.refresh, silent).Handle)
+	plan := gateway.JSON(planning.New(planner.New(planner.Config{Vault: made.Vault, Providers: made.Catalog.Names(), Send: made.Enqueue, Now: b.clock.Now, Logger: silent,
+		Workers: func(string) int { return worker.Refreshes },
+		Waiting: func(ctx context.Context, provider string) (int, error) { return worker.Waiting(ctx, b.queue, provider) }})).Handle)
 	ctx, stop := context.WithCancel(b.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		worker.New(worker.Config{Queue: b.queue, Now: b.clock.Now, Logger: slog.New(slog.DiscardHandler), Tick: time.Millisecond,
-			Invoke: func(ctx context.Context, payload []byte) ([]byte, error) { return s.invoke(ctx, function, payload) }}).Run(ctx)
+		worker.New(worker.Config{Queue: b.queue, Providers: made.Catalog.Names(), Now: b.clock.Now, Logger: silent, Tick: time.Millisecond,
+			Planner: func(ctx context.Context, payload []byte) ([]byte, error) { return s.plan(ctx, plan, payload) },
+			Invoke:  func(ctx context.Context, payload []byte) ([]byte, error) { return s.invoke(ctx, function, payload) }}).Run(ctx)
 	}()
 	b.Cleanup(func() { stop(); <-done })
 	return s
@@ -74,13 +82,9 @@ func (s *schedule) invoke(ctx context.Context, function gateway.Function, payloa
 	if err := json.Unmarshal(payload, &event); err != nil {
 		return nil, err
 	}
-	now := s.clock.Now()
 	reply, err := function(ctx, payload)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(event.Records) == 0 {
-		s.swept = now
-	}
 	for _, m := range event.Records {
 		call, err := tokens.Decode([]byte(m.Body))
 		if err != nil {
@@ -92,6 +96,16 @@ func (s *schedule) invoke(ctx context.Context, function gateway.Function, payloa
 	return reply, err
 }
 
+// plan notes when the planner has looked.
+func (s *schedule) plan(ctx context.Context, function gateway.Function, payload []byte) ([]byte, error) {
+	now := s.clock.Now()
+	reply, err := function(ctx, payload)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.swept = now
+	return reply, err
+}
+
 // step lets time go by, and waits until the worker has done what is then due.
 func (s *schedule) step(d time.Duration) {
 	s.Helper()
@@ -99,7 +113,7 @@ func (s *schedule) step(d time.Duration) {
 	_, err := s.clock.Advance(d)
 	s.ok(err)
 	now := s.clock.Now()
-	s.eventually("the schedule has looked", func() bool { return now.Sub(swept()) < refresh.SweepInterval })
+	s.eventually("the schedule has looked", func() bool { return now.Sub(swept()) < planner.Interval })
 	s.settle(0)
 }
 
@@ -107,7 +121,7 @@ func (s *schedule) step(d time.Duration) {
 func (s *schedule) settle(left int) {
 	s.Helper()
 	s.eventually("the queue is worked off", func() bool {
-		waiting, dead, err := s.queue.Depth(s.Context(), worker.Due)
+		waiting, dead, err := s.queue.Depth(s.Context(), worker.Due(sage.Name))
 		s.ok(err)
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -238,7 +252,7 @@ func partial(b *bed) (r result) {
 	for i, e := range entries {
 		calls[i] = tokens.Call{Op: tokens.Due, Tenant: program.Tenant, Entry: e.id}
 	}
-	b.ok(worker.Send(b.Context(), b.queue, worker.Due, b.clock.Now(), calls...))
+	b.ok(worker.Send(b.Context(), b.queue, worker.Due(sage.Name), b.clock.Now(), calls...))
 	s.settle(1)
 	s.mu.Lock()
 	s.refuse = ""

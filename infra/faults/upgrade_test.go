@@ -16,7 +16,6 @@ import (
 
 // versions of the program, as a deployment of a part at a time has them side by side.
 var (
-	thisVersion = vaulttest.Next{}          // knows one form
 	bringingIn  = vaulttest.Next{Writes: 1} // reads the second form too
 	nextVersion = vaulttest.Next{Writes: 2} // writes it
 )

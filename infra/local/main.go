@@ -5,6 +5,7 @@
 //	go run ./infra/local tenant   makes and deletes tenants of a data folder
 //	go run ./infra/local demo     walks through the main job, prints what happens, and exits
 //	go run ./infra/local audit verify    checks that the audit trail is as it was written
+//	go run ./infra/local restored    readies a data folder that was put back from a copy
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 
 	"connectorvault/infra/local/demo"
 	"connectorvault/infra/local/program"
+	"connectorvault/infra/local/restored"
 	"connectorvault/infra/local/trail"
 )
 
@@ -43,6 +45,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if len(args) > 0 && args[0] == "audit" {
 		return runAudit(ctx, args[1:], stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == "restored" {
+		return runRestored(ctx, args[1:], stdout, stderr)
 	}
 	options, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -76,6 +81,24 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	return 0
 }
 
+func runRestored(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("restored", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	data := flags.String("data", ".connectorvault", "`folder` that was put back, before a program serves it")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 1
+	}
+	if flags.NArg() > 0 {
+		return fail(stderr, errors.New("restored takes nothing but its flag"))
+	}
+	if err := restored.Ready(ctx, *data, stdout); err != nil {
+		return fail(stderr, err)
+	}
+	return 0
+}
+
 // fail says in one line what is wrong.
 func fail(stderr io.Writer, err error) int {
 	_, _ = fmt.Fprintln(stderr, "connector vault: "+strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -102,7 +125,7 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 	flags.BoolVar(&o.LoopbackWebhooks, "allow-loopback-webhooks", false, "let webhooks lead to http and https addresses of 127.0.0.1 and [::1]")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n       local tenant ...     make and delete tenants; local tenant --help says more\n       local audit verify   check that the audit trail is as it was written\n\nFlags:")
+		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n       local tenant ...     make and delete tenants; local tenant --help says more\n       local audit verify   check that the audit trail is as it was written\n       local restored       ready a data folder that was put back from a copy\n\nFlags:")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -112,7 +135,7 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 		return o, errors.New("--by-hand needs --clock: without it, nothing would ever be done by itself")
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("there is no command %q; use demo, tenant or audit, or flags alone to serve", flags.Arg(0))
+		return o, fmt.Errorf("there is no command %q; use demo, tenant, audit or restored, or flags alone to serve", flags.Arg(0))
 	}
 	return o, nil
 }

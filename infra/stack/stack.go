@@ -6,7 +6,7 @@
 // and tests hold the code against it.
 //
 // Every condition of the template counts as false, which is what it is with the parameters' defaults, but for those that
-// give a function more to do: what it may then touch is what is to be looked at.
+// are true with them, and those that give a function more to do: what it may then touch is what is to be looked at.
 package stack
 
 import (
@@ -16,15 +16,52 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // Template is a template with its references resolved: Ref of a resource is its logical id, an attribute is
-// "LogicalId.Attribute", a parameter is its default.
+// "LogicalId.Attribute", a function's alias, which is what others invoke, is "LogicalId.Alias", a parameter is its default, or its
+// name when it has none.
 type Template struct {
-	Resources map[string]Resource
+	Resources  map[string]Resource
+	Parameters map[string]Parameter
+	Groups     []Group // of parameters, as consoles show them
+}
+
+// Parameter is what a deployment is told.
+type Parameter struct {
+	Type, Description, AllowedPattern, ConstraintDescription string
+	Default                                                  any
+	AllowedValues                                            []any
+	MinValue, MaxValue                                       *float64
+}
+
+// Group is a group of parameters.
+type Group struct{ Parameters []string }
+
+// Takes says why CloudFormation would not take a value.
+func (p Parameter) Takes(value string) error {
+	pattern, err := regexp.Compile("^(?:" + p.AllowedPattern + ")$") // a pattern is for the whole value
+	if err != nil {
+		return err
+	}
+	if p.AllowedPattern != "" && !pattern.MatchString(value) {
+		return fmt.Errorf("%q is not %s", value, p.ConstraintDescription)
+	}
+	if len(p.AllowedValues) > 0 && !slices.ContainsFunc(p.AllowedValues, func(v any) bool { return fmt.Sprint(v) == value }) {
+		return fmt.Errorf("%q is none of %v", value, p.AllowedValues)
+	}
+	if p.Type != "Number" {
+		return nil
+	}
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || p.MinValue != nil && n < *p.MinValue || p.MaxValue != nil && n > *p.MaxValue {
+		return fmt.Errorf("%q is no number, or out of its bounds", value)
+	}
+	return nil
 }
 
 // Resource is one resource of a template.
@@ -41,8 +78,8 @@ var pseudo = map[string]any{
 	"AWS::Partition": "aws", "AWS::Region": "eu-central-1", "AWS::AccountId": "111122223333", "AWS::StackName": StackName, "AWS::NoValue": nil,
 }
 
-// switchedOn are the conditions that count as true.
-var switchedOn = map[string]bool{"TakesSecrets": true}
+// switchedOn are the conditions that count as true. Watched is true with the parameters' defaults.
+var switchedOn = map[string]bool{"TakesSecrets": true, "Watched": true}
 
 // StackName is what the stack is called, here.
 const StackName = "vault"
@@ -63,11 +100,19 @@ func Load(path string) (*Template, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	r := resolver{parameters: map[string]any{}}
-	for name, p := range object(r.value(section(&document, "Parameters"))) {
+	declared := object(r.value(section(&document, "Parameters")))
+	for name, p := range declared {
 		r.parameters[name] = object(p)["Default"]
 	}
 	globals := object(object(r.value(section(&document, "Globals")))["Function"])
-	t := &Template{Resources: map[string]Resource{}}
+	t := &Template{Resources: map[string]Resource{}, Parameters: map[string]Parameter{}}
+	if err := decode(declared, &t.Parameters); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	shown := object(object(r.value(section(&document, "Metadata")))["AWS::CloudFormation::Interface"])
+	if err := decode(shown["ParameterGroups"], &t.Groups); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	for name, raw := range object(r.value(section(&document, "Resources"))) {
 		fields := object(raw)
 		resource := Resource{Properties: object(fields["Properties"]), Metadata: object(fields["Metadata"])}
@@ -161,7 +206,7 @@ func (r *resolver) ref(name string) any {
 	if value, ok := pseudo[name]; ok {
 		return value
 	}
-	if value, ok := r.parameters[name]; ok {
+	if value := r.parameters[name]; value != nil {
 		return value
 	}
 	return name
@@ -187,12 +232,14 @@ func (t *Template) Of(kind string) map[string]Resource {
 }
 
 // Decode copies a resource's properties into v, by the names that they have in JSON.
-func (r Resource) Decode(v any) error {
-	text, err := json.Marshal(r.Properties)
+func (r Resource) Decode(v any) error { return decode(r.Properties, v) }
+
+func decode(from, to any) error {
+	text, err := json.Marshal(from)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(text, v)
+	return json.Unmarshal(text, to)
 }
 
 // Function is a Lambda function of the template.
@@ -324,7 +371,7 @@ func (t *Template) Routes() (map[string]Route, error) {
 	}
 	folders := map[string]string{}
 	for folder, f := range functions {
-		folders[f.ID+".Arn"] = folder
+		folders[f.ID+".Alias"] = folder // and never the function itself, whose latest state nobody has let requests to
 	}
 	out := map[string]Route{}
 	for id, r := range t.Of("AWS::ApiGatewayV2::Route") {

@@ -28,6 +28,7 @@ import (
 	"connectorvault/shared/boot/environment"
 	"connectorvault/shared/boot/invoke"
 	"connectorvault/shared/boot/notifier"
+	"connectorvault/shared/boot/planning"
 	"connectorvault/shared/boot/queue"
 	"connectorvault/shared/boot/secrets"
 	"connectorvault/shared/openapi/openapitest"
@@ -129,7 +130,7 @@ func TestPermissionsCoverTheRoutes(t *testing.T) {
 	}
 	all := functions(t)
 	for _, r := range route.Table() {
-		patterns := allowed[all[string(r.Function)].ID]
+		patterns := allowed[all[string(r.Function)].ID+".Alias"]
 		if !slices.ContainsFunc(patterns, func(p string) bool { return strings.HasPrefix(r.Path, p) }) {
 			t.Errorf("%s may not be invoked for %s", r.Function, r.Path)
 		}
@@ -229,7 +230,7 @@ func TestEveryFunctionIsBuiltAndDescribed(t *testing.T) {
 	if want := slices.Sorted(maps.Keys(all)); !slices.Equal(have, want) {
 		t.Errorf("functions/ has %v, the template %v", have, want)
 	}
-	timeouts := map[string]int{"refresh": 60, "authorizer": 5, "tenant": 60}
+	timeouts := map[string]int{"refresh": 60, "authorizer": 5, "tenant": 60, "planner": 50}
 	roles, logs := map[string]string{}, map[string]string{}
 	template := load(t)
 	for name, f := range all {
@@ -268,6 +269,14 @@ func TestEveryFunctionHasTheVariablesItReads(t *testing.T) {
 		switch starts {
 		case "authorizer.MustLoad":
 			_, _, _, err := authorizer.Load(func(variable string) (string, bool) {
+				asked[variable] = true
+				return value(f, variable)
+			})
+			if err != nil {
+				t.Errorf("%s does not start with what the template gives it: %v", name, err)
+			}
+		case "planning.MustLoad":
+			_, err := planning.Load(func(variable string) (string, bool) {
 				asked[variable] = true
 				return value(f, variable)
 			})
@@ -438,8 +447,9 @@ func TestOnlyTheTokenServiceHoldsTheKeys(t *testing.T) {
 		only(may("sqs:ReceiveMessage", "RescueQueue.Arn"), "reads rescued answers", "refresh")
 		only(may("dynamodb:DeleteItem", "RecordsTable.Arn"), "trims audit events", "refresh", "admin", "tenant")
 		only(may("sqs:SendMessage", "RescueQueue.Arn"), "sends to rescue", "refresh")
-		only(may("lambda:InvokeFunction", "RefreshFunction.Arn"), "calls the token service", "admin", "callback", "validate", "read", "tenant")
-		only(may("lambda:InvokeFunction", "TenantFunction.Arn"), "calls what makes and deletes tenants")
+		only(may("dynamodb:Query", "CredentialsTable.Arn/index/due"), "looks for what is due", "planner")
+		only(may("lambda:InvokeFunction", "RefreshFunction.Alias"), "calls the token service", "admin", "callback", "validate", "read", "tenant")
+		only(may("lambda:InvokeFunction", "TenantFunction.Alias"), "calls what makes and deletes tenants")
 		for _, g := range f.Role.Grants() {
 			action, resource, _ := strings.Cut(g, " ")
 			// Listing secrets, which shows names alone, is an action that takes no narrower resource.
@@ -458,7 +468,7 @@ func TestQueuesOutlastTheFunction(t *testing.T) {
 	t.Parallel()
 	template := load(t)
 	consumers := map[string]string{"WebhookQueue": "notify"}
-	for queue, dead := range map[string]string{"DueQueue": "DueDeadLetters", "RescueQueue": "RescueDeadLetters", "SecretsQueue": "SecretsDeadLetters", "WebhookQueue": "WebhookDeadLetters"} {
+	for queue, dead := range map[string]string{"AmazonDueQueue": "AmazonDueDeadLetters", "SageDueQueue": "SageDueDeadLetters", "ClaraDueQueue": "ClaraDueDeadLetters", "RescueQueue": "RescueDeadLetters", "SecretsQueue": "SecretsDeadLetters", "WebhookQueue": "WebhookDeadLetters"} {
 		timeout := functions(t)[cmp.Or(consumers[queue], "refresh")].Timeout
 		var in struct {
 			VisibilityTimeout, MessageRetentionPeriod int
@@ -481,7 +491,7 @@ func TestQueuesOutlastTheFunction(t *testing.T) {
 			t.Errorf("%s drops messages before they are set aside", queue)
 		}
 	}
-	for name, function := range map[string]string{"Due": "RefreshFunction", "Rescue": "RefreshFunction", "Webhook": "NotifyFunction"} {
+	for name, function := range map[string]string{"AmazonDue": "RefreshFunction", "SageDue": "RefreshFunction", "ClaraDue": "RefreshFunction", "Rescue": "RefreshFunction", "Webhook": "NotifyFunction"} {
 		events, _ := template.Resources[function].Properties["Events"].(map[string]any)
 		properties, _ := events[name].(map[string]any)["Properties"].(map[string]any)
 		if !reflect.DeepEqual(properties["FunctionResponseTypes"], []any{"ReportBatchItemFailures"}) {
@@ -525,7 +535,7 @@ func TestOnlyAmazonSendsClientSecrets(t *testing.T) {
 	if err := template.Resources["RefreshFunctionSecrets"].Decode(&mapping); err != nil {
 		t.Fatal(err)
 	}
-	if mapping.FunctionName != "RefreshFunction" || mapping.EventSourceArn != functions(t)["refresh"].Environment["CV_QUEUE_SECRETS_ARN"] ||
+	if mapping.FunctionName != "RefreshFunction.Alias" || mapping.EventSourceArn != functions(t)["refresh"].Environment["CV_QUEUE_SECRETS_ARN"] ||
 		!slices.Equal(mapping.FunctionResponseTypes, []string{"ReportBatchItemFailures"}) {
 		t.Errorf("the token service gets %+v", mapping)
 	}
@@ -580,7 +590,7 @@ func TestEveryAlarmIsExplained(t *testing.T) {
 		if short+"Alarm" != id {
 			t.Errorf("%s calls itself %q", id, name)
 		}
-		for _, function := range []string{"Admin", "Callback", "Validate", "Read", "Refresh", "Authorizer", "Tenant", "Notify"} {
+		for _, function := range []string{"Admin", "Callback", "Validate", "Read", "Refresh", "Authorizer", "Tenant", "Notify", "Planner"} {
 			for _, kind := range []string{"Errors", "Throttles", "Slow"} {
 				if short == function+kind {
 					short = "…" + kind
@@ -674,9 +684,13 @@ func TestNothingOutsideReachesTheTenantFunction(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"Events", "FunctionUrlConfig"} { // for these SAM makes policies
-		if template.Resources["TenantFunction"].Properties[name] != nil {
-			t.Errorf("it has %s", name)
+	if template.Resources["TenantFunction"].Properties["FunctionUrlConfig"] != nil { // for which SAM makes a policy
+		t.Error("it has an address of its own")
+	}
+	events, _ := template.Resources["TenantFunction"].Properties["Events"].(map[string]any)
+	for name, e := range events {
+		if e.(map[string]any)["Type"] != "ScheduleV2" { // which invokes with a role, where others need a policy
+			t.Errorf("%s reaches it", name)
 		}
 	}
 	// Statements of one action each: what the function may do can be read line by line.
@@ -692,22 +706,5 @@ func TestNothingOutsideReachesTheTenantFunction(t *testing.T) {
 				t.Errorf("several actions at once: %v", s)
 			}
 		}
-	}
-}
-
-// The schedule ends deletions that were begun, and can begin nothing: its input is fixed, and its role lets it invoke this
-// function alone.
-func TestTheScheduleOnlyFinishesDeletions(t *testing.T) {
-	t.Parallel()
-	template := load(t)
-	schedules := template.Of("AWS::Scheduler::Schedule")
-	target, _ := schedules["TenantSchedule"].Properties["Target"].(map[string]any)
-	if len(schedules) != 1 || target["Input"] != `{"operation": "finish"}` || target["Arn"] != "TenantFunction.Arn" || target["RoleArn"] != "TenantScheduleRole.Arn" {
-		t.Errorf("the schedule is %v of %d", target, len(schedules))
-	}
-	policies, _ := template.Resources["TenantScheduleRole"].Properties["Policies"].([]any)
-	want := []any{map[string]any{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "TenantFunction.Arn"}}
-	if len(policies) != 1 || !reflect.DeepEqual(policies[0].(map[string]any)["PolicyDocument"].(map[string]any)["Statement"], want) {
-		t.Errorf("its role may %v", policies)
 	}
 }

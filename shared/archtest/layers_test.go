@@ -52,6 +52,7 @@ var layers = map[string]int{
 	"admin":     5,
 	"authorize": 5,
 	"notify":    5,
+	"planner":   5,
 	"read":      5,
 	"refresh":   5,
 	"tenants":   5,
@@ -67,7 +68,8 @@ var layers = map[string]int{
 	"boot/queue":      6,
 	"boot/secrets":    6,
 
-	"boot": 7,
+	"boot":          7,
+	"boot/planning": 7,
 }
 
 // foreign says which packages may import modules of others, where not all may. A package is named with the packages
@@ -95,7 +97,7 @@ var foreign = map[string][]string{
 var linkedBy = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/lambda":         {}, // it describes eighty operations to itself; see shared/boot/invoke
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager": {"admin", "notify", "read", "refresh", "tenant"},
-	"github.com/aws/aws-sdk-go-v2/service/sqs":            {"admin", "notify", "refresh"},
+	"github.com/aws/aws-sdk-go-v2/service/sqs":            {"admin", "notify", "planner", "refresh"},
 	"github.com/coreos/go-oidc/v3":                        {"authorizer"},
 	"github.com/go-jose/go-jose/v4":                       {"authorizer"},
 	"golang.org/x/oauth2":                                 {"admin", "callback", "notify", "read", "refresh", "tenant", "validate"},
@@ -118,6 +120,7 @@ var clocks = map[string]string{
 	"shared/boot":              "gives the clock to the functions",
 	"shared/boot/authorizer":   "likewise",
 	"shared/boot/notifier":     "likewise",
+	"shared/boot/planning":     "likewise",
 	"shared/boot/invoke":       "likewise",
 	"shared/boot/queue":        "likewise",
 	"shared/provider":          "its Client takes the machine's clock when it is given none",
@@ -129,5 +132,6 @@ var environments = map[string]string{
 	"shared/boot":             "the one place that knows the variables' names, with the packages below it",
 	"shared/boot/authorizer":  "starts a function without the bundle",
 	"shared/boot/notifier":    "likewise",
+	"shared/boot/planning":    "likewise",
 	"shared/store/enginetest": "runs in tests, which are told there whether an engine may be missing",
 }

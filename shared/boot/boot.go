@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,6 +55,11 @@ func Load(lookup environment.Lookup, needs ...environment.Need) (*bundle.Bundle,
 		need(v, config, &found)
 	}
 	parts.Secrets, parts.PublicURL, parts.Invoke, parts.Nudge = found.Secrets, found.PublicURL, found.Invoke, found.Nudge
+	for _, name := range parts.Catalog.Names() {
+		if found.Enqueue != nil && !slices.Contains(found.Due, name) {
+			v.Wrong("CV_QUEUES_DUE has no queue for " + name)
+		}
+	}
 	parts.Enqueue, parts.Rescue, parts.Announce, parts.Notices = found.Enqueue, found.Rescue, found.Announce, found.Notices
 	if err := v.Err(); err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ import (
 func whole() map[string]string {
 	return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_SECRET_PREFIX": "vault/",
 		"CV_TABLE_RECORDS": "records", "CV_PUBLIC_URL": "https://vault.example/", "CV_REFRESH_FUNCTION": "refresh",
-		"CV_QUEUE_DUE_URL": "https://sqs/due", "CV_QUEUE_RESCUE_URL": "https://sqs/rescue", "CV_QUEUE_WEBHOOK_URL": "https://sqs/webhook"}
+		"CV_QUEUES_DUE": "amazon=https://sqs/a,sage=https://sqs/s,clara=https://sqs/c", "CV_QUEUE_RESCUE_URL": "https://sqs/rescue", "CV_QUEUE_WEBHOOK_URL": "https://sqs/webhook"}
 }
 
 func lookup(values map[string]string) environment.Lookup {
@@ -126,5 +126,18 @@ func TestANeedThatIsOneFunctionsIsNotAnothers(t *testing.T) {
 	}
 	if _, err := Load(lookup(values), environment.PublicURL, invoke.TokenService); err != nil {
 		t.Errorf("a function without queues: %v", err)
+	}
+}
+
+// What a provider's entries need when they are due is a queue: a token service that has none for one of its providers does not start.
+func TestEachProviderOfTheCatalogHasAQueue(t *testing.T) {
+	t.Parallel()
+	values := whole()
+	values["CV_QUEUES_DUE"] = "amazon=a,sage=s"
+	if _, err := Load(lookup(values), queue.Calls); err == nil || !strings.Contains(err.Error(), "clara") {
+		t.Errorf("it starts: %v", err)
+	}
+	if _, err := Load(lookup(values)); err != nil {
+		t.Errorf("who needs no queue: %v", err)
 	}
 }

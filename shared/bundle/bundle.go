@@ -1,6 +1,6 @@
 // Package bundle puts the use cases together from their parts.
 //
-// The argument: the same code runs as seven Lambdas and as one program, which differ in what lies below (storage, clock,
+// The argument: the same code runs as many Lambdas and as one program, which differ in what lies below (storage, clock,
 // how the token service is reached) and in nothing above. So what is above is wired here once, each part lazily, and
 // what is below is brought along by whoever runs it.
 package bundle
@@ -45,10 +45,12 @@ type Parts struct {
 	PublicURL string        // where browsers reach us; admin, validate, callback
 	Invoke    tokens.Invoke // the token service; all but itself
 	Nudge     tokens.Nudge  // likewise, without waiting; read
-	Rescue    func(context.Context, tokens.Call) error
-	Enqueue   func(context.Context, []tokens.Call) error
-	Notices   map[string]string                              // queues that providers write to about client secrets: ARN → provider; token service
-	Announce  func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
+	// Enqueue takes calls for later into the queue of a provider's due entries; token service.
+	Enqueue func(ctx context.Context, provider string, calls []tokens.Call) error
+
+	Rescue   func(context.Context, tokens.Call) error
+	Notices  map[string]string                              // queues that providers write to about client secrets: ARN → provider; token service
+	Announce func(context.Context, []webhook.Message) error // to the queue of webhooks; token service and admin
 
 	Forms    store.Forms   // nil: those of this version; tests run others beside it
 	Recovery time.Duration // how far back the tables can be restored; 0 = not at all

@@ -404,7 +404,7 @@ func (p *process) rescues() []tokens.Call {
 	return slices.Clone(p.rescued)
 }
 
-func (p *process) enqueue(_ context.Context, calls []tokens.Call) error {
+func (p *process) enqueue(_ context.Context, _ string, calls []tokens.Call) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queued = append(p.queued, calls)

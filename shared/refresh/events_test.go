@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"connectorvault/shared/planner"
 	"connectorvault/shared/record"
-	"connectorvault/shared/refresh"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -69,7 +69,7 @@ func (p *process) schedule(until time.Time) (wakes int) {
 	p.Helper()
 	for {
 		next := p.credential().DueAt
-		if soon := p.now().Add(refresh.SweepInterval); next.Before(soon) && !next.IsZero() {
+		if soon := p.now().Add(planner.Interval); next.Before(soon) && !next.IsZero() {
 			next = soon // a sweep comes once a minute
 		}
 		if next.IsZero() || next.After(until) {

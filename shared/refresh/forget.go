@@ -132,7 +132,7 @@ func (s *Service) keepForRevocation(ctx context.Context, as client, refresh secr
 	if err != nil {
 		return err
 	}
-	return s.Enqueue(ctx, []tokens.Call{{Op: tokens.Revoke, Tenant: as.entry.Tenant, Entry: as.entry.ID, Rescued: body, NotBefore: s.Now().Add(revocationPause)}})
+	return s.Enqueue(ctx, as.entry.Provider, []tokens.Call{{Op: tokens.Revoke, Tenant: as.entry.Tenant, Entry: as.entry.ID, Rescued: body, NotBefore: s.Now().Add(revocationPause)}})
 }
 
 // revokeLater tells the provider what it did not hear when the entry was deleted. An error brings the call back.

@@ -346,7 +346,13 @@ func TestARevocationThatWasNotHeardIsRepeated(t *testing.T) {
 	own, shared := r.own("own"), r.Active("shared", bundletest.FieldShared, true)
 	want := []string{r.inForce(own), r.inForce(shared)}
 	var later []tokens.Call
-	r.Tokens.Enqueue = func(_ context.Context, calls []tokens.Call) error { later = append(later, calls...); return nil }
+	r.Tokens.Enqueue = func(_ context.Context, provider string, calls []tokens.Call) error {
+		if provider != own.Provider {
+			t.Errorf("it waits in the queue of %q", provider)
+		}
+		later = append(later, calls...)
+		return nil
+	}
 	r.Upstream.OnRevoke(refusing(http.StatusServiceUnavailable, ""))
 	r.OK(r.remove(own))
 	r.OK(r.remove(shared))

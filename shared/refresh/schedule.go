@@ -12,51 +12,6 @@ import (
 	"connectorvault/shared/vault"
 )
 
-// SweepInterval is how often the schedule looks, and how far ahead: what comes due before the next look is passed on now,
-// to be delivered at its time.
-const SweepInterval = time.Minute
-
-// sweepPage is how many due entries are read, and passed on, at a time.
-const sweepPage = 100
-
-// Sweep finds what is due and passes it on, a page at a time; what follows is for whoever takes the calls. It reads
-// the due index only, so it costs the same whether ten entries sleep or ten thousand. found counts what was passed
-// on, also when it ends with an error: one shard's trouble does not keep the others waiting.
-func (s *Service) Sweep(ctx context.Context) (found int, err error) {
-	var problems []error
-	for n := range vault.DueShards {
-		count, err := s.sweepShard(ctx, vault.DueShard(n))
-		found += count
-		if err != nil {
-			problems = append(problems, err)
-		}
-	}
-	return found, errors.Join(problems...)
-}
-
-func (s *Service) sweepShard(ctx context.Context, shard string) (found int, err error) {
-	for cursor := ""; ; {
-		due, next, err := s.Vault.DueEntries(ctx, shard, s.Now().Add(SweepInterval), sweepPage, cursor)
-		if err != nil {
-			return found, err
-		}
-		calls := make([]tokens.Call, len(due))
-		for i, d := range due {
-			calls[i] = tokens.Call{Op: tokens.Due, Tenant: d.Tenant, Entry: d.Entry, NotBefore: d.At}
-		}
-		if len(calls) > 0 {
-			if err := s.Enqueue(ctx, calls); err != nil {
-				return found, err
-			}
-		}
-		found += len(calls)
-		if next == "" {
-			return found, nil
-		}
-		cursor = next
-	}
-}
-
 // due does what the schedule noted for an entry: it publishes what was left to be told, watches the clocks, keeps warm what
 // is read, keeps alive what would die unused, and lets everything else sleep.
 func (s *Service) due(ctx context.Context, call tokens.Call) (tokens.Answer, error) {

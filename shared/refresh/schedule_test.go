@@ -3,16 +3,13 @@ package refresh_test
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
-	"connectorvault/shared/fault"
+	"connectorvault/shared/planner"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
-	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
-	"connectorvault/shared/vault"
 )
 
 func (p *process) due() tokens.Answer {
@@ -163,88 +160,13 @@ func TestRaceOfDueAndReaders(t *testing.T) {
 	})
 }
 
-// shards is a due index of a test's own.
-type shards struct {
-	mu     sync.Mutex
-	due    map[string][]store.Due
-	broken map[string]error
-	reads  int // guarded by mu
-}
-
-func (s *shards) Due(_ context.Context, shard string, _ int64, limit int, cursor string) ([]store.Due, string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reads++
-	if err := s.broken[shard]; err != nil {
-		return nil, "", err
-	}
-	from := 0
-	_, _ = fmt.Sscanf(cursor, "%d", &from)
-	all := s.due[shard]
-	to := min(from+limit, len(all))
-	next := ""
-	if to < len(all) {
-		next = fmt.Sprint(to)
-	}
-	return all[from:to], next, nil
-}
-
-// TestSweep finds everything that is due, page by page, and one shard's trouble keeps no other from its turn.
-func TestSweep(t *testing.T) {
-	bubble(t, func(b *bed) {
-		index := &shards{due: map[string][]store.Due{}, broken: map[string]error{vault.DueShard(3): errRefused}}
-		want := 0
-		for n := range vault.DueShards {
-			for i := range n * 40 { // up to 600 in a shard: seven pages
-				index.due[vault.DueShard(n)] = append(index.due[vault.DueShard(n)],
-					store.Due{Key: store.Key{Partition: fmt.Sprintf("%s#ve_%d_%d", tenant, n, i), Sort: "credential"}})
-			}
-			if n != 3 {
-				want += n * 40
-			}
-		}
-		p := b.tuned(faults{}, func(cfg *refresh.Config) {
-			cfg.Vault = vault.New(vault.Config{Items: b.store, Due: index, Now: b.now})
-		})
-		found, err := p.Sweep(b.Context())
-		b.wantFault(err, fault.Unavailable, "store_unavailable")
-		seen := map[string]bool{}
-		for _, page := range p.queued {
-			if len(page) == 0 || len(page) > 100 {
-				b.Errorf("a page of %d calls was passed on", len(page))
-			}
-			for _, call := range page {
-				if call.Op != tokens.Due || call.Tenant != tenant || seen[call.Entry] {
-					b.Fatalf("passed on was %+v", call)
-				}
-				seen[call.Entry] = true
-			}
-		}
-		if found != want || len(seen) != want {
-			b.Errorf("%d were found and %d passed on; want %d", found, len(seen), want)
-		}
-		index.broken = nil
-		if found, err = p.Sweep(b.Context()); err != nil || found != want+120 {
-			b.Errorf("with every shard well %d were found (%v); want %d", found, err, want+120)
-		}
-	})
-}
-
-// TestSweepWhenTheQueueRefuses: what was not passed on is due at the next look.
-func TestSweepWhenTheQueueRefuses(t *testing.T) {
-	bubble(t, func(b *bed) {
-		b.authorized()
-		p := b.tuned(faults{}, func(cfg *refresh.Config) {
-			cfg.Enqueue = func(context.Context, []tokens.Call) error { return errRefused }
-		})
-		if found, err := p.Sweep(b.Context()); err == nil || found != 0 {
-			b.Errorf("%d were found (%v)", found, err)
-		}
-		q := b.process(faults{})
-		if found, err := q.Sweep(b.Context()); err != nil || found != 1 || q.queued[0][0].Entry != b.entry.ID {
-			b.Errorf("%d were found (%v)", found, err)
-		}
-	})
+// sweep looks for what is due, as the planner does.
+func (p *process) sweep() int {
+	p.Helper()
+	plan, err := planner.New(planner.Config{Vault: p.Vault, Providers: []string{"fake"}, Workers: func(string) int { return 1 },
+		Waiting: func(context.Context, string) (int, error) { return 0, nil }, Send: p.Enqueue, Now: p.Now, Logger: p.Logger}).Plan(p.Context())
+	p.ok(err)
+	return plan.Providers["fake"].Planned
 }
 
 // TestNothingAsleepIsSwept: entries that are not due cost the sweep nothing.
@@ -253,12 +175,12 @@ func TestNothingAsleepIsSwept(t *testing.T) {
 		b.authorized()
 		p := b.process(faults{})
 		p.wantOutcome(p.refresh(), tokens.Success)
-		if found, err := p.Sweep(b.Context()); err != nil || found != 0 {
-			b.Errorf("%d were found (%v)", found, err)
+		if found := p.sweep(); found != 0 {
+			b.Errorf("%d were found", found)
 		}
 		b.pass(5 * time.Minute)
-		if found, err := p.Sweep(b.Context()); err != nil || found != 1 {
-			b.Errorf("%d were found (%v)", found, err)
+		if found := p.sweep(); found != 1 {
+			b.Errorf("%d were found", found)
 		}
 	})
 }
@@ -300,8 +222,7 @@ func TestAMonthUnused(t *testing.T) {
 				if day >= 15 && day < 17 {
 					b.issuer.next(refuses(503, ""))
 				}
-				_, err := p.Sweep(b.Context())
-				b.ok(err)
+				p.sweep()
 			}
 			for _, page := range p.queued {
 				for _, call := range page {

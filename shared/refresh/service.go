@@ -48,8 +48,8 @@ type Config struct {
 	// provider has none, its client secrets are replaced by hand.
 	Notices map[string]string
 
-	// Enqueue takes the calls that a sweep found due, each to be delivered at its NotBefore.
-	Enqueue func(ctx context.Context, calls []tokens.Call) error
+	// Enqueue takes calls for later into the queue of a provider's due entries, each to be delivered at its NotBefore.
+	Enqueue func(ctx context.Context, provider string, calls []tokens.Call) error
 
 	// Announce takes what webhooks are to be told, all of it or an error. nil: there are no webhooks.
 	Announce func(ctx context.Context, messages []webhook.Message) error

@@ -10,6 +10,7 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/keyring"
 	"connectorvault/shared/refresh"
+	"connectorvault/shared/seal"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 	"connectorvault/shared/vault/vaulttest"
@@ -123,5 +124,23 @@ func TestAnOperationOfTomorrow(t *testing.T) {
 	bubble(t, func(b *bed) {
 		_, err := b.process(faults{}).do(tokens.Call{Op: "tomorrow", Tenant: tenant})
 		b.wantFault(err, fault.Unavailable, "newer_version")
+	})
+}
+
+// TestANewerRevocationIsPassedOn: so is what a newer version keeps for telling a provider later.
+func TestANewerRevocationIsPassedOn(t *testing.T) {
+	bubble(t, func(b *bed) {
+		p := b.process(faults{})
+		for number, newer := range map[string]bool{"1": false, "2": true} {
+			sealed, err := b.vault.Sealer.Seal(b.Context(), seal.Binding{Purpose: "revocation", Tenant: tenant, Record: b.entry.ID}, []byte(`{"schema":`+number+`}`))
+			b.ok(err)
+			body, err := json.Marshal(sealed)
+			b.ok(err)
+			_, err = p.do(tokens.Call{Op: tokens.Revoke, Tenant: tenant, Entry: b.entry.ID, Rescued: body})
+			if err == nil || fault.IsNewer(err) != newer {
+				b.Errorf("of form %s: %v", number, err)
+			}
+		}
+		b.wantPosts(0)
 	})
 }

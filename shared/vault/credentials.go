@@ -41,7 +41,7 @@ const (
 // of its time, and there is no other.
 const revival = 2 * time.Second
 
-// DueShards is how many shards the due index has. A sweep asks each, so the number may grow, never shrink.
+// DueShards is how many shards a provider has in the due index. The planner asks each, so the number may grow, never shrink.
 const DueShards = 16
 
 // ErrFenced means that the lease under which a write was tried is over, or the generation has moved on.
@@ -57,15 +57,16 @@ func credentialKey(tenant, entry string) store.Key {
 	return store.Key{Partition: tenant + "#" + entry, Sort: "credential"}
 }
 
-// dueShard spreads entries over the index so that no partition of it grows hot.
-func dueShard(entry string) string {
+// DueShardOf is where an entry lies in the due index. A provider's entries lie apart from others', so that whoever finds one knows
+// whose queue is meant without reading it; and they are spread, so that no partition of the index grows hot.
+func DueShardOf(provider, entry string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(entry))
-	return DueShard(int(h.Sum32() % DueShards))
+	return DueShard(provider, int(h.Sum32()%DueShards))
 }
 
-// DueShard names the shard n, from 0 to DueShards-1.
-func DueShard(n int) string { return fmt.Sprintf("p#%02d", n) }
+// DueShard names a provider's shard n, from 0 to DueShards-1.
+func DueShard(provider string, n int) string { return fmt.Sprintf("%s#%02d", provider, n) }
 
 // Credential reads an entry's credential, strongly; found is false when it was never authorized.
 func (v *Vault) Credential(ctx context.Context, tenant, entry string) (c record.Credential, found bool, err error) {
@@ -233,7 +234,7 @@ func withDue(op *store.Op, c record.Credential) {
 		op.Remove = append(op.Remove, store.AttrDueAt, store.AttrDueShard)
 		return
 	}
-	op.Set[store.AttrDueAt], op.Set[store.AttrDueShard] = unix(c.DueAt), dueShard(c.Entry)
+	op.Set[store.AttrDueAt], op.Set[store.AttrDueShard] = unix(c.DueAt), DueShardOf(c.Provider, c.Entry)
 }
 
 // Fail ends a lease without a new token set: it notes the failure, and the status it leads to. keepIntent leaves the

@@ -426,7 +426,7 @@ func (r *rig) dueNow(limit int) []string {
 	var ids []string
 	for n := range vault.DueShards {
 		for cursor, pages := "", 0; pages == 0 || cursor != ""; pages++ {
-			page, next, err := r.DueEntries(r.Context(), vault.DueShard(n), r.Vault.Now(), limit, cursor)
+			page, next, err := r.DueEntries(r.Context(), vault.DueShard("amazon", n), r.Vault.Now(), limit, cursor)
 			r.ok(err)
 			if len(page) > limit {
 				r.Fatalf("a page of %d by %d", len(page), limit)

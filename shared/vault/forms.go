@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"connectorvault/shared/fault"
 	"connectorvault/shared/schema"
 	"connectorvault/shared/store"
 )
@@ -67,6 +68,18 @@ type showingKey struct{}
 // Showing asks of listings that they leave out, and name in Page.Newer, the records that a newer version wrote. It is for
 // whoever shows a page to a person. Who acts on a listing must have all of it, and is refused without.
 func Showing(ctx context.Context) context.Context { return context.WithValue(ctx, showingKey{}, true) }
+
+// endsBefore reports whether a listing that began after a key ends before an item. One that would begin with it is refused.
+func endsBefore(q store.Query, item store.Item, begin string) (bool, error) {
+	if item.Newer == 0 || !followed(q.Prefix) {
+		return false, nil
+	}
+	if q.After != begin {
+		return true, nil
+	}
+	kind, _ := KindOf(q.Table, item.Key)
+	return false, fault.Newer(string(kind), item.Newer, schema.Of(kind).Reads)
+}
 
 // followed reports whether a listing is one that is followed: what was left out of it would never be seen. Such a one ends
 // before the first record that it cannot show.

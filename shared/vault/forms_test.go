@@ -176,7 +176,7 @@ func lived(t *testing.T) (r *rig, items map[schema.Kind][]filed) {
 	c = r.acquire(c, "owner")
 	r.ok(r.Fail(ctx, c, r.failure(), record.Reauth, record.RotationUnknown, true))
 	r.clock.Add(time.Hour)
-	c = r.acquire(r.credential(e), "owner")
+	r.acquire(r.credential(e), "owner")
 	second := r.entry("second")
 	_, err = r.Commit(ctx, r.acquire(r.authorized(second), "owner"), r.set(r.credential(second), 2))
 	r.ok(err)
@@ -431,16 +431,16 @@ func (r *rig) readAll(t *testing.T, kind schema.Kind, items []filed) {
 // same, and leaves alone what it was given. The step of the tests' own next version is held to it too.
 func TestStepsMakeWhatTheyShould(t *testing.T) {
 	t.Parallel()
-	type step struct {
+	type stepped struct {
 		kind schema.Kind
 		from int64
 		more string
 		make store.Step
 	}
-	all := []step{{schema.Credential, 1, ".next", vaulttest.Step}, {schema.Entry, 1, ".next", vaulttest.Step}}
+	all := []stepped{{schema.Credential, 1, ".next", vaulttest.Step}, {schema.Entry, 1, ".next", vaulttest.Step}}
 	for kind, steps := range vault.Steps() {
-		for from, make := range steps {
-			all = append(all, step{kind, from, ".stepped", make})
+		for from, step := range steps {
+			all = append(all, stepped{kind, from, ".stepped", step})
 		}
 	}
 	for _, s := range all {

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"slices"
 
 	"connectorvault/shared/record"
 )
@@ -76,6 +75,18 @@ func (v *Vault) EntryState(ctx context.Context, tenant, id string) (EntryState, 
 	return state, err
 }
 
+// appsBySide finds applications by provider and side, and by sort key those that are left out.
+func appsBySide(list Page[record.App]) (apps map[string]*record.App, newer map[string]bool) {
+	apps, newer = map[string]*record.App{}, map[string]bool{}
+	for i, app := range list.Items {
+		apps[app.Provider+"#"+string(app.APIEnvironment)] = &list.Items[i]
+	}
+	for _, sort := range list.Newer {
+		newer[sort] = true
+	}
+	return apps, newer
+}
+
 // statePages bounds how many pages of entries one listing looks through.
 const statePages = 10
 
@@ -87,10 +98,7 @@ func (v *Vault) EntryStates(ctx context.Context, tenant, after string, limit int
 	if err != nil {
 		return out, err
 	}
-	apps := map[string]*record.App{}
-	for i, app := range list.Items {
-		apps[app.Provider+"#"+string(app.APIEnvironment)] = &list.Items[i]
-	}
+	apps, newerApps := appsBySide(list)
 	for range statePages {
 		page, err := v.Entries(ctx, tenant, out.Next, min(limit-len(out.Items), 100), func(record.Entry) bool { return true })
 		if err != nil {
@@ -105,7 +113,7 @@ func (v *Vault) EntryStates(ctx context.Context, tenant, after string, limit int
 			usesApp, announced := v.dates(e)
 			state := EntryState{Entry: e, Announced: announced}
 			// Without its credential or its application an entry would be said to be what it is not.
-			if newer[e.ID] || usesApp && slices.Contains(list.Newer, appKey(tenant, e.Provider, e.APIEnvironment).Sort) {
+			if newer[e.ID] || usesApp && newerApps[appKey(tenant, e.Provider, e.APIEnvironment).Sort] {
 				out.Newer = append(out.Newer, entryKey(tenant, e.ID).Sort)
 				continue
 			}

@@ -17,7 +17,6 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/record"
-	"connectorvault/shared/schema"
 	"connectorvault/shared/seal"
 	"connectorvault/shared/store"
 )
@@ -25,7 +24,7 @@ import (
 // Config is what a Vault stands on.
 type Config struct {
 	Items  store.Items
-	Due    store.DueIndex // needed by the schedule's sweep only
+	Due    store.DueIndex // needed by the planner only
 	Sealer seal.Sealer    // needed where tokens, verifiers or cursors are sealed or opened
 	Now    func() time.Time
 	Random io.Reader
@@ -159,13 +158,13 @@ func list[T any](ctx context.Context, v *Vault, q store.Query, limit int, decode
 			return page, storeFault(err)
 		}
 		for _, item := range items {
-			if len(page.Items) == limit || item.Newer != 0 && followed(q.Prefix) && q.After != begin {
+			ends, err := endsBefore(q, item, begin)
+			if err != nil {
+				return page, err
+			}
+			if ends || len(page.Items) == limit {
 				page.Next = q.After
 				return page, nil
-			}
-			if item.Newer != 0 && followed(q.Prefix) {
-				kind, _ := KindOf(q.Table, item.Key)
-				return page, fault.Newer(string(kind), item.Newer, schema.Of(kind).Reads)
 			}
 			if item.Newer != 0 {
 				page.Newer, q.After = append(page.Newer, item.Key.Sort), item.Key.Sort

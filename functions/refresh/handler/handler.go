@@ -1,5 +1,5 @@
-// Package handler is the token service behind a Lambda: invoked by the other functions, by the schedule, and by the
-// queues of what is due, of what was rescued, and of what a provider says of client secrets.
+// Package handler is the token service behind a Lambda: invoked by the other functions, by the queues of what is due, of what was
+// rescued, and of what a provider says of client secrets, and by the schedule of the search for orphaned secrets.
 package handler
 
 import (
@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -30,19 +29,18 @@ func New(service *refresh.Service, logger *slog.Logger) *Handler {
 
 // envelope is as much of an event as tells what it is.
 type envelope struct {
-	Op         tokens.Op         `json:"op"`
-	Source     string            `json:"source"`
-	DetailType string            `json:"detail-type"`
-	Records    []json.RawMessage `json:"Records"`
+	Op        tokens.Op         `json:"op"`
+	Operation string            `json:"operation"` // what the schedule asks for
+	Records   []json.RawMessage `json:"Records"`
 }
 
 // Swept is the answer to the schedule.
 type Swept struct {
-	Found int `json:"found"`
+	Removed int `json:"removed"` // orphaned secrets
 }
 
-// Handle answers one invocation: a call of another function (tokens.Encode), an event of EventBridge, or a batch of
-// the queue. An error makes the sender of an event try again; a call gets every outcome as a reply.
+// Handle answers one invocation: a call of another function (tokens.Encode), the schedule's event, or a batch of
+// a queue. An error makes the sender of an event try again; a call gets every outcome as a reply.
 func (h *Handler) Handle(ctx context.Context, payload json.RawMessage) (any, error) {
 	var e envelope
 	if err := json.Unmarshal(payload, &e); err != nil {
@@ -53,13 +51,12 @@ func (h *Handler) Handle(ctx context.Context, payload json.RawMessage) (any, err
 		return h.call(ctx, payload)
 	case len(e.Records) > 0:
 		return h.batch(ctx, payload)
-	case strings.HasPrefix(e.Source, "aws."):
-		found, err := h.service.Sweep(ctx)
-		h.logger.InfoContext(ctx, "swept", "found", found)
-		if _, err := h.service.SweepOrphans(ctx); err != nil { // it comes again, and nobody waits for it
+	case e.Operation == "sweep_orphans":
+		removed, err := h.service.SweepOrphans(ctx)
+		if err != nil { // it comes again, and nobody waits for it
 			h.logger.WarnContext(ctx, "the search for orphaned secrets stopped and goes on later", "error", err.Error())
 		}
-		return Swept{Found: found}, err
+		return Swept{Removed: removed}, nil
 	default:
 		return nil, errors.New("the event is none that the token service knows")
 	}

@@ -60,6 +60,7 @@ func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) { return u(
 type rig struct {
 	*testing.T
 	vault   *vault.Vault
+	secrets store.Secrets
 	handler *handler.Handler
 	entry   record.Entry
 
@@ -102,12 +103,13 @@ func newRig(t *testing.T) *rig {
 	ring := keyring.New(keyring.Config{Secrets: s, Now: time.Now, Random: rand.Reader})
 	r.ok(ring.Create(t.Context(), tenant))
 	r.vault = vault.New(vault.Config{Items: items{s, r}, Due: s, Sealer: ring, Now: time.Now, Random: rand.Reader})
+	r.secrets = s
 	client := &http.Client{Transport: upstream(r.answer)}
 	logger := slog.New(slog.NewJSONHandler(r, nil))
 	service := refresh.New(refresh.Config{
 		Vault: r.vault, Secrets: s, HTTP: client, Now: time.Now, Random: rand.Reader, Logger: logger,
 		Provider: func(name string) (provider.Adapter, bool) { return plain{client}, name == "plain" },
-		Rescue:   func(ctx context.Context, call tokens.Call) error { return r.enqueue(ctx, []tokens.Call{call}) },
+		Rescue:   func(ctx context.Context, call tokens.Call) error { return r.enqueue(ctx, "", []tokens.Call{call}) },
 		Enqueue:  r.enqueue,
 		Notices:  map[string]string{secretsQueue: "plain"},
 		// Short, since no bubble holds this test's time.
@@ -119,7 +121,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-func (r *rig) enqueue(_ context.Context, calls []tokens.Call) error { //nolint:unparam // the service's signature
+func (r *rig) enqueue(_ context.Context, _ string, calls []tokens.Call) error { //nolint:unparam // the service's signature
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.queued = append(r.queued, calls...)
@@ -252,14 +254,19 @@ func TestCall(t *testing.T) {
 	}
 }
 
-// TestSchedule: the schedule's event sweeps, and what is due goes to the queue.
+// TestSchedule: the schedule has orphaned secrets looked for, and nothing else.
 func TestSchedule(t *testing.T) {
 	r := newRig(t)
-	r.authorized("other")
-	reply, err := r.handle([]byte(`{"version":"0","id":"1","detail-type":"Scheduled Event","source":"aws.events","detail":{}}`))
+	orphan := vault.AppSecret(tenant, "plain", record.Production, "v_0000000000000001")
+	r.ok(r.secrets.PutSecret(t.Context(), orphan, secret.New(canary)))
+	yesterday := *r.vault
+	yesterday.Now = func() time.Time { return time.Now().Add(-24 * time.Hour) }
+	_, err := yesterday.NoteOrphan(t.Context(), orphan, "")
 	r.ok(err)
-	if string(reply) != `{"found":2}` || len(r.queued) != 2 || r.queued[0].Op != tokens.Due {
-		t.Errorf("the reply is %s, queued were %d", reply, len(r.queued))
+	reply, err := r.handle([]byte(`{"operation": "sweep_orphans"}`))
+	r.ok(err)
+	if _, err := r.secrets.GetSecret(t.Context(), orphan); string(reply) != `{"removed":1}` || !errors.Is(err, store.ErrNotFound) || len(r.queued) != 0 {
+		t.Errorf("the reply is %s, the secret: %v, queued were %d", reply, err, len(r.queued))
 	}
 	r.wantGeneration(r.entry, 1)
 }
@@ -368,7 +375,7 @@ func (r *rig) switchStore(up bool) {
 // TestUnknownEvents are errors, and are not quoted.
 func TestUnknownEvents(t *testing.T) {
 	r := newRig(t)
-	for _, payload := range []string{"", "null", "[]", `"` + canary + `"`, `{"Records":[]}`, `{"source":"` + canary + `"}`, `{"op":""}`,
+	for _, payload := range []string{"", "null", "[]", `"` + canary + `"`, `{"Records":[]}`, `{"source":"aws.` + canary + `"}`, `{"operation":"` + canary + `"}`, `{"operation":"plan"}`, `{"op":""}`,
 		`{"op":5,"code":"` + canary + `"}`, `{"op":"refresh","tenant":7,"code":"` + canary + `"}`, `{"Records":[{"body":7}]}`} {
 		if _, err := r.handle([]byte(payload)); err == nil {
 			t.Errorf("the event %s is carried out", payload)

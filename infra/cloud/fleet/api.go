@@ -9,21 +9,25 @@ import (
 )
 
 // invocations is the path of Lambda's operation Invoke.
-var invocations = regexp.MustCompile(`^/2015-03-31/functions/([A-Za-z0-9_-]+)/invocations$`)
+var invocations = regexp.MustCompile(`^/2015-03-31/functions/(?:arn:aws:lambda:[a-z0-9-]+:[0-9]{12}:function:)?([A-Za-z0-9_-]+)(?::([A-Za-z0-9_-]+))?/invocations$`)
 
-// Invoked returns the function that a request to Lambda's API invokes.
-func Invoked(r *http.Request) (name string, ok bool) {
+// Invoked returns the function that a request to Lambda's API invokes, and its alias where the request names one.
+func Invoked(r *http.Request) (name, alias string, ok bool) {
 	if found := invocations.FindStringSubmatch(r.URL.Path); r.Method == http.MethodPost && found != nil {
-		return found[1], true
+		return found[1], found[2], true
 	}
-	return "", false
+	return "", "", false
 }
 
 // ServeHTTP implements http.Handler: it is Lambda's API, as far as functions invoke functions.
 func (f *Fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name, ok := Invoked(r)
+	name, alias, ok := Invoked(r)
 	if !ok {
 		refuse(w, http.StatusNotFound, "UnknownOperationException")
+		return
+	}
+	if p, err := f.pool(name); err == nil && alias != "" && alias != p.Alias {
+		refuse(w, http.StatusNotFound, "ResourceNotFoundException")
 		return
 	}
 	payload, err := io.ReadAll(io.LimitReader(r.Body, maxPayload+1))

@@ -23,6 +23,7 @@ import (
 // Function is what a fleet is told of a function.
 type Function struct {
 	Name    string
+	Alias   string // by which others invoke it, if there is one
 	ARN     string
 	Program string        // path of its bootstrap
 	Under   []string      // what carries it out, where this machine's processor cannot

@@ -330,9 +330,24 @@ func TestInvocationsThatNobodyWaitsFor(t *testing.T) {
 	}
 }
 
+func TestAFunctionIsInvokedByItsAlias(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(f *fleet.Function) { f.Alias = "live" })
+	for name, status := range map[string]int{
+		"Work": 200, "Work:live": 200, "arn:aws:lambda:eu-central-1:111122223333:function:Work:live": 200,
+		"Work:other": 404, "arn:aws:lambda:eu-central-1:111122223333:function:Work:1": 404, "arn:aws:sqs:eu-central-1:111122223333:function:Work": 404,
+	} {
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/2015-03-31/functions/"+name+"/invocations", strings.NewReader(`{"say":"hi"}`)))
+		if w.Code != status {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
 func TestTheAPIOfLambda(t *testing.T) {
 	t.Parallel()
-	b := start(t, func(f *fleet.Function) { f.Most = 1 })
+	b := start(t, func(f *fleet.Function) { f.Most, f.Alias = 1, "live" })
 	call := func(path, kind, body string) *httptest.ResponseRecorder {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewBufferString(body))
 		request.Header.Set("X-Amz-Invocation-Type", kind)
@@ -347,6 +362,7 @@ func TestTheAPIOfLambda(t *testing.T) {
 		has, failure     string
 	}{
 		{path, "RequestResponse", `{"say":"hi"}`, 200, `"Said":"hi"`, ""},
+		{"/2015-03-31/functions/Work:other/invocations", "RequestResponse", `{}`, 404, "ResourceNotFound", ""},
 		{"/2015-03-31/functions/Nobody/invocations", "RequestResponse", `{}`, 404, "ResourceNotFound", ""},
 		{"/2015-03-31/functions/Nobody/invocations", "Event", `{}`, 404, "ResourceNotFound", ""},
 		{"/2015-03-31/functions", "", `{}`, 404, "UnknownOperation", ""},

@@ -148,8 +148,12 @@ func deny(w http.ResponseWriter, who string) {
 
 // Read tells what a request asks for. What it cannot read is an error, for what nobody reads nobody refuses.
 func Read(r *http.Request, body []byte) ([]Call, error) {
-	if name, ok := fleet.Invoked(r); ok {
-		return []Call{{"lambda:InvokeFunction", name + ".Arn"}}, nil
+	if name, alias, ok := fleet.Invoked(r); ok {
+		resource := name + ".Arn"
+		if alias != "" {
+			resource = name + ".Alias" // a right to the one is none to the other
+		}
+		return []Call{{"lambda:InvokeFunction", resource}}, nil
 	}
 	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	switch service {

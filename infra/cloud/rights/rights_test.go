@@ -32,9 +32,10 @@ func TestCallsAreRead(t *testing.T) {
 		{"secretsmanager.GetSecretValue", "/", `{"SecretId":"vault/t_1/keyring"}`, "[secretsmanager:GetSecretValue " + secret + "]"},
 		{"secretsmanager.CreateSecret", "/", `{"Name":"vault/t_1/keyring"}`, "[secretsmanager:CreateSecret " + secret + "]"},
 		{"secretsmanager.ListSecrets", "/", `{}`, "[secretsmanager:ListSecrets *]"},
-		{"AmazonSQS.SendMessageBatch", "/", `{"QueueUrl":"https://sqs.eu-central-1.amazonaws.com/1/DueQueue-x1"}`, "[sqs:SendMessage DueQueue.Arn]"},
+		{"AmazonSQS.SendMessageBatch", "/", `{"QueueUrl":"https://sqs.eu-central-1.amazonaws.com/1/SageDueQueue-x1"}`, "[sqs:SendMessage SageDueQueue.Arn]"},
 		{"AmazonSQS.ChangeMessageVisibility", "/", `{"QueueUrl":"https://sqs/1/WebhookQueue"}`, "[sqs:ChangeMessageVisibility WebhookQueue.Arn]"},
 		{"", "/2015-03-31/functions/RefreshFunction/invocations", `{}`, "[lambda:InvokeFunction RefreshFunction.Arn]"},
+		{"", "/2015-03-31/functions/arn:aws:lambda:eu-central-1:111122223333:function:RefreshFunction:live/invocations", `{}`, "[lambda:InvokeFunction RefreshFunction.Alias]"},
 	} {
 		got, err := rights.Read(request(t, c.target, c.path, c.body), []byte(c.body))
 		if err != nil || fmt.Sprint(got) != c.want {

@@ -1,5 +1,5 @@
-// Package sources brings what is in queues, and what the clock says, to functions, as Lambda's event source mappings and
-// EventBridge do.
+// Package sources brings what is in queues, and what schedules say, to functions, as Lambda's event source mappings and
+// EventBridge's scheduler do.
 //
 // The argument: whether a message comes again is decided between a function and its source: by the answer that names what failed,
 // by an instance that dies with a batch in its hands, by the time for which a message is out of sight. A loop that calls a
@@ -54,15 +54,16 @@ func (m Mapping) Run(ctx context.Context) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	for ctx.Err() == nil {
+		free <- struct{}{} // first: a message that is received and waits here would be out of everybody's sight
 		messages := m.receive(ctx)
 		if len(messages) == 0 {
+			<-free
 			select {
 			case <-ctx.Done():
 			case <-time.After(m.Pause):
 			}
 			continue
 		}
-		free <- struct{}{}
 		working.Go(func() {
 			defer func() { <-free }()
 			_ = m.Carry(context.WithoutCancel(ctx), messages) // what was not carried out comes again by itself
@@ -130,9 +131,21 @@ func failures(answer []byte, messages []types.Message) ([]string, error) {
 	return failed, nil
 }
 
-// Schedule is the event that EventBridge sends for a rule with a rate.
-func Schedule(now time.Time, region, account string) ([]byte, error) {
-	return json.Marshal(events.EventBridgeEvent{Version: "0", ID: "00000000-0000-4000-8000-000000000000", DetailType: "Scheduled Event", Source: "aws.events",
-		AccountID: account, Time: now.UTC().Truncate(time.Second), Region: region, Resources: []string{"arn:aws:events:" + region + ":" + account + ":rule/sweep"},
-		Detail: json.RawMessage("{}")})
+// Schedule says one thing to a function at a rate. Nobody waits for what becomes of it.
+type Schedule struct {
+	Function string
+	Every    time.Duration
+	Input    []byte
+	Send     func(function string, payload []byte) error
+}
+
+// Run says it until ctx ends, for the first time at once. Where it is not taken it is left at that: the next one says the same.
+func (s Schedule) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = s.Send(s.Function, s.Input)
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.Every):
+		}
+	}
 }

@@ -122,11 +122,48 @@ func TestBatchesAndHowManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestSchedule(t *testing.T) {
+func TestASchedule(t *testing.T) {
 	t.Parallel()
-	payload, err := sources.Schedule(time.Date(2026, 11, 21, 12, 0, 0, 5, time.UTC), "eu-central-1", "111122223333")
-	var event events.EventBridgeEvent
-	if err := errors.Join(err, json.Unmarshal(payload, &event)); err != nil || event.DetailType != "Scheduled Event" || event.Source != "aws.events" || event.Region != "eu-central-1" {
-		t.Errorf("%s %v", payload, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	said := 0
+	sources.Schedule{Function: "F", Every: time.Millisecond, Input: []byte(`{"operation": "plan"}`), Send: func(function string, payload []byte) error {
+		if function != "F" || string(payload) != `{"operation": "plan"}` {
+			t.Errorf("%s hears %s", function, payload)
+		}
+		if said++; said == 3 {
+			cancel()
+		}
+		return fleet.ErrThrottled // which keeps nothing from coming again
+	}}.Run(ctx)
+	if said != 3 {
+		t.Errorf("it was said %d times", said)
 	}
+}
+
+// No message is received that has to wait: it would be out of sight, and counted as tried.
+func TestNothingIsReceivedThatWaits(t *testing.T) {
+	t.Parallel()
+	q := &queue{left: []string{"a", "b", "c", "d", "e", "f", "g"}}
+	begun, hold := make(chan struct{}, 9), make(chan struct{})
+	m := sources.Mapping{Function: "F", Batch: 2, Parallel: 2, Queue: q, Pause: time.Millisecond, Invoke: func(context.Context, string, []byte) (fleet.Result, error) {
+		begun <- struct{}{}
+		<-hold
+		return fleet.Result{Payload: []byte(`{"batchItemFailures":[]}`)}, nil
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { m.Run(ctx); close(done) }()
+	<-begun
+	<-begun
+	<-time.After(20 * time.Millisecond) // in which a third batch would be received
+	q.mu.Lock()
+	left := len(q.left)
+	q.mu.Unlock()
+	if left != 3 {
+		t.Errorf("%d messages are left while two batches are carried out", left)
+	}
+	cancel()
+	close(hold)
+	<-done
 }

@@ -10,6 +10,7 @@ import (
 	authorizer "connectorvault/functions/authorizer/handler"
 	callback "connectorvault/functions/callback/handler"
 	notifying "connectorvault/functions/notify/handler"
+	planning "connectorvault/functions/planner/handler"
 	read "connectorvault/functions/read/handler"
 	token "connectorvault/functions/refresh/handler"
 	validate "connectorvault/functions/validate/handler"
@@ -20,6 +21,7 @@ import (
 	"connectorvault/shared/issuer"
 	"connectorvault/shared/notify"
 	"connectorvault/shared/outbound"
+	"connectorvault/shared/planner"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
 	"connectorvault/shared/record"
@@ -48,6 +50,7 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issue
 	p.tokens, p.tenants = b.Refresh(), b.Tenants()
 	p.service = gateway.JSON(token.New(p.tokens, p.logger).Handle)
 	p.notify = gateway.JSON(p.notifying().Handle)
+	p.planner = gateway.JSON(p.planning().Handle)
 	p.gateway = gateway.New(gateway.Config{
 		Functions: map[route.Function]gateway.Function{
 			route.Admin: gateway.JSON(admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: p.public(),
@@ -80,8 +83,8 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		Rescue: func(ctx context.Context, call tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Rescue, p.clock.Now(), call)
 		},
-		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
-			return worker.Send(ctx, p.queue, worker.Due, p.clock.Now(), calls...)
+		Enqueue: func(ctx context.Context, provider string, calls []tokens.Call) error {
+			return worker.Send(ctx, p.queue, worker.Due(provider), p.clock.Now(), calls...)
 		},
 		Notices: map[string]string{worker.ARN(worker.Secrets): amazon.Name},
 		Announce: func(ctx context.Context, messages []webhook.Message) error {
@@ -102,6 +105,13 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
 	return parts, nil
+}
+
+// planning is what finds due entries.
+func (p *program) planning() *planning.Handler {
+	return planning.New(planner.New(planner.Config{Vault: p.bundle.Vault, Providers: p.bundle.Catalog.Names(),
+		Workers: func(string) int { return worker.Refreshes }, Send: p.bundle.Enqueue, Now: p.clock.Now, Logger: p.logger,
+		Waiting: func(ctx context.Context, provider string) (int, error) { return worker.Waiting(ctx, p.queue, provider) }}))
 }
 
 // public is where browsers and callers reach the program.

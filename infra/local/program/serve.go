@@ -118,6 +118,7 @@ type program struct {
 	tenants  *tenants.Service
 	service  gateway.Function // the token service's function
 	notify   gateway.Function // what delivers webhooks
+	planner  gateway.Function // what finds due entries
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
 	worker   *worker.Worker
@@ -140,8 +141,8 @@ func (p *program) run(ctx context.Context, listener net.Listener, owner *owners.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
 	p.owner = owner
-	p.worker = worker.New(worker.Config{Queue: p.queue, Invoke: p.unstepped(p.service), Notify: p.unstepped(p.notify), Now: p.clock.Now, Logger: p.logger,
-		Tick: o.Tick, Open: p.store.GetSecret, Done: p.store.DeleteSecret})
+	p.worker = worker.New(worker.Config{Queue: p.queue, Providers: p.bundle.Catalog.Names(), Planner: p.unstepped(p.planner), Invoke: p.unstepped(p.service),
+		Notify: p.unstepped(p.notify), Now: p.clock.Now, Logger: p.logger, Tick: o.Tick, Open: p.store.GetSecret, Done: p.store.DeleteSecret})
 	if !o.ByHand {
 		working.Go(func() { p.worker.Run(background) })
 		working.Go(func() { p.housekeep(background) })

@@ -73,8 +73,8 @@ func AskTenants(ctx context.Context, o Options, ask TenantRequest, stdout, stder
 	b := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: catalog.New(endpoints), HTTP: client, Now: steps.Now,
 		Random: rand.Reader, Logger: logger,
 		Invoke: func(ctx context.Context, call tokens.Call) (tokens.Answer, error) { return service.Do(ctx, call) },
-		Enqueue: func(ctx context.Context, calls []tokens.Call) error {
-			return worker.Send(ctx, queue, worker.Due, steps.Now(), calls...)
+		Enqueue: func(ctx context.Context, provider string, calls []tokens.Call) error {
+			return worker.Send(ctx, queue, worker.Due(provider), steps.Now(), calls...)
 		},
 	})
 	service = b.Refresh()

@@ -1,5 +1,5 @@
-// Package worker stands in for EventBridge and SQS on one machine: it sends the token service its schedule, and the
-// messages of its queues in batches, as the same events that AWS sends.
+// Package worker stands in for EventBridge and SQS on one machine: it sends the planner and the token service what their
+// schedules send, and the functions the messages of their queues in batches, as the same events that AWS sends.
 package worker
 
 import (
@@ -12,7 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"connectorvault/shared/refresh"
+	"connectorvault/shared/planner"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
@@ -21,13 +21,24 @@ import (
 
 // The queues' names.
 const (
-	Due    = "due"    // what a sweep found
 	Rescue = "rescue" // sealed answers that the table refused
 	// Secrets is what Amazon says of client secrets. Its messages hold secrets, and a queue's file is no place for them: a
 	// message here is a name, and Config.Open finds what lies under it.
 	Secrets = "secrets"
 	// Webhook is what webhooks are to be told.
 	Webhook = "webhook"
+)
+
+// Due names the queue of a provider's due entries.
+func Due(provider string) string { return "due-" + provider }
+
+// Refreshes is how many batches of a provider's due entries are carried out at once.
+const Refreshes = 4
+
+// What the schedules send, as the template has it.
+const (
+	Plan         = `{"operation": "plan"}`
+	SweepOrphans = `{"operation": "sweep_orphans"}`
 )
 
 // ARN names a queue as the events name it.
@@ -44,25 +55,30 @@ type lane struct {
 	visibility time.Duration // longer than its time, or it would come again while it is carried out
 }
 
-// lanes are apart, so that no refresh that is slow keeps a rescued answer waiting. What is rescued may be the only living
+// lanes are apart, so that no refresh that is slow keeps a rescued answer waiting, and no provider another. What is rescued may be the only living
 // token of an entry, so it comes again soon when whoever had it died, or did not get it stored: sooner than the next owner
 // of the entry's lease gives up waiting for it.
-func lanes() []lane {
-	return []lane{
+func lanes(providers []string) []lane {
+	out := []lane{
 		{queue: Rescue, batch: 1, parallel: 8, time: 10 * time.Second, visibility: 12 * time.Second},
 		{queue: Secrets, batch: 1, parallel: 1, time: time.Minute, visibility: 90 * time.Second},
-		{queue: Due, batch: 2, parallel: 4, time: 2 * time.Minute, visibility: 3 * time.Minute},
 		{queue: Webhook, batch: 1, parallel: 8, time: 29 * time.Second, visibility: time.Minute},
 	}
+	for _, provider := range providers {
+		out = append(out, lane{queue: Due(provider), batch: 2, parallel: Refreshes, time: 2 * time.Minute, visibility: 3 * time.Minute})
+	}
+	return out
 }
 
 // Config is what a Worker needs.
 type Config struct {
-	Queue  *sqlitestore.Queue
-	Invoke func(ctx context.Context, payload []byte) ([]byte, error) // the token service
-	Notify func(ctx context.Context, payload []byte) ([]byte, error) // what delivers webhooks; nil: nobody
-	Now    func() time.Time                                          // the schedule follows it
-	Logger *slog.Logger
+	Queue     *sqlitestore.Queue
+	Providers []string                                                  // whose due entries have a queue
+	Planner   func(ctx context.Context, payload []byte) ([]byte, error) // nil: another process has one
+	Invoke    func(ctx context.Context, payload []byte) ([]byte, error) // the token service
+	Notify    func(ctx context.Context, payload []byte) ([]byte, error) // what delivers webhooks; nil: nobody
+	Now       func() time.Time                                          // the schedule follows it
+	Logger    *slog.Logger
 	// Open returns what a message of the queue Secrets stands for, and Done forgets it once it was carried out.
 	Open func(ctx context.Context, name string) (secret.Text, error)
 	Done func(ctx context.Context, name string) error
@@ -78,6 +94,12 @@ func New(cfg Config) *Worker {
 		cfg.Tick = tick
 	}
 	return &Worker{cfg}
+}
+
+// Waiting is how many messages of due entries a provider's queue holds.
+func Waiting(ctx context.Context, q *sqlitestore.Queue, provider string) (int, error) {
+	n, _, err := q.Depth(ctx, Due(provider))
+	return n, err
 }
 
 // Send puts calls into a queue. Equal calls that still wait are one. now is what NotBefore of a call is held against.
@@ -118,7 +140,9 @@ func (w *Worker) Run(ctx context.Context) {
 	defer ticker.Stop()
 	var working sync.WaitGroup
 	defer working.Wait()
-	working.Go(func() { w.keepSweeping(ctx) })
+	for _, s := range w.schedules() {
+		working.Go(func() { w.keepInvoking(ctx, s) })
+	}
 	all := w.lanes()
 	free := make([]chan struct{}, len(all))
 	for i, l := range all {
@@ -136,10 +160,12 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
-// Once does what Run would do now: it sends the schedule's event, and then what lies in the queues, until there is nothing
+// Once does what Run would do now: it sends the schedules' events, and then what lies in the queues, until there is nothing
 // whose time has come. It must not run beside Run on the same Worker.
 func (w *Worker) Once(ctx context.Context) error {
-	w.sweep(ctx)
+	for _, s := range w.schedules() {
+		w.scheduled(ctx, s)
+	}
 	for more := true; more; {
 		more = false
 		for _, l := range w.lanes() {
@@ -157,28 +183,49 @@ func (w *Worker) Once(ctx context.Context) error {
 
 // lanes are those of the queues that somebody works on.
 func (w *Worker) lanes() []lane {
-	all := lanes()
+	all := lanes(w.Providers)
 	if w.Notify == nil {
 		all = slices.DeleteFunc(all, func(l lane) bool { return l.queue == Webhook })
 	}
 	return all
 }
 
-// keepSweeping sends the schedule's event at its times.
-func (w *Worker) keepSweeping(ctx context.Context) {
+// schedule is what a function is sent each minute.
+type schedule struct {
+	what     string // for the log
+	function func(ctx context.Context, payload []byte) ([]byte, error)
+	event    string
+}
+
+func (w *Worker) schedules() []schedule {
+	out := []schedule{{"the planner", w.Planner, Plan}, {"the search for orphaned secrets", w.Invoke, SweepOrphans}}
+	return slices.DeleteFunc(out, func(s schedule) bool { return s.function == nil })
+}
+
+// keepInvoking sends a schedule's event at its times.
+func (w *Worker) keepInvoking(ctx context.Context, s schedule) {
 	ticker := time.NewTicker(w.Tick)
 	defer ticker.Stop()
-	var swept time.Time
+	var last time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if now := w.Now(); now.Sub(swept) >= refresh.SweepInterval || now.Before(swept) {
-			swept = now
-			w.sweep(context.WithoutCancel(ctx))
+		if now := w.Now(); now.Sub(last) >= planner.Interval || now.Before(last) {
+			last = now
+			w.scheduled(context.WithoutCancel(ctx), s)
 		}
+	}
+}
+
+// scheduled sends a schedule's event. Nobody waits for the answer.
+func (w *Worker) scheduled(ctx context.Context, s schedule) {
+	ctx, cancel := context.WithTimeout(ctx, 50*time.Second)
+	defer cancel()
+	if _, err := s.function(ctx, []byte(s.event)); err != nil {
+		w.Logger.Warn("what the schedule began did not come to its end", "what", s.what, "error", err.Error())
 	}
 }
 
@@ -205,20 +252,6 @@ func (w *Worker) start(ctx context.Context, l lane, busy chan struct{}, working 
 				}
 			}
 		})
-	}
-}
-
-// sweep sends the schedule's event.
-func (w *Worker) sweep(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
-	defer cancel()
-	payload, err := json.Marshal(events.EventBridgeEvent{Version: "0", ID: "local", DetailType: "Scheduled Event", Source: "aws.events",
-		AccountID: "000000000000", Time: w.Now().UTC(), Region: "local", Resources: []string{}, Detail: json.RawMessage("{}")})
-	if err == nil {
-		_, err = w.Invoke(ctx, payload)
-	}
-	if err != nil {
-		w.Logger.Warn("the sweep failed", "error", err.Error())
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"connectorvault/infra/local/worker"
+	"connectorvault/shared/planner"
 	"connectorvault/shared/record"
-	"connectorvault/shared/refresh"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/webhook"
@@ -28,6 +28,7 @@ import (
 // service is a token service that writes down what it is sent.
 type service struct {
 	mu     sync.Mutex
+	plans  int                         // guarded by mu
 	sweeps int                         // guarded by mu
 	calls  []tokens.Call               // guarded by mu
 	fails  func(call tokens.Call) bool // guarded by mu; reports a message as failed
@@ -37,8 +38,8 @@ type service struct {
 
 func (s *service) invoke(_ context.Context, payload []byte) ([]byte, error) {
 	var kind struct {
-		Source  string
-		Records []events.SQSMessage
+		Operation string
+		Records   []events.SQSMessage
 	}
 	if err := json.Unmarshal(payload, &kind); err != nil {
 		return nil, err
@@ -52,9 +53,13 @@ func (s *service) invoke(_ context.Context, payload []byte) ([]byte, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if kind.Source == "aws.events" {
+	switch kind.Operation {
+	case "plan":
+		s.plans++
+		return []byte(`{}`), nil
+	case "sweep_orphans":
 		s.sweeps++
-		return []byte(`{"found":0}`), nil
+		return []byte(`{"removed":0}`), nil
 	}
 	var out events.SQSEventResponse
 	for _, m := range kind.Records {
@@ -73,13 +78,20 @@ func (s *service) invoke(_ context.Context, payload []byte) ([]byte, error) {
 	return json.Marshal(out)
 }
 
-func (s *service) seen() (entries []string, sweeps int) {
+// looks are how often each schedule came.
+func (s *service) looks() (plans, sweeps int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plans, s.sweeps
+}
+
+func (s *service) seen() (entries []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, call := range s.calls {
 		entries = append(entries, call.Entry)
 	}
-	return entries, s.sweeps
+	return entries
 }
 
 // run drives a worker on the bubble's clock.
@@ -92,7 +104,7 @@ func run(t *testing.T, s *service, test func(t *testing.T, q *sqlitestore.Queue,
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan bool)
-		w := worker.New(worker.Config{Queue: q, Invoke: s.invoke, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+		w := worker.New(worker.Config{Queue: q, Providers: []string{"fake", "other"}, Planner: s.invoke, Invoke: s.invoke, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 		go func() { w.Run(ctx); close(done) }()
 		test(t, q, func(d time.Duration) { time.Sleep(d); synctest.Wait() })
 		stop()
@@ -115,12 +127,12 @@ func TestTheScheduleComesWhenItsIntervalIsOver(t *testing.T) {
 	s := &service{}
 	run(t, s, func(t *testing.T, _ *sqlitestore.Queue, pass func(time.Duration)) {
 		pass(time.Second)
-		if _, sweeps := s.seen(); sweeps != 1 {
-			t.Errorf("%d sweeps at the start", sweeps)
+		if plans, sweeps := s.looks(); plans != 1 || sweeps != 1 {
+			t.Errorf("%d looks and %d sweeps at the start", plans, sweeps)
 		}
-		pass(3 * refresh.SweepInterval)
-		if _, sweeps := s.seen(); sweeps != 4 {
-			t.Errorf("%d sweeps after three intervals", sweeps)
+		pass(3 * planner.Interval)
+		if plans, sweeps := s.looks(); plans != 4 || sweeps != 4 {
+			t.Errorf("%d looks and %d sweeps after three intervals", plans, sweeps)
 		}
 	})
 }
@@ -128,16 +140,16 @@ func TestTheScheduleComesWhenItsIntervalIsOver(t *testing.T) {
 func TestMessagesAreDeliveredInBatchesAndDeleted(t *testing.T) {
 	s := &service{}
 	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
-		if err := worker.Send(t.Context(), q, worker.Due, time.Now(), due(25)...); err != nil {
+		if err := worker.Send(t.Context(), q, worker.Due("fake"), time.Now(), due(25)...); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
-		entries, _ := s.seen()
+		entries := s.seen()
 		slices.Sort(entries) // several batches are carried out at once
 		if len(slices.Compact(entries)) != 25 {
 			t.Errorf("it was sent %v", entries)
 		}
-		if waiting, dead, err := q.Depth(t.Context(), worker.Due); err != nil || waiting != 0 || dead != 0 {
+		if waiting, dead, err := q.Depth(t.Context(), worker.Due("fake")); err != nil || waiting != 0 || dead != 0 {
 			t.Errorf("%d wait, %d are dead, %v", waiting, dead, err)
 		}
 	})
@@ -146,23 +158,23 @@ func TestMessagesAreDeliveredInBatchesAndDeleted(t *testing.T) {
 func TestWhatWasNotCarriedOutComesAgain(t *testing.T) {
 	s := &service{fails: func(call tokens.Call) bool { return call.Entry == "e01" }}
 	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
-		if err := worker.Send(t.Context(), q, worker.Due, time.Now(), due(3)...); err != nil {
+		if err := worker.Send(t.Context(), q, worker.Due("fake"), time.Now(), due(3)...); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
-		if entries, _ := s.seen(); len(entries) != 3 {
+		if entries := s.seen(); len(entries) != 3 {
 			t.Fatalf("it was sent %v", entries)
 		}
 		s.mu.Lock()
 		s.fails = nil
 		s.mu.Unlock()
 		pass(3 * time.Minute)
-		entries, _ := s.seen()
+		entries := s.seen()
 		slices.Sort(entries)
 		if strings.Join(entries, " ") != "e00 e01 e01 e02" {
 			t.Errorf("it was sent %v", entries)
 		}
-		if waiting, _, err := q.Depth(t.Context(), worker.Due); err != nil || waiting != 0 {
+		if waiting, _, err := q.Depth(t.Context(), worker.Due("fake")); err != nil || waiting != 0 {
 			t.Errorf("%d wait, %v", waiting, err)
 		}
 	})
@@ -182,7 +194,7 @@ func TestABatchThatFailsIsKeptWhole(t *testing.T) {
 		s.breaks = false
 		s.mu.Unlock()
 		pass(3 * time.Minute)
-		entries, _ := s.seen()
+		entries := s.seen()
 		if waiting, _, err := q.Depth(t.Context(), worker.Rescue); err != nil || waiting != 0 || len(entries) != 2 {
 			t.Errorf("%d wait, it was sent %v, %v", waiting, entries, err)
 		}
@@ -199,7 +211,7 @@ func TestWhatIsRescuedWaitsForNoRefresh(t *testing.T) {
 	}}
 	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
 		hold = make(chan struct{})
-		if err := worker.Send(t.Context(), q, worker.Due, time.Now(), due(40)...); err != nil {
+		if err := worker.Send(t.Context(), q, worker.Due("fake"), time.Now(), due(40)...); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
@@ -207,8 +219,41 @@ func TestWhatIsRescuedWaitsForNoRefresh(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Second)
-		if entries, _ := s.seen(); len(entries) != 1 || entries[0] != "first" {
+		if entries := s.seen(); len(entries) != 1 || entries[0] != "first" {
 			t.Errorf("it was sent %v", entries)
+		}
+		close(hold)
+	})
+}
+
+// However many refreshes of one provider are slow, another's do not wait for them, and no more are carried out at once than may be.
+func TestProvidersDoNotWaitForEachOther(t *testing.T) {
+	var hold chan struct{} // of the bubble
+	var held atomic.Int64
+	s := &service{before: func(call tokens.Call) {
+		if call.Entry != "quick" {
+			held.Add(1)
+			<-hold
+		}
+	}}
+	run(t, s, func(t *testing.T, q *sqlitestore.Queue, pass func(time.Duration)) {
+		hold = make(chan struct{})
+		if err := worker.Send(t.Context(), q, worker.Due("fake"), time.Now(), due(40)...); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if err := worker.Send(t.Context(), q, worker.Due("other"), time.Now(), tokens.Call{Op: tokens.Due, Tenant: "t_1", Entry: "quick"}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if entries := s.seen(); len(entries) != 1 || entries[0] != "quick" {
+			t.Errorf("it was sent %v", entries)
+		}
+		if held.Load() != worker.Refreshes {
+			t.Errorf("%d batches were carried out at once", held.Load())
+		}
+		if n, err := worker.Waiting(t.Context(), q, "fake"); err != nil || n != 40 {
+			t.Errorf("%d wait, %v", n, err)
 		}
 		close(hold)
 	})
@@ -231,7 +276,7 @@ func TestWhatIsRescuedComesAgainWithinAHoldOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(15 * time.Second) // of the 20 that refresh.Config.RescueInterval has
-		if entries, _ := s.seen(); len(entries) != 1 {
+		if entries := s.seen(); len(entries) != 1 {
 			t.Errorf("it was carried out by %d", len(entries))
 		}
 		pass(10 * time.Minute)
@@ -246,16 +291,16 @@ func TestAnEntryThatWaitsAlreadyIsNotAskedForTwice(t *testing.T) {
 			for i := range calls {
 				calls[i].NotBefore = time.Now().Add(10 * time.Second)
 			}
-			if err := worker.Send(t.Context(), q, worker.Due, time.Now(), calls...); err != nil {
+			if err := worker.Send(t.Context(), q, worker.Due("fake"), time.Now(), calls...); err != nil {
 				t.Fatal(err)
 			}
 		}
 		pass(9 * time.Second)
-		if entries, _ := s.seen(); len(entries) != 0 {
+		if entries := s.seen(); len(entries) != 0 {
 			t.Errorf("before its time it was sent %v", entries)
 		}
 		pass(2 * time.Second)
-		entries, _ := s.seen()
+		entries := s.seen()
 		slices.Sort(entries)
 		if strings.Join(entries, " ") != "e00 e01" {
 			t.Errorf("it was sent %v", entries)
@@ -276,7 +321,7 @@ func TestWebhooksHaveAFunctionOfTheirOwn(t *testing.T) {
 		s := &service{}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan bool, 2)
-		deaf := worker.New(worker.Config{Queue: q, Invoke: s.invoke, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+		deaf := worker.New(worker.Config{Queue: q, Providers: []string{"fake", "other"}, Planner: s.invoke, Invoke: s.invoke, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 		go func() { deaf.Run(ctx); done <- true }()
 		if err := worker.SendWebhooks(t.Context(), q, message, message); err != nil {
 			t.Fatal(err)
@@ -294,11 +339,11 @@ func TestWebhooksHaveAFunctionOfTheirOwn(t *testing.T) {
 			delivered.Add(1)
 			return []byte(`{"batchItemFailures":[]}`), nil
 		}
-		w := worker.New(worker.Config{Queue: q, Invoke: s.invoke, Notify: notify, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+		w := worker.New(worker.Config{Queue: q, Providers: []string{"fake", "other"}, Planner: s.invoke, Invoke: s.invoke, Notify: notify, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 		go func() { w.Run(ctx); done <- true }()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if entries, _ := s.seen(); len(entries) != 0 || delivered.Load() != 2 {
+		if entries := s.seen(); len(entries) != 0 || delivered.Load() != 2 {
 			t.Errorf("the token service was sent %v, %d were delivered", entries, delivered.Load())
 		}
 		if waiting, _, err := q.Depth(t.Context(), worker.Webhook); err != nil || waiting != 0 {

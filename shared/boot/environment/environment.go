@@ -35,10 +35,12 @@ type Found struct {
 	PublicURL string                                         // where browsers reach us
 	Invoke    tokens.Invoke                                  // the token service
 	Nudge     tokens.Nudge                                   // likewise, without waiting
-	Enqueue   func(context.Context, []tokens.Call) error     // what is due
+	Due       []string                                       // providers whose due entries have a queue
 	Rescue    func(context.Context, tokens.Call) error       // what was rescued
 	Announce  func(context.Context, []webhook.Message) error // what webhooks are to be told
 	Notices   map[string]string                              // queues that providers write to about client secrets: ARN → provider
+
+	Enqueue func(ctx context.Context, provider string, calls []tokens.Call) error // into the queue of a provider's due entries
 }
 
 // Need is something that a function needs beside the tables. Needs are functions, each in the package of the
@@ -77,6 +79,20 @@ func (v *Variables) Must(name string) string {
 		v.Wrong(name + " is not set")
 	}
 	return value
+}
+
+// Pairs is a variable of the form "amazon=…,sage=…" without which the function does not start.
+func (v *Variables) Pairs(name string) map[string]string {
+	out := map[string]string{}
+	for pair := range strings.SplitSeq(v.Must(name), ",") {
+		key, value, ok := strings.Cut(pair, "=")
+		if _, twice := out[key]; !ok || key == "" || value == "" || twice {
+			v.Wrong(name + " is no list of NAME=VALUE")
+			return nil
+		}
+		out[key] = value
+	}
+	return out
 }
 
 // Wrong notes what keeps the function from starting.

@@ -19,10 +19,10 @@ import (
 	"connectorvault/shared/webhook"
 )
 
-// Calls are the token service's own queues: what is due, and what was rescued.
+// Calls are the token service's own queues: what is due at each provider, and what was rescued.
 func Calls(v *environment.Variables, config aws.Config, found *environment.Found) {
-	due, rescue := newQueue(config, v.Must("CV_QUEUE_DUE_URL")), newQueue(config, v.Must("CV_QUEUE_RESCUE_URL"))
-	found.Enqueue, found.Rescue = due.sendAll, rescue.send
+	due, rescue := DueOf(v, config), newQueue(config, v.Must("CV_QUEUE_RESCUE_URL"))
+	found.Due, found.Enqueue, found.Rescue = due.Providers(), due.Send, rescue.send
 }
 
 // Webhooks is the queue of what webhooks are to be told: the token service fills it, and the admin API with tests.
@@ -34,6 +34,7 @@ func Webhooks(v *environment.Variables, config aws.Config, found *environment.Fo
 type sqsAPI interface {
 	SendMessage(ctx context.Context, in *sqs.SendMessageInput, options ...func(*sqs.Options)) (*sqs.SendMessageOutput, error)
 	SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatchInput, options ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
+	GetQueueAttributes(ctx context.Context, in *sqs.GetQueueAttributesInput, options ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error)
 }
 
 // maxBatch is the most messages of one SendMessageBatch.
@@ -73,7 +74,7 @@ func (q *queue) send(ctx context.Context, call tokens.Call) error {
 }
 
 // sendAll sends calls ten at a time. A batch can be taken in part; what was not is an error, and comes with the next
-// sweep, since it is still due.
+// look, since it is still due.
 func (q *queue) sendAll(ctx context.Context, calls []tokens.Call) error {
 	for len(calls) > 0 {
 		n := min(len(calls), maxBatch)

@@ -22,12 +22,23 @@ type stubSQS struct {
 	sent    []string
 	batches []int
 	fails   map[int]bool
+	holds   map[string]string
 	err     error
 }
 
 func (s *stubSQS) SendMessage(_ context.Context, in *sqs.SendMessageInput, _ ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
 	s.sent = append(s.sent, *in.MessageBody)
 	return &sqs.SendMessageOutput{}, s.err
+}
+
+func (s *stubSQS) GetQueueAttributes(_ context.Context, in *sqs.GetQueueAttributesInput, _ ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
+	out := &sqs.GetQueueAttributesOutput{Attributes: map[string]string{}}
+	for _, name := range in.AttributeNames {
+		if n, ok := s.holds[string(name)]; ok {
+			out.Attributes[string(name)] = n
+		}
+	}
+	return out, s.err
 }
 
 func (s *stubSQS) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {

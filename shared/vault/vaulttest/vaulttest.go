@@ -88,6 +88,7 @@ func Run(t *testing.T, open func(t *testing.T) Engine) {
 		{"A lease keeps the form", aLeaseKeepsTheForm},
 		{"Lists of both versions", listsOfBoth},
 		{"A form comes in two deployments", twoDeployments},
+		{"Bringing on is fenced", bringingOnIsFenced},
 		{"Bringing on at once", bringingOnAtOnce},
 		{"Kinds of tomorrow", unknownKinds},
 		{"Additions beside", additions},

@@ -57,20 +57,16 @@ func (r *rig) newer(what string, err error) {
 	}
 }
 
-// bothWhole fails the test if an item in the second form lacks what that has, and returns how many are in it.
-func (r *rig) bothWhole() (inSecond int) {
+// bothWhole fails the test if an item in the second form lacks what that has.
+func (r *rig) bothWhole() {
 	r.Helper()
 	for table, items := range r.snapshot() {
 		for key, attrs := range items {
 			if problem := Whole(table, store.Item{Key: key, Attrs: attrs}); problem != "" {
 				r.Errorf("%s %s: %s", table, key.Sort, problem)
 			}
-			if attrs.Int(store.AttrSchema) == 2 {
-				inSecond++
-			}
 		}
 	}
-	return inSecond
 }
 
 func everything(record.Entry) bool { return true }
@@ -234,19 +230,16 @@ func listsOfBoth(r *rig) {
 	publish(r.Vault, 11)
 	publish(next, 12)
 	publish(r.Vault, 13)
-	any := func(record.Event) bool { return true }
-	for _, showing := range []bool{false, true} {
-		if showing {
-			ctx = vault.Showing(ctx)
-		}
-		first, err := r.Events(ctx, r.tenant, "", 10, any)
+	each := func(record.Event) bool { return true }
+	for _, ctx := range []context.Context{ctx, vault.Showing(ctx)} {
+		first, err := r.Events(ctx, r.tenant, "", 10, each)
 		r.ok(err)
 		if len(first.Items) != 1 || first.Items[0].Generation != 11 || first.Next == "" {
 			r.Fatalf("the first page is %+v", first)
 		}
-		_, err = r.Events(ctx, r.tenant, first.Next, 10, any)
+		_, err = r.Events(ctx, r.tenant, first.Next, 10, each)
 		r.newer("the page that begins with a newer event", err)
-		rest, err := next.Events(ctx, r.tenant, first.Next, 10, any)
+		rest, err := next.Events(ctx, r.tenant, first.Next, 10, each)
 		if err != nil || len(rest.Items) != 2 || rest.Items[0].Generation != 12 {
 			r.Errorf("the newer version goes on with %+v, %v", rest, err)
 		}
@@ -259,8 +252,9 @@ func twoDeployments(r *rig) {
 	ctx := r.Context()
 	expand, write := r.version(Next{1}, plainly), r.version(Next{2}, plainly)
 	e, _ := r.authorized()
-	for round := range 6 {
-		for name, v := range map[string]*vault.Vault{"the one that brings it in": expand, "the one that writes it": write} {
+	for round := range 4 {
+		for i, v := range []*vault.Vault{expand, write, expand, write, expand} {
+			name := []string{"the one that brings it in", "the one that writes it"}[i%2]
 			at, err := v.Entry(ctx, e.Tenant, e.ID)
 			if err != nil {
 				r.Fatalf("round %d: %s: %v", round, name, err)
@@ -278,6 +272,9 @@ func twoDeployments(r *rig) {
 			r.ok(err)
 			r.ok(v.NoteUse(ctx, e.Tenant, e.ID, int64(round)))
 			r.clock.add(time.Second)
+			if got := r.rawCredential(e).Int(store.AttrSchema); (got == 2) != (round > 0 || i > 0) {
+				r.Fatalf("round %d: %s leaves the credential in form %d", round, name, got)
+			}
 		}
 		r.bothWhole()
 	}
@@ -296,6 +293,53 @@ func twoDeployments(r *rig) {
 	r.ok(err)
 	_, err = r.Entry(ctx, e.Tenant, e.ID)
 	r.ok(err)
+}
+
+// meddling is a store in which something happens after the first write that its caller hears failed.
+type meddling struct {
+	store.Items
+	meddle *func()
+}
+
+func (m meddling) Apply(ctx context.Context, ops ...store.Op) error {
+	err := m.Items.Apply(ctx, ops...)
+	var failed *store.ConditionFailed
+	if meddle := *m.meddle; meddle != nil && errors.As(err, &failed) {
+		*m.meddle = nil
+		meddle()
+	}
+	return err
+}
+
+// bringingOnIsFenced: a record is brought on under the conditions that its write always had, and only as it was read.
+func bringingOnIsFenced(r *rig) {
+	ctx, next := r.Context(), r.version(Next{2}, plainly)
+	e, c := r.authorized()
+	own := r.acquire(e, "this")
+	now, err := r.Commit(ctx, own, r.bought(own, "second"))
+	r.ok(err)
+	before := r.snapshot()
+	_, err = next.Commit(ctx, c, r.bought(c, "stale"))
+	r.is(err, vault.ErrOvertaken)
+	r.ok(next.Reschedule(ctx, c, r.clock.Now().Add(time.Hour))) // of a stale generation: nothing to do
+	r.is(next.Fail(ctx, own, r.failure(), record.Active, "", false), vault.ErrFenced)
+	_, err = r.tryAcquire(next, c, "stale")
+	r.is(err, vault.ErrHeld)
+	r.unchanged(before)
+
+	// Between the look at the older form and the write of the newer one, this version stores a set.
+	meddle := func() {
+		own, err := r.tryAcquire(r.Vault, now, "this")
+		r.ok(err)
+		_, err = r.Commit(ctx, own, r.bought(own, "third"))
+		r.ok(err)
+	}
+	late := vault.New(vault.Config{Items: Next{2}.Items(meddling{r.engine, &meddle}), Due: r.engine, Sealer: r.sealer, Now: r.clock.Now, Random: rand.Reader, Forms: Next{2}.Forms()})
+	r.ok(late.Reschedule(ctx, now, r.clock.Now()))
+	r.inForce(e, "third")
+	if meddle != nil {
+		r.Error("nothing came between")
+	}
 }
 
 // bringingOnAtOnce: many bring one record into the next form at once, with changes of their own; each is there once.
