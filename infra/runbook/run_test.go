@@ -247,7 +247,7 @@ func (w *world) run(dir string, blocks []block) {
 		_, _ = fmt.Fprintf(&script, "block=%d; date +'%d %%s' >>times\n", n, b.line)
 		_, _ = fmt.Fprintf(&script, ". %s.sh >%s.out 2>%s.err\n", file, file, file)
 		if b.section == "The first tenant and its keys" && strings.Contains(b.text, "rm first.json") {
-			script.WriteString("export KEY=$OWNER\n") // what follows is about the tenant that has accounts
+			script.WriteString("export KEY=$OWNER TENANT=" + program.Tenant + "\n") // what follows is about the tenant that has accounts
 		}
 	}
 	env := append(w.environment(dir), "OWNER="+w.key, "KEY="+w.key, "TENANT="+program.Tenant, "ENTRY="+w.shop, "REQUEST="+request)
