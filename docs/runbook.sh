@@ -81,7 +81,10 @@ waiting() {
   queues "$1" | while read -r name url; do
     read -r visible tried later < <(aws sqs get-queue-attributes --queue-url "$url" --output text \
       --attribute-names ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible ApproximateNumberOfMessagesDelayed \
-      --query 'Attributes.[ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, ApproximateNumberOfMessagesDelayed]')
+      --query 'Attributes.[ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, ApproximateNumberOfMessagesDelayed]') || {
+      echo "$name cannot be asked"
+      continue
+    }
     printf '%s %s\n' "$name" "$((visible + tried + later))"
   done
 }
