@@ -1,11 +1,12 @@
 """The AWS CLI, version 1, begun once: each of its starts costs half a second of a processor, and the runbook has some two hundred.
 
-It prints the port that it listens on. A question is the number of arguments, the caller's folder, a name for what is printed, and
+It prints the port that it listens on, and ends with its input. A question is the number of arguments, the caller's folder, a name for what is printed, and
 the arguments, each ended by a zero byte. A process of its own runs the command, as the program `aws` would, writes what is printed to NAME.out and
-NAME.err, and answers with its status. Environment, region and keys are those that this program was started with.
+NAME.err, and answers with its status. Environment, Region and keys are those that this program was started with.
 """
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -46,7 +47,7 @@ def carry_out(connection):
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
 with socket.create_server(("127.0.0.1", 0)) as server:
     print(server.getsockname()[1], flush=True)
-    while True:
+    while sys.stdin not in select.select([server, sys.stdin], [], [])[0]:
         connection, _ = server.accept()
         if os.fork() == 0:
             server.close()

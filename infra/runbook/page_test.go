@@ -3,7 +3,7 @@
 // The argument: a runbook is read when nobody has time to find out that it is wrong. So its commands are run: each block says in its
 // mark where, and whatever is run nowhere says why. Blocks for a deployed stack run in order, in one shell, with the AWS CLI as it is
 // installed, against stand-ins that hold what a stack has: tables with the items of accounts that were really connected, queues
-// with messages in their dead letters, logs, alarms that ring, secrets, and the local program where the API is. That takes minutes
+// with messages in their dead letters, logs, alarms that ring, secrets, and the local program where the API is. That takes a minute
 // and programs of others, so it is asked for: REQUIRE_ENGINES=1, as .ci/run runbook does. That every alarm has its three steps
 // is looked at always.
 package runbook_test

@@ -138,6 +138,8 @@ func (w *world) kept(dir string) (port string, kept bool) {
 	w.ok(err)
 	command := exec.CommandContext(w.Context(), "python3", program)
 	command.Dir, command.Env = dir, w.environment(dir)
+	_, err = command.StdinPipe() // it ends with us, however we end
+	w.ok(err)
 	out, err := command.StdoutPipe()
 	w.ok(err)
 	if err := command.Start(); err != nil {
@@ -168,6 +170,11 @@ func (w *world) environment(dir string) []string {
 // deploy makes the stack in moto.
 func (w *world) deploy(dir string) {
 	w.Helper()
+	command := exec.CommandContext(w.Context(), filepath.Join(dir, "bin", "aws"), "cloudformation", "describe-stacks", "--stack-name", stackName)
+	command.Dir, command.Env = dir, w.environment(dir)
+	if said, err := command.CombinedOutput(); err == nil || !bytes.Contains(said, []byte(stackName)) {
+		w.Fatalf("there is a stack already, or a failure of the CLI is not told: %v %s", err, said)
+	}
 	w.write(filepath.Join(dir, "template.json"), w.templateOf())
 	w.aws(dir, "cloudformation", "create-stack", "--stack-name", stackName, "--template-body", "file://template.json")
 	var said struct {
@@ -256,7 +263,7 @@ func (w *world) run(dir string, blocks []block) {
 	}
 	env = append(env, "WEBHOOK="+w.made("/v1/webhooks", map[string]any{"url": "http://127.0.0.1:9/hook"}),
 		"PENDING="+w.made("/v1/vault-entries", map[string]any{"provider": "amazon", "alias": "pending", "environment": "test", "region": "na"}))
-	ctx, cancel := context.WithTimeout(w.Context(), 20*time.Minute)
+	ctx, cancel := context.WithTimeout(w.Context(), 8*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-c", script.String())
 	command.Dir, command.Env = dir, env
