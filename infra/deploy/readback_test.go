@@ -493,6 +493,14 @@ func (s *standing) environmentsAreThoseOfPackageStack() {
 					value = cfn.Text(v)
 				}
 			}
+			if name == "CV_QUEUES_DUE" { // a list of queues, each with its provider
+				pairs := strings.Split(value, ",")
+				for i, pair := range pairs {
+					provider, id, _ := strings.Cut(pair, "=")
+					pairs[i] = provider + "=" + s.ref(id)
+				}
+				value = strings.Join(pairs, ",")
+			}
 			if got[name] != value {
 				s.Errorf("%s finds %s=%v, and package stack says %s", folder, name, got[name], value)
 			}
