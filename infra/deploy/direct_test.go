@@ -85,7 +85,10 @@ func (s *standing) make(id string) {
 		in["filterName"], m.ref = name, name
 		s.call("logs", "put_metric_filter", in)
 	case "AWS::Scheduler::Schedule":
-		p["Name"], m.ref = name, name
+		m.ref = cfn.Text(p["Name"])
+		if !strings.HasPrefix(m.ref, s.name+"-") { // a second stack in the account would have the same
+			s.Errorf("%s is called %q, which does not have the stack's name", id, m.ref)
+		}
 		operation := "create_schedule"
 		if before != nil {
 			operation = "update_schedule"

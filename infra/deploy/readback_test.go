@@ -493,14 +493,13 @@ func (s *standing) environmentsAreThoseOfPackageStack() {
 					value = cfn.Text(v)
 				}
 			}
-			if name == "CV_QUEUES_DUE" { // a list of queues, each with its provider
-				pairs := strings.Split(value, ",")
-				for i, pair := range pairs {
-					provider, id, _ := strings.Cut(pair, "=")
-					pairs[i] = provider + "=" + s.ref(id)
+			parts := strings.Split(value, ",")
+			for i, pair := range parts { // lists of name=queue
+				if key, id, ok := strings.Cut(pair, "="); ok && s.made[id] != nil {
+					parts[i] = key + "=" + s.ref(id)
 				}
-				value = strings.Join(pairs, ",")
 			}
+			value = strings.Join(parts, ",")
 			if got[name] != value {
 				s.Errorf("%s finds %s=%v, and package stack says %s", folder, name, got[name], value)
 			}

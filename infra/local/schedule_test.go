@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"testing"
@@ -105,7 +106,9 @@ func TestWhoMayAskForTheSchedule(t *testing.T) {
 		t.Errorf("where everything is done by itself: %d", a.status)
 	}
 	log := &buffer{}
-	if code := run(t.Context(), []string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--by-hand"}, log, log); code != 1 {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if code := run(ctx, []string{"--listen", "127.0.0.1:0", "--data", t.TempDir(), "--by-hand"}, log, log); code != 1 {
 		t.Errorf("by hand without a clock: %d %s", code, log)
 	}
 }

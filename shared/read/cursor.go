@@ -102,7 +102,8 @@ func (s *Service) position(ctx context.Context, pl plan) (position, error) {
 	}
 	plain, err := s.Vault.Sealer.Open(ctx, s.binding(pl), sealed)
 	switch {
-	case errors.Is(err, seal.ErrSealed), errors.Is(err, seal.ErrUnknownKey):
+	case errors.Is(err, seal.ErrSealed), errors.Is(err, seal.ErrUnknownKey), fault.IsNewer(err):
+		// The envelope's number is not vouched for before it is open, and what comes from a caller may be anything.
 		return at, invalidCursor("The cursor does not belong to this connector, or was changed.")
 	case err != nil: // whoever holds a good one must not be told to begin again
 		return at, keysUnavailable(err)

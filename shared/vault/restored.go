@@ -30,7 +30,7 @@ const (
 // seals and opens nothing, so whoever restores tables needs no keyring; nothing of it is in the audit trail.
 func (v *Vault) PutBackCredential(ctx context.Context, backup store.Items, entry record.Entry, spent bool) (PutBack, error) {
 	key := credentialKey(entry.Tenant, entry.ID)
-	item, err := backup.Get(ctx, store.Credentials, key)
+	item, err := store.WithForms(backup, v.Forms).Get(ctx, store.Credentials, key) // one of a newer version is refused, as ever
 	if errors.Is(err, store.ErrNotFound) {
 		return NoBackup, nil
 	}
@@ -42,7 +42,8 @@ func (v *Vault) PutBackCredential(ctx context.Context, backup store.Items, entry
 		return "", err
 	}
 	whole := maps.Clone(item.Attrs)
-	delete(whole, attrWrite) // by that id this write is told from the one that the backup saw
+	delete(whole, attrWrite)        // by that id this write is told from the one that the backup saw
+	delete(whole, store.AttrSchema) // which the write gives itself
 	what := Restored
 	op := store.Op{Set: store.Attrs{}, Remove: []string{attrLeaseOwner, attrLeaseUntil, attrIntent}}
 	if spent && c.Status != record.Reauth {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"connectorvault/shared/audit"
+	"connectorvault/shared/fault"
 	"connectorvault/shared/record"
 	"connectorvault/shared/store"
 	"connectorvault/shared/store/sqlitestore"
@@ -185,6 +186,24 @@ func TestDistrustIsToldAndFenced(t *testing.T) {
 		}
 		if changed, err := r.Distrust(r.Context(), leased); changed || err != nil {
 			t.Errorf("again: %t %v", changed, err)
+		}
+	})
+}
+
+// What a newer version wrote is left where it is, in a backup too.
+func TestABackupOfANewerVersionIsRefused(t *testing.T) {
+	each(t, func(r *rig) {
+		e := r.entry("shop")
+		r.authorized(e)
+		backup := r.backupOf()
+		r.ok(backup.Apply(r.Context(), store.Op{Verb: store.Update, Table: store.Credentials, Key: store.Key{Partition: tenant + "#" + e.ID, Sort: "credential"},
+			Set: store.Attrs{store.AttrSchema: int64(99)}}))
+		r.lose(e)
+		if got, err := r.PutBackCredential(r.Context(), backup, e, true); !fault.IsNewer(err) {
+			t.Errorf("%s %v", got, err)
+		}
+		if _, found, err := r.Credential(r.Context(), tenant, e.ID); err != nil || found {
+			t.Errorf("%t %v", found, err)
 		}
 	})
 }

@@ -387,8 +387,8 @@ func TestOnceDoesWhatIsDue(t *testing.T) {
 			entries := s.seen()
 			plans, sweeps := s.looks()
 			slices.Sort(entries)
-			if got := strings.Join(entries, " "); got != want || sweeps != n+1 || plans != n+1 {
-				t.Errorf("it was sent %s after %d looks and %d sweeps; want %s", got, plans, sweeps, want)
+			if got := strings.Join(entries, " "); got != want || plans != n+1 || sweeps != n+1 {
+				t.Errorf("it was sent %s after %d plans and %d sweeps; want %s", got, plans, sweeps, want)
 			}
 			time.Sleep(4 * time.Minute)
 		}
