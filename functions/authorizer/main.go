@@ -10,5 +10,7 @@ import (
 
 func main() {
 	v, logger, issuers := authorizer.MustLoad()
-	lambda.Start(handler.New(v, logger, handler.OfIssuers(v, issuers)).Handle)
+	h := handler.New(v, logger, handler.OfIssuers(v, issuers))
+	h.Metrics = authorizer.MustCount()
+	lambda.Start(h.Handle)
 }

@@ -72,6 +72,7 @@ func launch(t *testing.T, s *secrets, o program.Options) *world {
 		client: &http.Client{Timeout: time.Minute, CheckRedirect: stay, Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
 	w.wire = &wire{secrets: s}
 	o.Listen, o.Data, o.Simulators, o.Verbose, o.ReadyFile = "127.0.0.1:0", w.dir, true, true, filepath.Join(w.dir, "ready.json")
+	o.Metrics = filepath.Join(w.dir, "metrics")
 	o.Hooks.Transport = w.wire.around
 	o.Hooks.Items = func(items store.Items) store.Items { return brittle{items, s} }
 	ctx, cancel := context.WithCancel(context.Background())

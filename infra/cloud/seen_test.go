@@ -16,6 +16,9 @@ func (b *bed) unseen(more ...string) {
 			b.Errorf("a log has a secret that begins with %.8s, near %.200q", secret, logs[max(0, at-100):at])
 		}
 	}
+	if !strings.Contains(logs, `"_aws"`) {
+		b.Error("nothing was counted, so no metric was looked at")
+	}
 	if !strings.Contains(logs, `"level":"INFO"`) {
 		b.Error("there are no logs, so nothing was looked for")
 	}

@@ -210,6 +210,9 @@ func (s *secrets) files(dir string) {
 		}
 		return nil
 	})
+	if !bytes.Contains(s.answered["the file metrics"], []byte(`"_aws"`)) {
+		s.t.Error("there are no metrics to be looked at")
+	}
 	if err != nil || seen < 3 {
 		s.t.Errorf("%d files were looked at: %v", seen, err)
 	}

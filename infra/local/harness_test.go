@@ -148,7 +148,7 @@ func (v *vault) args(flags []string) []string {
 	file := filepath.Join(v.dir, fmt.Sprintf("ready-%d-%d.json", os.Getpid(), readyFiles.n))
 	readyFiles.Unlock()
 	v.url = file // until it is read
-	return append([]string{"--listen", "127.0.0.1:0", "--data", v.dir, "--ready-file", file, "--clock", "--by-hand", "--verbose"}, flags...)
+	return append([]string{"--listen", "127.0.0.1:0", "--data", v.dir, "--ready-file", file, "--clock", "--by-hand", "--verbose", "--metrics", filepath.Join(v.dir, "metrics")}, flags...)
 }
 
 // byItself makes a program do by itself what its tests otherwise ask for, see schedule.

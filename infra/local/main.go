@@ -124,6 +124,7 @@ func parse(args []string, stderr io.Writer) (program.Options, error) {
 	flags.StringVar(&o.ReadyFile, "ready-file", "", "`file` to write url, owner key and simulators to, once serving (default: ready.json in the data folder)")
 	flags.BoolVar(&o.LoopbackWebhooks, "allow-loopback-webhooks", false, "let webhooks lead to http and https addresses of 127.0.0.1 and [::1]")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
+	flags.StringVar(&o.Metrics, "metrics", "", "`file` to add the lines of metrics to, as the functions write them on AWS")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr, "Usage: local [flags]        serve the whole bundle\n       local demo           show the main job from beginning to end\n       local tenant ...     make and delete tenants; local tenant --help says more\n       local audit verify   check that the audit trail is as it was written\n       local restored       ready a data folder that was put back from a copy\n\nFlags:")
 		flags.PrintDefaults()

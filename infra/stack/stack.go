@@ -90,7 +90,10 @@ func SecretARN(name string) string {
 }
 
 // Load reads a template.
-func Load(path string) (*Template, error) {
+func Load(path string) (*Template, error) { return LoadWith(path) }
+
+// LoadWith reads a template in which these conditions count as true too.
+func LoadWith(path string, conditions ...string) (*Template, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the caller is a test and names a file of the project
 	if err != nil {
 		return nil, err
@@ -99,10 +102,16 @@ func Load(path string) (*Template, error) {
 	if err := yaml.Unmarshal(text, &document); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r := resolver{parameters: map[string]any{}}
+	r := resolver{parameters: map[string]any{}, on: maps.Clone(switchedOn)}
+	for _, name := range conditions {
+		r.on[name] = true
+	}
 	declared := object(r.value(section(&document, "Parameters")))
 	for name, p := range declared {
 		r.parameters[name] = object(p)["Default"]
+		if name == "StackName" { // what the stack gives to the one nested in it
+			r.parameters[name] = StackName
+		}
 	}
 	globals := object(object(r.value(section(&document, "Globals")))["Function"])
 	t := &Template{Resources: map[string]Resource{}, Parameters: map[string]Parameter{}}
@@ -160,7 +169,10 @@ func merge(a, b map[string]any) map[string]any {
 	return out
 }
 
-type resolver struct{ parameters map[string]any }
+type resolver struct {
+	parameters map[string]any
+	on         map[string]bool // conditions that count as true
+}
 
 // value turns a node into plain data.
 func (r *resolver) value(n *yaml.Node) any {
@@ -175,7 +187,7 @@ func (r *resolver) value(n *yaml.Node) any {
 	case "!Sub":
 		return r.substitute(n.Value)
 	case "!If":
-		if switchedOn[n.Content[0].Value] {
+		if r.on[n.Content[0].Value] {
 			return r.value(n.Content[1])
 		}
 		return r.value(n.Content[2])
@@ -190,7 +202,9 @@ func (r *resolver) value(n *yaml.Node) any {
 	case yaml.SequenceNode:
 		out := []any{}
 		for _, item := range n.Content {
-			out = append(out, r.value(item))
+			if value := r.value(item); value != nil || item.Tag == "!!null" { // what is AWS::NoValue is not there
+				out = append(out, value)
+			}
 		}
 		return out
 	default:
@@ -216,6 +230,9 @@ var placeholder = regexp.MustCompile(`\$\{[^}]+\}`)
 
 func (r *resolver) substitute(text string) string {
 	return placeholder.ReplaceAllStringFunc(text, func(found string) string {
+		if literal, ok := strings.CutPrefix(found, "${!"); ok { // what is to stay as it is
+			return "${" + literal
+		}
 		return fmt.Sprint(r.ref(found[2 : len(found)-1]))
 	})
 }

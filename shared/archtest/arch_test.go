@@ -167,6 +167,31 @@ func TestFunctionsStandAlone(t *testing.T) {
 	}
 }
 
+// Traces are linked where somebody asked for them: what sends them stands behind a tag of its own, so that no other program
+// carries it.
+func TestWhatSendsTracesIsAskedFor(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, f := range all(t) {
+		needs := slices.ContainsFunc(f.imports, func(imported string) bool {
+			return within(imported, "go.opentelemetry.io") || within(imported, module+"/shared/oteltrace")
+		})
+		if !needs {
+			continue
+		}
+		found++
+		tagged := slices.ContainsFunc(f.syntax.Comments, func(c *ast.CommentGroup) bool {
+			return c.Pos() < f.syntax.Package && slices.ContainsFunc(c.List, func(line *ast.Comment) bool { return line.Text == "//go:build otel" })
+		})
+		if !tagged {
+			t.Errorf("%s/%s is in every program; it is for those built with the tag otel", f.folder, f.name)
+		}
+	}
+	if found < 3 {
+		t.Errorf("only %d files send traces: the search is broken", found)
+	}
+}
+
 // What a function links, over all steps, must be fit for a Lambda.
 func TestFunctionsLinkNoMachineParts(t *testing.T) {
 	t.Parallel()

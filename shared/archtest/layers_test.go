@@ -14,6 +14,7 @@ var layers = map[string]int{
 
 	"audit":            1,
 	"ident":            1,
+	"metric":           1,
 	"record":           1,
 	"oauth":            1,
 	"seal":             1,
@@ -23,7 +24,10 @@ var layers = map[string]int{
 
 	"openapi/openapitest": 1,
 
+	"metric/metrictest": 2,
+
 	"access":          2,
+	"metered":         2,
 	"oauth/oauthtest": 2,
 	"provider":        2,
 	"vault":           2,
@@ -43,10 +47,13 @@ var layers = map[string]int{
 	"store/secretstest":     3,
 	"store/sqlitestore":     3,
 	"store/storetest":       3,
+	"trace":                 3,
 
 	"lambdahttp":       4,
+	"oteltrace":        4,
 	"provider/catalog": 4,
 	"store/dynamotest": 4,
+	"traced":           4,
 	"vault/vaulttest":  4,
 
 	"admin":     5,
@@ -60,7 +67,7 @@ var layers = map[string]int{
 	"bundle":            6,
 	"bundle/bundletest": 6,
 
-	"boot/environment": 4,
+	"boot/environment": 5,
 
 	"boot/authorizer": 6,
 	"boot/invoke":     6,
@@ -85,6 +92,9 @@ var foreign = map[string][]string{
 	// They find methods by name, and then the linker keeps every method that any name could mean: megabytes of every client.
 	"html/template": {"infra"},
 	"text/template": {"infra"},
+
+	"go.opentelemetry.io":             {"shared/oteltrace"},
+	"connectorvault/shared/oteltrace": {"shared/boot/environment"},
 
 	"connectorvault/functions":               {"functions", "infra/local", "events"},
 	"connectorvault/infra":                   {"infra", "events"},
@@ -119,6 +129,7 @@ var empty = []string{"util", "utils", "common", "helper", "helpers", "misc", "ba
 var clocks = map[string]string{
 	"shared/boot":              "gives the clock to the functions",
 	"shared/boot/authorizer":   "likewise",
+	"shared/boot/environment":  "likewise",
 	"shared/boot/notifier":     "likewise",
 	"shared/boot/planning":     "likewise",
 	"shared/boot/invoke":       "likewise",

@@ -21,6 +21,7 @@ import (
 	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
@@ -46,6 +47,7 @@ type Config struct {
 	HTTP      *http.Client           // for requests to ourselves; needed by Reach alone
 	Now       func() time.Time
 	Random    io.Reader
+	Metrics   *metric.Recorder // nil: nothing is counted
 }
 
 // Service begins and completes authorization requests. It is safe for concurrent use.

@@ -8,6 +8,7 @@ import (
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -54,10 +55,13 @@ func (s *Service) Journey(ctx context.Context, handle, cookie secret.Text) (Jour
 
 // Start uses a start handle up: it makes the state and the cookie, and returns where the browser goes.
 func (s *Service) Start(ctx context.Context, handle, cookie secret.Text) (address, newCookie secret.Text, err error) {
+	about := &metric.About{}
+	defer func() { s.counted(ctx, metric.Start, about, err) }()
 	r, entry, app, adapter, err := s.started(ctx, handle, cookie)
 	if err != nil {
 		return address, newCookie, err
 	}
+	about.Tenant, about.Entry = r.Tenant, r.Entry
 	state, err := ident.NewTicket(s.Random, r.Tenant, r.ID)
 	if err != nil {
 		return address, newCookie, err
@@ -135,7 +139,13 @@ type Returned struct {
 
 // Return takes a browser that comes back from the provider. In browser mode it completes the request, if it is the
 // browser that began; in Result URL mode it completes nothing.
-func (s *Service) Return(ctx context.Context, providerName string, query url.Values, cookie secret.Text) (Returned, error) {
+func (s *Service) Return(ctx context.Context, providerName string, query url.Values, cookie secret.Text) (returned Returned, err error) {
+	about := &metric.About{}
+	defer func() {
+		if returned.Done || err != nil { // what is to be pasted has used nothing up
+			s.counted(ctx, metric.Callback, about, err)
+		}
+	}()
 	adapter, err := s.adapter(providerName)
 	if err != nil {
 		return Returned{}, err
@@ -148,6 +158,7 @@ func (s *Service) Return(ctx context.Context, providerName string, query url.Val
 	if err != nil {
 		return Returned{}, onPage(err)
 	}
+	about.Tenant, about.Entry = r.Tenant, r.Entry
 	entry, err := s.Vault.Entry(ctx, r.Tenant, r.Entry)
 	if err != nil {
 		return Returned{}, err

@@ -12,6 +12,7 @@ import (
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -24,11 +25,14 @@ const maxResultURL = 8 << 10
 
 // Validate completes a request with the URL that the browser landed on. Only the principal that began may, and doing
 // it again gives the first result again.
-func (s *Service) Validate(ctx context.Context, p record.Principal, entryID string, resultURL secret.Text) error {
+func (s *Service) Validate(ctx context.Context, p record.Principal, entryID string, resultURL secret.Text) (err error) {
+	about := &metric.About{}
+	defer func() { s.counted(ctx, metric.Validate, about, err) }()
 	entry, err := s.Vault.EntryFor(ctx, p, entryID)
 	if err != nil {
 		return err
 	}
+	about.Tenant, about.Entry = entry.Tenant, entry.ID
 	if entry.Disabled {
 		return vault.EntryDisabled(entry.ID)
 	}

@@ -46,6 +46,7 @@ func Load(lookup environment.Lookup, needs ...environment.Need) (*bundle.Bundle,
 	v := environment.Of(lookup)
 	client := bundle.Client()
 	parts := bundle.Parts{Catalog: providers(v, client), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: environment.Logger(v), Recovery: recovery}
+	parts.Metrics, parts.Tracer = environment.Metrics(v, parts.Catalog.Names()...), environment.Tracer(v, parts.Logger)
 	config := environment.AWS(v)
 	items := environment.Tables(v, config)
 	parts.Items, parts.Due = items, items

@@ -19,7 +19,7 @@ import (
 // whole is an environment that lacks nothing.
 func whole() map[string]string {
 	return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_SECRET_PREFIX": "vault/",
-		"CV_TABLE_RECORDS": "records", "CV_PUBLIC_URL": "https://vault.example/", "CV_REFRESH_FUNCTION": "refresh",
+		"CV_METRICS_NAMESPACE": "ConnectorVault/vault", "CV_TABLE_RECORDS": "records", "CV_PUBLIC_URL": "https://vault.example/", "CV_REFRESH_FUNCTION": "refresh",
 		"CV_QUEUES_DUE": "amazon=https://sqs/a,sage=https://sqs/s,clara=https://sqs/c", "CV_QUEUE_RESCUE_URL": "https://sqs/rescue", "CV_QUEUE_WEBHOOK_URL": "https://sqs/webhook"}
 }
 
@@ -40,8 +40,12 @@ func TestAFunctionStartsWithWhatTheTemplateGives(t *testing.T) {
 	if b.PublicURL != "https://vault.example" || b.Invoke == nil || b.Nudge == nil || b.Enqueue == nil || b.Rescue == nil || b.Announce == nil {
 		t.Errorf("the bundle is %+v", b.Parts)
 	}
-	if _, ok := b.Secrets.(*secretsstore.Store); !ok {
-		t.Errorf("secrets are in %T", b.Secrets)
+	counted, ok := b.Secrets.(interface{ Unwrap() store.Secrets })
+	if !ok {
+		t.Fatalf("nobody counts what goes wrong in %T", b.Secrets)
+	}
+	if _, ok := counted.Unwrap().(*secretsstore.Store); !ok {
+		t.Errorf("secrets are in %T", counted.Unwrap())
 	}
 	if b, err = Load(lookup(whole())); err != nil || b.Invoke != nil || b.Enqueue != nil {
 		t.Errorf("what is not needed is there: %+v, %v", b.Parts, err)

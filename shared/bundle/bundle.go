@@ -15,6 +15,8 @@ import (
 	"connectorvault/shared/admin"
 	"connectorvault/shared/authorize"
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/metered"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/outbound"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/provider/catalog"
@@ -24,6 +26,8 @@ import (
 	"connectorvault/shared/store"
 	"connectorvault/shared/tenants"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/trace"
+	"connectorvault/shared/traced"
 	"connectorvault/shared/transport"
 	"connectorvault/shared/vault"
 	"connectorvault/shared/webhook"
@@ -39,6 +43,8 @@ type Parts struct {
 	Now     func() time.Time
 	Random  io.Reader
 	Logger  *slog.Logger
+	Metrics *metric.Recorder // nil: nothing is counted
+	Tracer  trace.Tracer     // nil: nobody looks
 
 	Webhooks outbound.Rules // what endpoints of webhooks may be; admin
 
@@ -74,8 +80,9 @@ func New(p Parts) *Bundle {
 		p.HTTP = Client()
 	}
 	p.Invoke, p.Nudge = tokens.OnBehalf(p.Invoke), tokens.NudgeOnBehalf(p.Nudge)
+	p.Items, p.Secrets = traced.Items(p.Items, p.Tracer), metered.Secrets(traced.Secrets(p.Secrets, p.Tracer), p.Metrics)
 	ring := keyring.New(keyring.Config{Secrets: p.Secrets, Now: p.Now, Random: p.Random})
-	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: ring, Now: p.Now, Random: p.Random, Dates: dates(p.Catalog), Forms: p.Forms})
+	v := vault.New(vault.Config{Items: p.Items, Due: p.Due, Sealer: metered.Sealer(ring, p.Metrics, read.CursorPurpose), Now: p.Now, Random: p.Random, Dates: dates(p.Catalog), Forms: p.Forms})
 	return &Bundle{Parts: p, Vault: v, Keyring: ring}
 }
 
@@ -112,19 +119,19 @@ func (b *Bundle) adapters() []provider.Adapter {
 // Authorize makes the use case of connecting accounts.
 func (b *Bundle) Authorize() *authorize.Service {
 	return authorize.New(authorize.Config{Vault: b.Vault, Provider: b.Catalog.Adapter, Tokens: b.Invoke, PublicURL: b.PublicURL, HTTP: b.HTTP, Enabled: b.Catalog.Enabled,
-		Now: b.Now, Random: b.Random})
+		Now: b.Now, Random: b.Random, Metrics: b.Metrics})
 }
 
 // Read makes the use case of reading.
 func (b *Bundle) Read() *read.Service {
 	return read.New(read.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, Tokens: b.Invoke, Nudge: b.Nudge, HTTP: b.HTTP,
-		Now: b.Now, Random: b.Random, Logger: b.Logger})
+		Now: b.Now, Random: b.Random, Logger: b.Logger, Metrics: b.Metrics, Tracer: b.Tracer})
 }
 
 // Refresh makes the token service.
 func (b *Bundle) Refresh() *refresh.Service {
 	return refresh.New(refresh.Config{Vault: b.Vault, Secrets: b.Secrets, Provider: b.Catalog.Adapter, HTTP: b.HTTP, Now: b.Now,
-		Random: b.Random, Logger: b.Logger, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce, Notices: b.Notices,
+		Random: b.Random, Logger: b.Logger, Metrics: b.Metrics, Tracer: b.Tracer, Rescue: b.Rescue, Enqueue: b.Enqueue, Announce: b.Announce, Notices: b.Notices,
 		PostTimeout: b.PostTimeout, StoreBudget: b.StoreBudget, RescueInterval: b.RescueInterval})
 }
 

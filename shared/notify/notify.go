@@ -22,8 +22,10 @@ import (
 
 	"connectorvault/shared/api"
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/outbound"
 	"connectorvault/shared/record"
+	"connectorvault/shared/trace"
 	"connectorvault/shared/vault"
 	"connectorvault/shared/webhook"
 )
@@ -35,6 +37,9 @@ type Config struct {
 	Jitter func(time.Duration) time.Duration // a part of a duration, drawn anew each time; nil: none
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	Metrics *metric.Recorder // nil: nothing is counted
+	Tracer  trace.Tracer     // nil: nobody looks
 }
 
 // Service delivers. It is safe for concurrent use.
@@ -86,14 +91,20 @@ const maxBody = 4 << 10
 // Deliver tries once to deliver a message. done: it need not come again. Otherwise it comes again after a while. An error is ours,
 // and says nothing of the endpoint: the message comes again as its queue has it.
 func (s *Service) Deliver(ctx context.Context, m webhook.Message) (done bool, again time.Duration, err error) {
+	ctx, span := trace.Begin(ctx, s.Tracer, trace.Delivery)
+	outcome := metric.Failed
+	defer func() { span.End(err) }()
+	defer func() { s.counted(ctx, m, outcome, err) }()
 	w, err := s.Vault.Webhook(ctx, m.Tenant, m.Webhook)
 	if fault.KindOf(err) == fault.NotFound {
+		outcome = untold
 		return true, 0, nil // deleted meanwhile
 	}
 	if err != nil {
 		return false, 0, err
 	}
 	if w.Disabled || !w.Wants(m.Event.Kind) {
+		outcome = untold
 		return true, 0, nil // the event is in the list still
 	}
 	request, err := s.request(ctx, w, m)
@@ -104,16 +115,33 @@ func (s *Service) Deliver(ctx context.Context, m webhook.Message) (done bool, ag
 	wait := s.send(request, &d) // cut short by ourselves, nothing is noted: no store answers under a context that is over
 	switch {
 	case d.Delivered:
+		outcome = metric.Success
 		s.noteDelivered(ctx, w, d)
 		return true, 0, nil
 	case d.Status == http.StatusGone:
+		outcome = metric.GivenUp
 		return s.gone(ctx, w, d)
 	}
 	if next, more := s.next(m, wait); more {
+		outcome = metric.Postponed
 		d.Next = d.At.Add(next)
 		return false, next, s.Vault.NoteDelivery(ctx, w, d, w.FailingSince)
 	}
+	outcome = metric.GivenUp
 	return s.giveUp(ctx, w, d)
+}
+
+// untold is the outcome of a message that nobody wants any more, which is not counted.
+const untold = metric.Denied
+
+// counted counts a try. What went wrong on our side says nothing of the endpoint.
+func (s *Service) counted(ctx context.Context, m webhook.Message, outcome metric.Outcome, err error) {
+	if err != nil {
+		outcome = metric.Failed
+	}
+	if outcome != untold {
+		s.Metrics.Delivery(ctx, outcome, metric.About{Tenant: m.Tenant})
+	}
 }
 
 // request makes the signed request of one try. Its body is the same at every try.

@@ -23,6 +23,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/metric"
+	"connectorvault/shared/metric/metrictest"
 	"connectorvault/shared/notify"
 	"connectorvault/shared/outbound"
 	"connectorvault/shared/record"
@@ -530,4 +532,43 @@ func TestInside(t *testing.T) {
 	if w.Last.Problem != "The endpoint's address is not on the public internet." || strings.Contains(w.Last.Problem, netip.MustParseAddr("127.0.0.1").String()) {
 		t.Errorf("%+v", w.Last)
 	}
+}
+
+// Each try is counted as what came of it; what nobody wants any more is none.
+func TestTriesAreCounted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	out := &bytes.Buffer{}
+	r.service.Metrics = metric.New(metric.Config{Out: out, Namespace: "notify", Now: r.clock})
+	try := func(what, want string, m webhook.Message) {
+		t.Helper()
+		_, _, _ = r.service.Deliver(r.Context(), m)
+		got := ""
+		for _, p := range metrictest.Points(t, out.String()) {
+			got += p.Series()
+		}
+		if got != want || strings.Contains(out.String(), "canary") {
+			t.Errorf("%s: %s, %s", what, got, out)
+		}
+		out.Reset()
+	}
+	try("it arrives", "WebhookDeliveries Outcome=success", r.message())
+	r.answers(http.StatusInternalServerError)
+	try("it does not", "WebhookDeliveries Outcome=postponed", r.message())
+	old := r.message()
+	old.Sent = old.Sent.Add(-30 * 24 * time.Hour)
+	try("it never will", "WebhookDeliveries Outcome=given_up", old)
+	r.mu.Lock()
+	r.apply = func([]store.Op, func() error) error { return errors.New("the store refuses") }
+	r.mu.Unlock()
+	try("the store is down", "WebhookDeliveries Outcome=failed", r.message())
+	r.mu.Lock()
+	r.apply = nil
+	r.mu.Unlock()
+	gone := r.message()
+	gone.Webhook = "wh_0000000000000009"
+	try("it is deleted", "", gone)
+	r.answers(http.StatusGone)
+	try("it wants no more", "WebhookDeliveries Outcome=given_up", r.message())
+	try("it is switched off", "", r.message())
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"connectorvault/shared/metric"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
 )
@@ -51,6 +52,8 @@ type Config struct {
 
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	Metrics *metric.Recorder // nil: nothing is counted
 }
 
 // Planner passes on what is due. It is safe for concurrent use, also by several processes.
@@ -250,11 +253,13 @@ func (l *look) end(ctx context.Context) (Plan, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var problems []error
+	var lag int64
 	for _, provider := range slices.Sorted(slices.Values(l.Providers)) {
 		part := l.parts[provider]
 		if oldest, some := l.oldest[provider]; some {
 			part.Lag = max(0, int64(l.now.Sub(oldest)/time.Second))
 		}
+		lag = max(lag, part.Lag)
 		level, message := slog.LevelInfo, "planned"
 		switch {
 		case part.Full:
@@ -268,5 +273,6 @@ func (l *look) end(ctx context.Context) (Plan, error) {
 			problems = append(problems, err)
 		}
 	}
+	l.Metrics.DueLag(ctx, time.Duration(lag)*time.Second)
 	return Plan{Providers: l.parts}, errors.Join(problems...)
 }

@@ -28,6 +28,7 @@ func (s *Service) call(ctx context.Context, t *target, call provider.Call) (prov
 		return answer, err
 	}
 	defer leave()
+	defer s.atProvider(ctx)()
 	return s.client(t).Collect(ctx, answer, body)
 }
 
@@ -53,7 +54,9 @@ func (s *Service) open(ctx context.Context, t *target, call provider.Call) (answ
 		return answer, nil, nil, err
 	}
 	s.noteUse(ctx, t)
+	ended := s.atProvider(ctx)
 	answer, body, verdict, err := s.client(t).Open(ctx, t.session(), call)
+	ended()
 	if err != nil && verdict.TokenRejected && call.Access.IsZero() {
 		answer, body, err = s.anew(ctx, t, call, bucket, limited, verdict)
 	}
@@ -80,7 +83,9 @@ func (s *Service) anew(ctx context.Context, t *target, call provider.Call, bucke
 	if limited {
 		_, _ = s.Vault.Take(ctx, bucket) // the second call counts at the provider too; it is not held back for it
 	}
+	ended := s.atProvider(ctx)
 	answer, body, verdict, err := s.client(t).Open(ctx, t.session(), call)
+	ended()
 	if err != nil && verdict.TokenRejected {
 		if err := s.Vault.NoteRejected(ctx, tenant, entry, s.Now().Add(rejectedPause)); err != nil {
 			s.Logger.WarnContext(ctx, "that a fresh token was refused is not noted", "tenant", tenant, "entry", entry, "error", err.Error())

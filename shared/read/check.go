@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 )
@@ -28,11 +29,14 @@ type Finding struct {
 
 // Check proves that an entry's credential works, with the cheapest calls that show it, and says what it may read. A
 // credential that needs a new authorization is an error, as it is for a read.
-func (s *Service) Check(ctx context.Context, p record.Principal, entryID string) (Check, error) {
+func (s *Service) Check(ctx context.Context, p record.Principal, entryID string) (out Check, err error) {
+	ctx, done := s.metered(ctx, metric.Check)
+	defer func() { done(err) }()
 	entry, err := s.Vault.Entry(ctx, p.Tenant, entryID)
 	if err != nil {
 		return Check{}, err
 	}
+	s.of(ctx, entry)
 	t, err := s.loadEntry(ctx, entry)
 	if err != nil {
 		return Check{}, err
@@ -40,7 +44,7 @@ func (s *Service) Check(ctx context.Context, p record.Principal, entryID string)
 	if t, err = s.alive(ctx, t); err != nil {
 		return Check{}, err
 	}
-	out := Check{CheckedAt: s.Now().UTC(), Reads: []Finding{}}
+	out = Check{CheckedAt: s.Now().UTC(), Reads: []Finding{}}
 	prober, ok := t.adapter.(provider.Prober)
 	if !ok {
 		return out, nil

@@ -10,6 +10,7 @@ import (
 
 	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/resource"
@@ -18,7 +19,9 @@ import (
 
 // Create asks the provider for something to be made, such as a report, and returns the provider's answer. A repeat under
 // the same idempotency key returns the first answer and makes nothing; "" is a request that is not to be repeated.
-func (s *Service) Create(ctx context.Context, p record.Principal, key, connector, name string, body []byte) (Page, error) {
+func (s *Service) Create(ctx context.Context, p record.Principal, key, connector, name string, body []byte) (page Page, err error) {
+	ctx, done := s.metered(ctx, metric.Create)
+	defer func() { done(err) }()
 	if err := access.NeedConnector(p, connector); err != nil {
 		return Page{}, err
 	}

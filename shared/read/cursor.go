@@ -39,8 +39,11 @@ type position struct {
 	Schema    int64      `json:"schema,omitempty"`
 }
 
+// CursorPurpose is what cursors are sealed for. Callers bring them back, so one that does not open is nobody's fault here.
+const CursorPurpose = "cursor"
+
 func (s *Service) binding(pl plan) seal.Binding {
-	return seal.Binding{Purpose: "cursor", Tenant: pl.target.entry.Tenant, Record: pl.target.connector.ID, Provider: pl.target.entry.Provider}
+	return seal.Binding{Purpose: CursorPurpose, Tenant: pl.target.entry.Tenant, Record: pl.target.connector.ID, Provider: pl.target.entry.Provider}
 }
 
 // cursor seals where the next page begins.

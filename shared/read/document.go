@@ -15,6 +15,7 @@ import (
 
 	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/resource"
@@ -88,7 +89,9 @@ type place struct {
 }
 
 // Document reads a part of an item's document.
-func (s *Service) Document(ctx context.Context, p record.Principal, q Query, span Span) (Part, error) {
+func (s *Service) Document(ctx context.Context, p record.Principal, q Query, span Span) (part Part, err error) {
+	ctx, done := s.metered(ctx, metric.Document)
+	defer func() { done(err) }()
 	if q.Personal && !p.PersonalData {
 		return Part{}, personalNotGranted()
 	}
@@ -199,6 +202,7 @@ func (s *Service) partOfCall(ctx context.Context, t *target, at place, span Span
 	}
 	defer leave()
 	defer func() { _ = body.Close() }()
+	defer s.atProvider(ctx)()
 	plain, err := plainBytes(body, at.Gzip)
 	if err != nil {
 		return Part{}, notFetched(ctx)
@@ -227,6 +231,7 @@ func (s *Service) part(ctx context.Context, at place, span Span) (Part, error) {
 	if !at.Gzip && span.From > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", span.From))
 	}
+	defer s.atProvider(ctx)()
 	client := *s.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := client.Do(request)

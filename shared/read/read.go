@@ -23,11 +23,13 @@ import (
 
 	"connectorvault/shared/access"
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/resource"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/trace"
 	"connectorvault/shared/vault"
 )
 
@@ -42,6 +44,8 @@ type Config struct {
 	Now      func() time.Time
 	Random   io.Reader
 	Logger   *slog.Logger
+	Metrics  *metric.Recorder // nil: nothing is counted
+	Tracer   trace.Tracer     // nil: nobody looks
 
 	MaxMargin time.Duration // a token with less life is replaced in the background; 0 = 5 min
 }
@@ -94,7 +98,9 @@ type Meta struct {
 }
 
 // Read returns one page of a list, or one item.
-func (s *Service) Read(ctx context.Context, p record.Principal, q Query) (Page, error) {
+func (s *Service) Read(ctx context.Context, p record.Principal, q Query) (page Page, err error) {
+	ctx, done := s.metered(ctx, pageOperation(q))
+	defer func() { done(err) }()
 	plan, err := s.plan(ctx, p, q)
 	if err != nil {
 		return Page{}, err

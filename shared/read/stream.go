@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/record"
 )
 
@@ -41,7 +42,9 @@ type stopReason struct {
 // Run reads page after page and returns newline delimited JSON: one item a line as the provider sent it, but without
 // line breaks, and a last line with the cursor to go on from. Trouble on the first page is an error; later on it ends
 // the run, with everything that was read and where to go on.
-func (s *Service) Run(ctx context.Context, p record.Principal, q Query) ([]byte, error) {
+func (s *Service) Run(ctx context.Context, p record.Principal, q Query) (lines []byte, err error) {
+	ctx, done := s.metered(ctx, metric.Run)
+	defer func() { done(err) }()
 	pl, err := s.plan(ctx, p, q)
 	if err != nil {
 		return nil, err
@@ -115,11 +118,14 @@ func (s *Service) patient(ctx context.Context, pl plan) (Page, url.Values, error
 		if fault.KindOf(err) != fault.RateLimited || wait <= 0 || time.Until(deadline) < wait+5*time.Second {
 			return page, next, err
 		}
+		waited := s.atProvider(ctx)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
+			waited()
 		case <-ctx.Done():
 			timer.Stop()
+			waited()
 			return page, next, err
 		}
 	}

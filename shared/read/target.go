@@ -78,6 +78,7 @@ func (c *cache) drop(key string) {
 func (s *Service) target(ctx context.Context, tenant, connector string) (*target, error) {
 	key := tenant + "/" + connector
 	if t := s.targets.get(key, s.Now()); t != nil {
+		s.of(ctx, t.entry)
 		return t, nil
 	}
 	got, err, _ := s.flight.Do(key, func() (any, error) {
@@ -93,7 +94,9 @@ func (s *Service) target(ctx context.Context, tenant, connector string) (*target
 	if err != nil {
 		return nil, err
 	}
-	return got.(*target), nil
+	t := got.(*target)
+	s.of(ctx, t.entry)
+	return t, nil
 }
 
 func (s *Service) load(ctx context.Context, tenant, connector string) (*target, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"connectorvault/shared/metric"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/tokens"
 )
@@ -18,7 +19,7 @@ func (s *Service) adopt(ctx context.Context, call tokens.Call) (tokens.Answer, e
 		return tokens.Answer{}, err
 	}
 	until := s.Now().Add(s.budget(false) + time.Second)
-	issued, err := s.spend(ctx, until, as, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
+	issued, err := s.spend(ctx, until, as, metric.Refresh, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
 		return c.Refresh(ctx, call.RefreshToken)
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/refresh"
@@ -360,6 +361,7 @@ func (b *bed) tuned(f faults, tune func(*refresh.Config)) *process {
 		Secrets: items, HTTP: client, Now: b.now, Random: rand.Reader,
 		Provider: func(name string) (provider.Adapter, bool) { return a, name == "fake" },
 		Logger:   slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Metrics:  metric.New(metric.Config{Out: b.logs, Namespace: "refresh", Providers: []string{"fake"}, Now: b.now}),
 		Rescue:   p.rescue, Enqueue: p.enqueue,
 	}
 	tune(&cfg)

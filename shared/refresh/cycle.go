@@ -7,6 +7,7 @@ import (
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
@@ -21,7 +22,7 @@ func Margin(lifetime, most time.Duration) time.Duration { return min(most, lifet
 // refresh makes sure that a token set with enough life is in force. Numbers are the steps of docs/refresh-cycle.md.
 func (s *Service) refresh(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
 	first := int64(0) // the generation found first; a moved one means that somebody else refreshed
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 400*time.Millisecond) {
+	for n, pause := 0, 50*time.Millisecond; ; n, pause = n+1, min(2*pause, 400*time.Millisecond) {
 		entry, err := s.Vault.Entry(ctx, call.Tenant, call.Entry)
 		if err != nil {
 			return tokens.Answer{}, err
@@ -44,6 +45,9 @@ func (s *Service) refresh(ctx context.Context, call tokens.Call) (tokens.Answer,
 			if !errors.Is(err, vault.ErrHeld) {
 				return answer, err
 			}
+		}
+		if n == 0 {
+			s.Metrics.Count(ctx, metric.LeaseConflict, metric.About{Tenant: call.Tenant, Entry: call.Entry})
 		}
 		if err := sleep(ctx, pause); err != nil { // somebody else has the lease: wait for what comes of it
 			return tokens.Answer{}, unavailable(err)
@@ -136,10 +140,10 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 		return tokens.Answer{}, err
 	}
 	d := as.adapter.Descriptor()
-	post := func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) { return c.Refresh(ctx, set.Refresh) }
+	op, post := metric.Refresh, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) { return c.Refresh(ctx, set.Refresh) }
 	switch {
 	case d.OwnGrant:
-		post = clientCredentials
+		op, post = metric.ClientCredentials, clientCredentials
 	case set.Refresh.IsZero():
 		return tokens.Answer{}, notRefreshable(entry.ID)
 	}
@@ -158,7 +162,7 @@ func (s *Service) attempt(ctx context.Context, entry record.Entry, c record.Cred
 		}
 	}
 	started := s.Now()
-	issued, err := s.spend(ctx, leased.Lease.Until, as, post) // step 3
+	issued, err := s.spend(ctx, leased.Lease.Until, as, op, post) // step 3
 	if err != nil {
 		return s.failed(ctx, leased, d, prior, err)
 	}
@@ -223,7 +227,7 @@ func (s *Service) holdOff(ctx context.Context, leased record.Credential) (moved 
 //
 // A client that is refused has spent nothing. Its secret may have been changed since it was cached, or be the one of two
 // that does not work yet, or any more. Then there is a second POST, in what is left of the same time.
-func (s *Service) spend(ctx context.Context, until time.Time, as client, post func(context.Context, oauth.Client) (oauth.Tokens, error)) (oauth.Tokens, error) {
+func (s *Service) spend(ctx context.Context, until time.Time, as client, op metric.Operation, post func(context.Context, oauth.Client) (oauth.Tokens, error)) (issued oauth.Tokens, err error) {
 	limit := min(s.PostTimeout, until.Sub(s.Now())-s.StoreBudget)
 	if limit <= wakeGrace { // the lease came so late that nothing may be begun under it
 		return oauth.Tokens{}, &oauth.Failure{Outcome: oauth.Transient}
@@ -236,7 +240,9 @@ func (s *Service) spend(ctx context.Context, until time.Time, as client, post fu
 	if as.adapter.Descriptor().OwnGrant {
 		post = ofTheClient(post)
 	}
-	issued, err := post(ctx, as.source.TokenClient(as.entry, as.app))
+	post = s.counted(as, op, post)
+	defer func() { s.countRefused(ctx, as, err) }()
+	issued, err = post(ctx, as.source.TokenClient(as.entry, as.app))
 	if !rejectedClient(err) || time.Until(deadline) < s.PostTimeout/2 {
 		return issued, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/record"
 	"connectorvault/shared/schema"
@@ -38,7 +39,7 @@ func (s *Service) exchange(ctx context.Context, r record.Request, code secret.Te
 	if err := s.Vault.ClaimRequest(ctx, r, owner, until); err != nil {
 		return tokens.Answer{}, err
 	}
-	issued, err := s.spend(ctx, until, as, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
+	issued, err := s.spend(ctx, until, as, metric.Exchange, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
 		return c.Exchange(ctx, code, r.RedirectURI, verifier)
 	})
 	if err != nil {

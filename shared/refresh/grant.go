@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/tokens"
 	"connectorvault/shared/vault"
@@ -39,7 +40,7 @@ func (s *Service) newGrant(ctx context.Context, as client, scope string) (vault.
 	if err := s.enoughTime(ctx, false); err != nil {
 		return vault.TokenSet{}, err
 	}
-	issued, err := s.spend(ctx, s.Now().Add(s.budget(false)+time.Second), as, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
+	issued, err := s.spend(ctx, s.Now().Add(s.budget(false)+time.Second), as, metric.ClientCredentials, func(ctx context.Context, c oauth.Client) (oauth.Tokens, error) {
 		return c.ClientCredentials(ctx, scope)
 	})
 	if err != nil {

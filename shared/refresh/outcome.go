@@ -10,6 +10,7 @@ import (
 
 	"connectorvault/shared/fault"
 	"connectorvault/shared/ident"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
@@ -142,12 +143,14 @@ func (s *Service) sendToRescue(ctx context.Context, call tokens.Call, cause erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StoreBudget/4)
 	defer cancel()
 	if err := s.Rescue(ctx, call); err != nil {
+		s.Metrics.Count(ctx, metric.TokenLost, metric.About{Tenant: call.Tenant, Entry: call.Entry})
 		s.Logger.ErrorContext(ctx, "a fresh token set could be neither stored nor rescued", "tenant", call.Tenant, "entry", call.Entry,
 			"error", errors.Join(cause, err).Error())
 		// Whatever kind of trouble the queue had, to the caller it is not "kept safe".
 		return fault.Wrap(err, fault.Internal, "internal_error", "A fresh token could not be kept.").
 			Do("Try again; if it stays, give the operator the request id.")
 	}
+	s.Metrics.Count(ctx, metric.TokenRescued, metric.About{Tenant: call.Tenant, Entry: call.Entry})
 	s.Logger.WarnContext(ctx, "a fresh token set went to rescue", "tenant", call.Tenant, "entry", call.Entry)
 	return fault.Wrap(cause, fault.Unavailable, "store_unavailable", "The vault's store does not answer now; the fresh token is kept safe.").
 		Do("Try again in a moment.").After(s.RescueInterval)
@@ -243,6 +246,7 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 	note.Unsure = d.Rotates && status == record.Active && (refusal.Spent || open)
 	err := s.Vault.Fail(ctx, leased, note, status, why, note.Unsure)
 	if errors.Is(err, vault.ErrFenced) {
+		s.Metrics.Count(ctx, metric.FenceRejected, metric.About{Tenant: leased.Tenant, Entry: leased.Entry})
 		return tokens.Answer{}, vault.ErrHeld // the entry is somebody else's by now: wait for what comes of it
 	}
 	s.logFailure(ctx, leased, note, cause)
@@ -257,6 +261,7 @@ func (s *Service) failed(ctx context.Context, leased record.Credential, d *provi
 		answer.Fault = vault.Reauthorize(leased)
 	}
 	if status == record.Reauth && err == nil {
+		s.countEnded(ctx, leased, why)
 		s.settle(ctx, leased.Tenant, leased.Entry)
 	}
 	return answer, err

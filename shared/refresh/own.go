@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/oauth"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
@@ -33,7 +34,7 @@ func (s *Service) ownToken(ctx context.Context, as client) (oauth.Tokens, error)
 	if err := s.enoughTime(ctx, false); err != nil {
 		return oauth.Tokens{}, err
 	}
-	issued, err := s.spend(ctx, s.Now().Add(s.budget(false)+time.Second), as, clientCredentials)
+	issued, err := s.spend(ctx, s.Now().Add(s.budget(false)+time.Second), as, metric.ClientCredentials, clientCredentials)
 	if err != nil {
 		return issued, adoptFault(err)
 	}

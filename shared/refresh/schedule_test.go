@@ -164,7 +164,7 @@ func TestRaceOfDueAndReaders(t *testing.T) {
 func (p *process) sweep() int {
 	p.Helper()
 	plan, err := planner.New(planner.Config{Vault: p.Vault, Providers: []string{"fake"}, Workers: func(string) int { return 1 },
-		Waiting: func(context.Context, string) (int, error) { return 0, nil }, Send: p.Enqueue, Now: p.Now, Logger: p.Logger}).Plan(p.Context())
+		Waiting: func(context.Context, string) (int, error) { return 0, nil }, Send: p.Enqueue, Now: p.Now, Logger: p.Logger, Metrics: p.Metrics}).Plan(p.Context())
 	p.ok(err)
 	return plan.Providers["fake"].Planned
 }

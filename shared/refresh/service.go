@@ -8,6 +8,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -22,11 +23,13 @@ import (
 
 	"connectorvault/shared/audit"
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/provider"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/trace"
 	"connectorvault/shared/vault"
 	"connectorvault/shared/webhook"
 )
@@ -40,6 +43,8 @@ type Config struct {
 	Now      func() time.Time
 	Random   io.Reader
 	Logger   *slog.Logger
+	Metrics  *metric.Recorder // nil: nothing is counted
+	Tracer   trace.Tracer     // nil: nobody looks
 
 	// Rescue takes a sealed answer that the table refused; it is given back as a call with op rescue. On AWS a queue.
 	Rescue func(ctx context.Context, call tokens.Call) error
@@ -125,7 +130,9 @@ func (s *Service) Drain(ctx context.Context) error {
 	}
 }
 
-func (s *Service) dispatch(ctx context.Context, call tokens.Call) (tokens.Answer, error) {
+func (s *Service) dispatch(ctx context.Context, call tokens.Call) (answer tokens.Answer, err error) {
+	ctx, span := trace.Begin(ctx, s.Tracer, trace.TokenService, trace.OfCall(call.Op))
+	defer func() { span.End(cmp.Or(err, answer.Err())) }()
 	ctx = audit.WithActor(ctx, actorOf(call))
 	if answer, ended, err := s.ended(ctx, call); ended {
 		return answer, err

@@ -14,6 +14,7 @@ import (
 
 	"connectorvault/shared/issuer"
 	"connectorvault/shared/lambdahttp"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
@@ -33,6 +34,8 @@ type Handler struct {
 	vault  *vault.Vault
 	logger *slog.Logger
 	noted  noted
+
+	Metrics *metric.Recorder // nil: nothing is counted
 }
 
 // New returns a Handler that knows the vault's own keys and connector tokens, and other kinds of credentials besides.
@@ -64,6 +67,8 @@ func OfIssuers(v *vault.Vault, verifier *issuer.Verifier) Authenticator {
 // which the gateway turns into a 500: a caller with a good key must not read that it is bad.
 func (h *Handler) Handle(ctx context.Context, event events.APIGatewayV2CustomAuthorizerV2Request) (events.APIGatewayV2CustomAuthorizerSimpleResponse, error) {
 	no := events.APIGatewayV2CustomAuthorizerSimpleResponse{}
+	kindOf, outcome := metric.Unknown, metric.Rejected
+	defer func() { h.Metrics.Authentication(ctx, kindOf, outcome) }()
 	text, ok := bearer(event.Headers["authorization"])
 	if !ok {
 		return no, nil
@@ -72,17 +77,34 @@ func (h *Handler) Handle(ctx context.Context, event events.APIGatewayV2CustomAut
 		if !strings.HasPrefix(text.Reveal(), kind.Mark) {
 			continue
 		}
+		kindOf = operation(kind.Mark)
 		p, ok, err := kind.Find(ctx, text)
 		if err != nil {
+			outcome = metric.Failed
 			h.logger.ErrorContext(ctx, "a key could not be looked up", "error", err.Error())
 			return no, err
 		}
 		if !ok {
 			return no, nil
 		}
+		outcome = metric.Success
 		return events.APIGatewayV2CustomAuthorizerSimpleResponse{IsAuthorized: true, Context: lambdahttp.Context(p)}, nil
 	}
 	return no, nil
+}
+
+// operation is what a kind of credential is counted as.
+func operation(mark string) metric.Operation {
+	switch mark {
+	case vault.KeyMark:
+		return metric.Key
+	case vault.TokenMark:
+		return metric.ConnectorToken
+	case issuer.Mark:
+		return metric.IssuerToken
+	default:
+		return metric.Unknown
+	}
 }
 
 // key knows the vault's own keys.

@@ -1,6 +1,7 @@
 package handler_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,6 +13,8 @@ import (
 
 	"connectorvault/functions/authorizer/handler"
 	"connectorvault/shared/bundle/bundletest"
+	"connectorvault/shared/metric"
+	"connectorvault/shared/metric/metrictest"
 	"connectorvault/shared/record"
 	"connectorvault/shared/secret"
 	"connectorvault/shared/store"
@@ -158,4 +161,31 @@ func TestTheUseOfAKeyIsNoted(t *testing.T) {
 	if !ok || err != nil {
 		t.Errorf("the key was changed by it: %v", err)
 	}
+}
+
+// What the authorizer looked at is counted, by kind, and never by what it was.
+func TestCredentialsAreCounted(t *testing.T) {
+	t.Parallel()
+	b := bundletest.New(t, bundletest.Options{})
+	out := &bytes.Buffer{}
+	h := handler.New(b.Vault, slog.New(slog.DiscardHandler), handler.OfIssuers(b.Vault, nil))
+	h.Metrics = metric.New(metric.Config{Out: out, Namespace: "authorizer", Now: b.Clock.Now})
+	_, text, err := b.Vault.CreateKey(b.Context(), record.APIKey{Tenant: bundletest.Tenant, Role: record.Owner})
+	b.OK(err)
+	ask := func(header, want string) {
+		t.Helper()
+		_, _ = h.Handle(b.Context(), events.APIGatewayV2CustomAuthorizerV2Request{Headers: map[string]string{"authorization": header}})
+		if points := metrictest.Points(t, out.String()); len(points) != 2 || points[0].Series() != "Authentications "+want || strings.Contains(out.String(), "canary") {
+			t.Errorf("%.12s: %s", header, out)
+		}
+		out.Reset()
+	}
+	ask("Bearer "+text.Reveal(), "Operation=key Outcome=success")
+	ask("Bearer "+vault.KeyMark+"canary", "Operation=key Outcome=rejected")
+	ask("Bearer "+vault.TokenMark+"canary", "Operation=connector_token Outcome=rejected")
+	ask("Bearer eyJcanary.canary.canary", "Operation=issuer_token Outcome=rejected")
+	ask("Bearer canary", "Operation=unknown Outcome=rejected")
+	ask("", "Operation=unknown Outcome=rejected")
+	b.Store.Fail(func(string, store.Table) bool { return true })
+	ask("Bearer "+text.Reveal(), "Operation=key Outcome=failed")
 }

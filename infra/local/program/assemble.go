@@ -19,6 +19,7 @@ import (
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/ident"
 	"connectorvault/shared/issuer"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/notify"
 	"connectorvault/shared/outbound"
 	"connectorvault/shared/planner"
@@ -59,7 +60,7 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issue
 			route.Validate: gateway.JSON(validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: p.logger, Now: p.clock.Now}).Handle),
 			route.Read:     gateway.JSON(read.New(read.Config{Read: b.Read(), Logger: p.logger, Now: p.clock.Now}).Handle),
 		},
-		Authorizer: gateway.JSON(authorizer.New(b.Vault, p.logger, authorizer.OfIssuers(b.Vault, issuers)).Handle),
+		Authorizer: gateway.JSON(p.authorizing(issuers).Handle),
 		Now:        p.clock.Now, Random: rand.Reader, Logger: p.logger,
 	})
 	return nil
@@ -79,7 +80,7 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	}
 	parts := bundle.Parts{
 		Items: p.store, Due: p.store, Secrets: p.store, Catalog: providers, HTTP: client, Now: p.clock.Now, Random: rand.Reader,
-		Logger: p.logger, PublicURL: p.public(), Invoke: p.invoke, Nudge: p.nudge,
+		Logger: p.logger, Metrics: p.counts(providers), PublicURL: p.public(), Invoke: p.invoke, Nudge: p.nudge,
 		Rescue: func(ctx context.Context, call tokens.Call) error {
 			return worker.Send(ctx, p.queue, worker.Rescue, p.clock.Now(), call)
 		},
@@ -101,16 +102,34 @@ func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	if o.Hooks.Items != nil {
 		parts.Items = o.Hooks.Items(parts.Items)
 	}
+	if o.Hooks.Secrets != nil {
+		parts.Secrets = o.Hooks.Secrets(parts.Secrets)
+	}
 	if o.Hooks.Rescue != nil {
 		parts.Rescue = o.Hooks.Rescue(parts.Rescue)
 	}
 	return parts, nil
 }
 
+// counts is what counts, if anybody wants to see it.
+func (p *program) counts(providers *catalog.Catalog) *metric.Recorder {
+	if p.metrics == nil {
+		return nil
+	}
+	return metric.New(metric.Config{Out: p.metrics, Namespace: "ConnectorVault/local", Providers: providers.Names(), Now: p.clock.Now})
+}
+
+// authorizing is what tells whose request it is.
+func (p *program) authorizing(issuers *issuer.Verifier) *authorizer.Handler {
+	h := authorizer.New(p.bundle.Vault, p.logger, authorizer.OfIssuers(p.bundle.Vault, issuers))
+	h.Metrics = p.bundle.Metrics
+	return h
+}
+
 // planning is what finds due entries.
 func (p *program) planning() *planning.Handler {
 	return planning.New(planner.New(planner.Config{Vault: p.bundle.Vault, Providers: p.bundle.Catalog.Names(),
-		Workers: func(string) int { return worker.Refreshes }, Send: p.bundle.Enqueue, Now: p.clock.Now, Logger: p.logger,
+		Workers: func(string) int { return worker.Refreshes }, Send: p.bundle.Enqueue, Now: p.clock.Now, Logger: p.logger, Metrics: p.bundle.Metrics,
 		Waiting: func(ctx context.Context, provider string) (int, error) { return worker.Waiting(ctx, p.queue, provider) }}))
 }
 
@@ -119,7 +138,7 @@ func (p *program) public() string { return cmp.Or(p.options.Hooks.URL, p.url) }
 
 // notifying is what delivers webhooks. It calls nothing but the public internet, and this machine if its user said so.
 func (p *program) notifying() *notifying.Handler {
-	service := notify.New(notify.Config{Vault: p.bundle.Vault, Jitter: notify.Jitter(rand.Reader), Now: p.clock.Now, Logger: p.logger,
+	service := notify.New(notify.Config{Vault: p.bundle.Vault, Jitter: notify.Jitter(rand.Reader), Now: p.clock.Now, Logger: p.logger, Metrics: p.bundle.Metrics,
 		HTTP: outbound.Client(outbound.Config{Rules: outbound.Rules{Loopback: p.options.LoopbackWebhooks}, Resolver: p.options.Hooks.Resolver})})
 	return notifying.New(notifying.Config{Notify: service, Logger: p.logger,
 		Postpone: func(ctx context.Context, receipt string, d time.Duration) error {

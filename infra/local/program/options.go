@@ -27,6 +27,7 @@ type Options struct {
 	ByHand       bool     // with Clock: what happens by itself happens when POST /local/schedule asks for it, and only then
 	ReadyFile    string   // "": ready.json in Data
 	Verbose      bool
+	Metrics      string // file to which the lines of metrics are added; "" = none
 
 	LoopbackWebhooks bool // webhooks may lead to this machine's loopback addresses
 
@@ -50,6 +51,7 @@ type DynamoDB struct {
 // Hooks stand around what a fault may come between. A nil one is not there.
 type Hooks struct {
 	Items     func(store.Items) store.Items
+	Secrets   func(store.Secrets) store.Secrets
 	Forms     store.Forms                               // of another version
 	URL       string                                    // where browsers and callers reach it; "": where it listens
 	Transport func(http.RoundTripper) http.RoundTripper // to token endpoints and providers' APIs

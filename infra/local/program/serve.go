@@ -85,6 +85,14 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	}
 
 	p := &program{options: o, controls: sims.controls, logger: logger, clock: steps, store: vaultStore, queue: queue, url: "http://" + listener.Addr().String()}
+	if o.Metrics != "" {
+		metrics, err := os.OpenFile(o.Metrics, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("the metrics' file cannot be written: %w", err)
+		}
+		defer func() { _ = metrics.Close() }()
+		p.metrics = metrics
+	}
 	issuers, err := readIssuers(o.OIDC, steps.Now)
 	if err != nil {
 		return err
@@ -121,6 +129,7 @@ type program struct {
 	planner  gateway.Function // what finds due entries
 	gateway  *gateway.Gateway
 	nudges   sync.WaitGroup
+	metrics  io.Writer // nil: nobody wants them
 	worker   *worker.Worker
 	owner    *owners.Owner
 	// still is held for reading by what goes on while nobody waits for it, and whole by whoever steps the clock: a call that is

@@ -13,6 +13,7 @@ import (
 
 	"connectorvault/shared/boot/environment"
 	"connectorvault/shared/issuer"
+	"connectorvault/shared/metric"
 	"connectorvault/shared/transport"
 	"connectorvault/shared/vault"
 )
@@ -25,12 +26,21 @@ func MustLoad() (*vault.Vault, *slog.Logger, *issuer.Verifier) {
 	return out, log, issuers
 }
 
-// Load does the same from an environment. The verifier is nil where no issuer is configured.
+// MustCount makes what counts for it, or ends the process with what is missing.
+func MustCount() *metric.Recorder {
+	v := environment.Of(os.LookupEnv)
+	out := environment.Metrics(v)
+	environment.ExitOn(v.Err())
+	return out
+}
+
+// Load does the same as MustLoad from an environment. The verifier is nil where no issuer is configured.
 func Load(lookup environment.Lookup) (*vault.Vault, *slog.Logger, *issuer.Verifier, error) {
 	v := environment.Of(lookup)
 	log := environment.Logger(v)
 	out := vault.New(vault.Config{Items: environment.Tables(v, environment.AWS(v)), Now: time.Now, Random: rand.Reader})
 	issuers := tokenIssuers(v)
+	_, _ = environment.Metrics(v), environment.Tracer(v, log) // that they can be made; what is done here is too little for spans
 	return out, log, issuers, v.Err()
 }
 

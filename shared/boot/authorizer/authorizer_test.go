@@ -10,7 +10,8 @@ import (
 
 // whole is an environment that lacks nothing.
 func whole() map[string]string {
-	return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_TABLE_RECORDS": "records"}
+	return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_TABLE_RECORDS": "records",
+		"CV_METRICS_NAMESPACE": "ConnectorVault/vault"}
 }
 
 func lookup(values map[string]string) environment.Lookup {

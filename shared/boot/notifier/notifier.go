@@ -18,6 +18,7 @@ import (
 
 	"connectorvault/shared/boot/environment"
 	"connectorvault/shared/keyring"
+	"connectorvault/shared/metered"
 	"connectorvault/shared/notify"
 	"connectorvault/shared/outbound"
 	"connectorvault/shared/store/secretsstore"
@@ -38,12 +39,14 @@ func MustLoad() (*notify.Service, Postpone, *slog.Logger) {
 // that others choose has nothing at hand that is worth being reached.
 func Load(lookup environment.Lookup) (*notify.Service, Postpone, *slog.Logger, error) {
 	v := environment.Of(lookup)
-	config, log := environment.AWS(v), environment.Logger(v)
-	ring := keyring.New(keyring.Config{Secrets: secretsstore.New(secretsmanager.NewFromConfig(config), v.Must("CV_SECRET_PREFIX")),
+	config, log, counts := environment.AWS(v), environment.Logger(v), environment.Metrics(v)
+	secrets := metered.Secrets(secretsstore.New(secretsmanager.NewFromConfig(config), v.Must("CV_SECRET_PREFIX")), counts)
+	ring := keyring.New(keyring.Config{Secrets: secrets,
 		Now: time.Now, Random: rand.Reader})
-	records := vault.New(vault.Config{Items: environment.Tables(v, config), Sealer: ring, Now: time.Now, Random: rand.Reader})
+	records := vault.New(vault.Config{Items: environment.Tables(v, config), Sealer: metered.Sealer(ring, counts), Now: time.Now, Random: rand.Reader})
 	queue := postponer{api: sqs.NewFromConfig(config), url: v.Must("CV_QUEUE_WEBHOOK_URL")}
-	service := notify.New(notify.Config{Vault: records, HTTP: outbound.Client(outbound.Config{}), Jitter: notify.Jitter(rand.Reader), Now: time.Now, Logger: log})
+	service := notify.New(notify.Config{Vault: records, HTTP: outbound.Client(outbound.Config{}), Jitter: notify.Jitter(rand.Reader), Now: time.Now, Logger: log,
+		Metrics: counts, Tracer: environment.Tracer(v, log)})
 	return service, queue.postpone, log, v.Err()
 }
 

@@ -45,7 +45,7 @@ func TestAMessageIsPostponed(t *testing.T) {
 func TestWhatDeliversWebhooksNamesWhatItLacks(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_SECRET_PREFIX": "vault/",
-		"CV_TABLE_RECORDS": "records", "CV_QUEUE_WEBHOOK_URL": "https://sqs/webhook"}
+		"CV_METRICS_NAMESPACE": "ConnectorVault/vault", "CV_TABLE_RECORDS": "records", "CV_QUEUE_WEBHOOK_URL": "https://sqs/webhook"}
 	service, postpone, _, err := Load(lookup(values))
 	if err != nil || service == nil || postpone == nil || service.HTTP == nil || service.Vault.Sealer == nil || service.Vault.Due != nil {
 		t.Fatalf("%+v, %v", service, err)

@@ -37,9 +37,11 @@ func Load(lookup environment.Lookup) (*planner.Planner, error) {
 			v.Wrong("CV_QUEUES_DUE has no queue for " + name)
 		}
 	}
-	index := environment.Tables(v, config)
+	index, metrics := environment.Tables(v, config), environment.Metrics(v)
+	_ = environment.Tracer(v, log) // what is done here is too little for spans
 	return planner.New(planner.Config{Vault: vault.New(vault.Config{Due: index, Now: time.Now}), Providers: queues.Providers(),
-		Workers: func(provider string) int { return workers[provider] }, Waiting: queues.Waiting, Send: queues.Send, Now: time.Now, Logger: log}), v.Err()
+		Workers: func(provider string) int { return workers[provider] }, Waiting: queues.Waiting, Send: queues.Send, Now: time.Now, Logger: log,
+		Metrics: metrics}), v.Err()
 }
 
 // workersOf is how many refreshes there may be at once, by provider.

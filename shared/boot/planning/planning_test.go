@@ -15,7 +15,7 @@ func lookup(values map[string]string) environment.Lookup {
 
 // plans is an environment with which the planner starts.
 func plans() map[string]string {
-	return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_TABLE_RECORDS": "records",
+	return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "canary-aws", "CV_TABLE_RECORDS": "records", "CV_METRICS_NAMESPACE": "ConnectorVault/vault",
 		"CV_TABLE_CREDENTIALS": "credentials", "CV_QUEUES_DUE": "amazon=https://sqs/a,sage=https://sqs/s,clara=https://sqs/c", "CV_REFRESHES": "amazon=20,sage=10,clara=5"}
 }
 
