@@ -6,12 +6,14 @@ import (
 	"slices"
 
 	"connectorvault/infra/stack"
+	"connectorvault/shared/metric"
+	"connectorvault/shared/provider/catalog"
 )
 
 // fixed is what the templates say: how much memory functions have, and what is paid for whether or not it is used.
 type fixed struct {
 	memory                              map[string]float64 // MB, by function
-	queues, alarms, metrics, dashboards int                // queues that a function polls; metrics of alarms
+	queues, alarms, metrics, dashboards int                // queues that a function polls; metrics of alarms; of our own, the most that there can be
 }
 
 // readFixed reads the templates of the project that lies at root.
@@ -45,7 +47,7 @@ func readFixed(root string) (fixed, error) {
 		return f, err
 	}
 	f.dashboards = len(watch.Of("AWS::CloudWatch::Dashboard"))
-	f.metrics = ownMetrics(watch)
+	f.metrics = ownMetrics()
 	for _, alarm := range watch.Of("AWS::CloudWatch::Alarm") {
 		var in struct {
 			Metrics []struct{ MetricStat map[string]any }
@@ -67,19 +69,12 @@ func readFixed(root string) (fixed, error) {
 	return f, nil
 }
 
-// ownMetrics counts the metrics that are made of logs: each name once.
-func ownMetrics(t *stack.Template) int {
-	names := map[string]bool{}
-	for _, filter := range t.Of("AWS::Logs::MetricFilter") {
-		var in struct {
-			MetricTransformations []struct{ MetricNamespace, MetricName string }
-		}
-		if err := filter.Decode(&in); err != nil {
-			continue
-		}
-		for _, m := range in.MetricTransformations {
-			names[m.MetricNamespace+"/"+m.MetricName] = true
-		}
+// ownMetrics counts the metrics that the functions can come to write. CloudWatch is paid for those that occur, so a small stack
+// pays for fewer.
+func ownMetrics() int {
+	sum := 0
+	for _, d := range metric.All() {
+		sum += d.Most(len(catalog.New(catalog.Options{}).Names()))
 	}
-	return len(names)
+	return sum
 }
