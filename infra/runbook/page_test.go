@@ -238,7 +238,8 @@ func TestLinksLeadToHeadings(t *testing.T) {
 }
 
 var (
-	looked = regexp.MustCompile(`lines ([a-z]+) (?:'([^']+)'|"([^"$]+)"|([A-Za-z_]+))`)
+	comment = regexp.MustCompile(`(?m)(^|\s)//.*$`)
+	looked  = regexp.MustCompile(`lines ([a-z]+) (?:'([^']+)'|"([^"$]+)"|([A-Za-z_]+))`)
 	// What no source of ours has: words of Lambda, of Go and of AWS.
 	foreign = []string{"panic", `"level":"ERROR"`, `"status":"timeout"`, "ThrottlingException"}
 )
@@ -253,7 +254,7 @@ func TestTheLogsSayWhatIsLookedFor(t *testing.T) {
 				return err
 			}
 			body, err := os.ReadFile(path)
-			source.Write(body)
+			source.Write(comment.ReplaceAll(body, nil))
 			return err
 		})
 		if err != nil {
