@@ -35,6 +35,7 @@ import (
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tenants"
+	"connectorvault/shared/transport"
 )
 
 // tokenTime is how long one call of the token service may take, as its Lambda's timeout.
@@ -380,7 +381,7 @@ func readIssuers(path string, now func() time.Time) (*issuer.Verifier, error) {
 	if config.Tenant == "" && config.TenantClaim == "" {
 		config.Tenant = Tenant
 	}
-	verifier, err := issuer.New(config, bundle.Client(), now)
+	verifier, err := issuer.New(config, transport.Client(), now)
 	if err != nil {
 		return nil, fmt.Errorf("the issuers' file %s: %w", path, err)
 	}

@@ -377,7 +377,7 @@ func rescheduling(r *rig) {
 	})
 }
 
-// dueNow lists the tenant's entries that a sweep would find, after the index has caught up with wanted.
+// dueNow lists the tenant's entries that the planner would find, after the index has caught up with wanted.
 func (r *rig) dueNow(wanted ...string) {
 	r.Helper()
 	wanted = slices.Sorted(slices.Values(wanted))
