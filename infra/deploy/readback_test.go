@@ -20,7 +20,7 @@ var dropped = map[string][]string{
 	"AWS::Events::Rule":                {"Description"},
 	"AWS::Lambda::EventInvokeConfig":   {"Qualifier"},
 	"AWS::Lambda::EventSourceMapping":  {"FunctionName"}, // the version that the alias leads to, instead of it
-	"AWS::Lambda::Function":            {"Architectures", "LoggingConfig", "Tags"},
+	"AWS::Lambda::Function":            {"Architectures", "LoggingConfig", "Tags", "TracingConfig"},
 	"AWS::Lambda::Permission":          {"FunctionName"}, // the function, instead of its alias
 	"AWS::Lambda::Version":             {"Description"},
 }
@@ -196,6 +196,9 @@ func (s *standing) has(id, kind string, want object) object {
 		return got
 	case "AWS::Lambda::Function":
 		got := s.call("lambda", "get_function_configuration", object{"FunctionName": ref})
+		if part(got, "TracingConfig", "Mode") == "PassThrough" { // which moto says of every function
+			delete(got, "TracingConfig")
+		}
 		got["ReservedConcurrentExecutions"] = s.call("lambda", "get_function_concurrency", object{"FunctionName": ref})["ReservedConcurrentExecutions"]
 		if code := want["Code"].(object); got["CodeSha256"] == s.uploaded[cfn.Text(code["S3Key"])] {
 			got["Code"] = code
