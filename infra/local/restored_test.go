@@ -64,6 +64,7 @@ func TestADataFolderThatIsPutBack(t *testing.T) {
 				kinds := strings.Join(v.events(books), " ")
 				if !strings.Contains(kinds, "reauthorization_required") {
 					v.advance(2 * time.Minute)
+					v.schedule()
 				}
 				return strings.Contains(kinds, "reauthorization_required")
 			})
