@@ -17,7 +17,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	tenancy "connectorvault/functions/tenant/handler"
@@ -55,9 +54,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{}
-	secretstest.Moto(t, func(o *secretsmanager.Options) { w.moto = *o.BaseEndpoint })
-	w.Program = localtest.Start(t)
+	w := &world{moto: secretstest.MotoURL(t), Program: localtest.Start(t)}
 	w.open()
 	w.gate = httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(w.gate.Close)
