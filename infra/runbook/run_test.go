@@ -48,7 +48,7 @@ func TestTheCommandsOfTheRunbook(t *testing.T) {
 	w.fill()
 	w.night(dir)
 	from, err := strconv.Atoi(cmp.Or(os.Getenv("RUNBOOK_FROM"), "0")) // a line of the page, for whoever mends one command
-	w.ok(err)
+	w.OK(err)
 	w.run(dir, slices.DeleteFunc(blocks, func(b block) bool { return b.line < from && b.section != "Before anything else" }))
 	if from == 0 {
 		w.restored()
@@ -61,9 +61,9 @@ func (w *world) desk() string {
 	w.Helper()
 	dir := w.TempDir()
 	bin := filepath.Join(dir, "bin")
-	w.ok(os.MkdirAll(filepath.Join(dir, "docs"), 0o755))
+	w.OK(os.MkdirAll(filepath.Join(dir, "docs"), 0o755))
 	functions, err := os.ReadFile(filepath.Join(root, "docs", "runbook.sh"))
-	w.ok(err)
+	w.OK(err)
 	w.write(filepath.Join(dir, "docs", "runbook.sh"), string(functions))
 	for _, name := range []string{"local", "restore"} {
 		build := exec.CommandContext(w.Context(), "go", "build", "-o", filepath.Join(bin, "our-"+name), "./infra/"+name)
@@ -79,10 +79,10 @@ func (w *world) desk() string {
 		amazonsim.SeededApplicationID, amazonsim.SeededClientID, amazonsim.SeededClientSecret))
 	w.write(filepath.Join(dir, "sage-app.json"), fmt.Sprintf(`{"oauth_api_key": %q, "oauth_api_secret": %q}`, sagesim.SeedClientID, sagesim.SeedClientSecret))
 	copied := filepath.Join(dir, "copied")
-	w.ok(os.Mkdir(copied, 0o700))
+	w.OK(os.Mkdir(copied, 0o700))
 	for _, name := range []string{"vault.db", "vault.db-wal", "queue.db", "queue.db-wal", "master.key", "clock"} { // the vault's own
-		if body, err := os.ReadFile(filepath.Join(w.dir, name)); err == nil {
-			w.ok(os.WriteFile(filepath.Join(copied, name), body, 0o600))
+		if body, err := os.ReadFile(filepath.Join(w.Dir, name)); err == nil {
+			w.OK(os.WriteFile(filepath.Join(copied, name), body, 0o600))
 		}
 	}
 	return dir
@@ -94,9 +94,9 @@ func (w *world) desk() string {
 func (w *world) cli(dir string) {
 	w.Helper()
 	aws, err := exec.LookPath("aws")
-	w.ok(err)
+	w.OK(err)
 	version, err := exec.CommandContext(w.Context(), aws, "--version").CombinedOutput()
-	w.ok(err)
+	w.OK(err)
 	drops, run := "nothing", aws+` "${args[@]}"`
 	if strings.HasPrefix(string(version), "aws-cli/1.") {
 		drops = "--cli-binary-format" // it takes payloads as they are and knows no option for it
@@ -135,13 +135,13 @@ esac
 func (w *world) kept(dir string) (port string, kept bool) {
 	w.Helper()
 	program, err := filepath.Abs("cli.py")
-	w.ok(err)
+	w.OK(err)
 	command := exec.CommandContext(w.Context(), "python3", program)
 	command.Dir, command.Env = dir, w.environment(dir)
 	_, err = command.StdinPipe() // it ends with us, however we end
-	w.ok(err)
+	w.OK(err)
 	out, err := command.StdoutPipe()
-	w.ok(err)
+	w.OK(err)
 	if err := command.Start(); err != nil {
 		return "", false
 	}
@@ -155,8 +155,8 @@ func (w *world) kept(dir string) (port string, kept bool) {
 
 func (w *world) write(path, text string) {
 	w.Helper()
-	w.ok(os.MkdirAll(filepath.Dir(path), 0o755))
-	w.ok(os.WriteFile(path, []byte(text), 0o755)) //nolint:gosec // some are programs
+	w.OK(os.MkdirAll(filepath.Dir(path), 0o755))
+	w.OK(os.WriteFile(path, []byte(text), 0o755)) //nolint:gosec // some are programs
 }
 
 // environment is the operator's.
@@ -180,7 +180,7 @@ func (w *world) deploy(dir string) {
 	var said struct {
 		Stacks []struct{ StackStatus string }
 	}
-	w.ok(json.Unmarshal(w.aws(dir, "cloudformation", "describe-stacks", "--stack-name", stackName), &said))
+	w.OK(json.Unmarshal(w.aws(dir, "cloudformation", "describe-stacks", "--stack-name", stackName), &said))
 	if len(said.Stacks) != 1 || said.Stacks[0].StackStatus != "CREATE_COMPLETE" {
 		w.Fatalf("the stack is %+v", said)
 	}
@@ -223,7 +223,7 @@ func (w *world) night(dir string) {
 			events = append(events, map[string]any{"timestamp": time.Now().UnixMilli(), "message": line})
 		}
 		text, err := json.Marshal(events)
-		w.ok(err)
+		w.OK(err)
 		w.aws(dir, "logs", "put-log-events", "--log-group-name", group, "--log-stream-name", "one", "--log-events", string(text))
 	}
 }
@@ -234,7 +234,7 @@ func (w *world) made(path string, body any) string {
 	var out struct {
 		ID string `json:"id"`
 	}
-	w.ask("POST", path, body, &out)
+	w.Ask("POST", path, body, &out)
 	return out.ID
 }
 
@@ -257,7 +257,7 @@ func (w *world) run(dir string, blocks []block) {
 			script.WriteString("export KEY=$OWNER TENANT=" + program.Tenant + "\n") // what follows is about the tenant that has accounts
 		}
 	}
-	env := append(w.environment(dir), "OWNER="+w.key, "KEY="+w.key, "TENANT="+program.Tenant, "ENTRY="+w.shop, "REQUEST="+request)
+	env := append(w.environment(dir), "OWNER="+w.Ready.OwnerKey, "KEY="+w.Ready.OwnerKey, "TENANT="+program.Tenant, "ENTRY="+w.shop, "REQUEST="+request)
 	for _, name := range []string{"LEAKED", "OLD", "LOUD"} {
 		env = append(env, name+"="+w.made("/v1/keys", map[string]any{"role": "owner", "label": name}))
 	}
@@ -297,7 +297,7 @@ func (w *world) restored() {
 	v := vault.New(vault.Config{Items: w.items()})
 	for entry, want := range map[string]record.Status{w.books: record.Reauth, w.shop: record.Active} {
 		c, found, err := v.Credential(w.Context(), program.Tenant, entry)
-		w.ok(err)
+		w.OK(err)
 		if !found || c.Status != want || c.Lease != nil {
 			w.Errorf("%s was put back as %+v", entry, c)
 		}
