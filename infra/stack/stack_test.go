@@ -434,6 +434,9 @@ func TestEveryAlarmIsExplained(t *testing.T) {
 		if !strings.Contains(string(text), "`"+short+"`") {
 			t.Errorf("docs/operations.md does not say what %s means", short)
 		}
+		if says, _ := r.Properties["AlarmDescription"].(string); !strings.HasSuffix(says, ". See docs/runbook.md.") {
+			t.Errorf("whoever is woken by %s is not told where to look", short)
+		}
 		if actions, _ := r.Properties["AlarmActions"].([]any); len(actions) == 0 {
 			t.Errorf("nobody hears of %s", short)
 		}
