@@ -105,6 +105,7 @@ type look struct {
 	mu     sync.Mutex
 	parts  map[string]*Part     // guarded by mu
 	oldest map[string]time.Time // guarded by mu
+	begun  int                  // shards of which something is known; guarded by mu
 	first  map[string]error     // the first trouble of a provider; guarded by mu
 }
 
@@ -244,7 +245,9 @@ func (l *look) note(s *shard, found []vault.Due) {
 			l.oldest[s.provider] = found[0].At
 		}
 	}
-	s.begun = true
+	if !s.begun {
+		s.begun, l.begun = true, l.begun+1
+	}
 }
 
 func calls(found []vault.Due) []tokens.Call {
@@ -289,6 +292,8 @@ func (l *look) end(ctx context.Context) (Plan, error) {
 			problems = append(problems, err)
 		}
 	}
-	l.Metrics.DueLag(ctx, time.Duration(lag)*time.Second)
+	if lag > 0 || l.begun == len(l.Providers)*vault.DueShards { // a shard that nobody could look at is none where nothing waits
+		l.Metrics.DueLag(ctx, time.Duration(lag)*time.Second)
+	}
 	return Plan{Providers: l.parts}, errors.Join(problems...)
 }

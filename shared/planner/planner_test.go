@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
+	"connectorvault/shared/metric/metrictest"
 	"connectorvault/shared/planner"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
@@ -516,5 +518,37 @@ func TestNobodysPlan(t *testing.T) {
 	t.Parallel()
 	if plan, err := newIndex().planner(silent).Plan(t.Context()); err != nil || len(plan.Providers) != 0 {
 		t.Errorf("planned is %+v, %v", plan, err)
+	}
+}
+
+// How late the schedule is is told when it is known: shards that nobody could look at are no reason to say that nothing waits.
+func TestTheLagIsToldWhenItIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		broken int
+		waits  bool
+		want   int
+	}{"nothing waits": {0, false, 1}, "something waits": {0, true, 1}, "one shard is away, and nothing waits elsewhere": {1, false, 0},
+		"one shard is away, and something waits elsewhere": {1, true, 1}, "the index is away": {vault.DueShards, true, 0}} {
+		x := newIndex()
+		for n := range c.broken {
+			x.broken[vault.DueShard("sage", n)] = errRefused
+		}
+		if c.waits {
+			x.add("sage", vault.DueShards-1, 1, time.Now().Add(-time.Hour))
+		}
+		var out bytes.Buffer
+		_, err := planner.New(planner.Config{Vault: vault.New(vault.Config{Due: x, Now: time.Now}), Providers: []string{"sage"}, Workers: func(string) int { return 2 },
+			Waiting: x.holds, Send: x.send, Now: time.Now, Logger: silent,
+			Metrics: metric.New(metric.Config{Out: &out, Namespace: "test", Providers: []string{"sage"}, Now: time.Now})}).Plan(t.Context())
+		points := metrictest.Points(t, out.String())
+		if (err != nil) != (c.broken > 0) || len(points) != c.want {
+			t.Errorf("%s: told is %v (%v)", name, points, err)
+		}
+		for _, p := range points {
+			if (p.Value >= 3600) != c.waits {
+				t.Errorf("%s: told is %v", name, p)
+			}
+		}
 	}
 }
