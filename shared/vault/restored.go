@@ -113,7 +113,7 @@ func (v *Vault) distrust(c record.Credential) (store.Op, error) {
 // put in force and used since, and would be put in force again.
 func (v *Vault) ForgetRequests(ctx context.Context, tenant string) error {
 	for {
-		_, more, err := v.remove(ctx, store.Requests, tenant, "")
+		more, err := v.remove(ctx, store.Requests, tenant)
 		if err != nil || !more {
 			return err
 		}
