@@ -77,6 +77,13 @@ func TestArm64(t *testing.T) {
 	})
 	stop()
 
+	// planner: it asks each queue how much it holds, and reads the due index of each provider.
+	planned, err := b.fleet.Invoke(b.Context(), "PlannerFunction", []byte(`{"operation": "plan"}`))
+	b.ok(err)
+	if planned.Failed || !strings.Contains(string(planned.Payload), `"sage":{"planned":`) {
+		b.Errorf("the planner says %s", planned.Payload)
+	}
+
 	b.unseen(owner.key)
 	b.knownWays()
 	var all figures

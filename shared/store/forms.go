@@ -8,10 +8,11 @@ import (
 	"slices"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/schema"
 )
 
 // AttrSchema is the attribute with the number of the form that an item is in. An item without it is in form 1.
-const AttrSchema = "schema"
+const AttrSchema = schema.Attr
 
 // Form says in which forms a kind of item is written and read.
 type Form struct {
@@ -80,7 +81,7 @@ func (f *formed) form(table Table, key Key) (form Form, known bool) {
 func (f Form) of(attrs Attrs) int64 {
 	carried, some := attrs[AttrSchema]
 	if !some {
-		return 1
+		return schema.Found(0)
 	}
 	if number, ok := carried.(int64); ok && number > 0 {
 		return number
