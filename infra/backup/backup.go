@@ -137,11 +137,12 @@ func Credentials(ctx context.Context, v *vault.Vault, backup store.Items) (PutBa
 }
 
 // Distrust has every entry of some tenants ask for a new authorization whose provider's tokens are used once: after all of a
-// vault was put back, as a data folder is. It returns how many do now that did not.
+// vault was put back, as a data folder is. Authorizations that were under way begin anew, since what their codes bought may have been
+// used. It returns how many entries ask now that did not.
 func Distrust(ctx context.Context, v *vault.Vault, tenants []string) (n int, err error) {
 	var problems []error
 	for _, tenant := range tenants {
-		problems = append(problems, each(ctx, v, tenant, func(entry record.Entry) error {
+		problems = append(problems, v.ForgetRequests(ctx, tenant), each(ctx, v, tenant, func(entry record.Entry) error {
 			c, found, err := v.Credential(ctx, tenant, entry.ID)
 			if err != nil || !found || !Rotates(entry.Provider) {
 				return err

@@ -79,6 +79,63 @@ func TestADataFolderThatIsPutBack(t *testing.T) {
 	}
 }
 
+// A copy is made after consent was exchanged and before the account was identified. What the code bought lies in the request, and
+// was put in force, and spent, before the copy is put back. The Result URL that finished the authorization once finishes
+// nothing in the copy.
+func TestAConsentIsNotPutBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	v := start(t, dir)
+	books := v.sageEntry(v.sageOwn("books", nil))
+	v.sageFault(object{"name": sagesim.FaultStatus, "endpoint": "api", "status": 503})
+	result := v.allow(v.begin(books), sagesim.UserGB)
+	if a := v.validate(books, result); a.status != http.StatusServiceUnavailable || !strings.Contains(string(a.body), "is kept") {
+		t.Fatalf("%d %s; this test shows nothing", a.status, a.body)
+	}
+	stopped(t, v)
+	copied := folderOf(t, dir)
+
+	v = start(t, dir)
+	v.sageWell()
+	v.advance(time.Minute) // the claim is over
+	if a := v.validate(books, result); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	base := v.sageConnector(books, sagesim.BusinessGB)
+	v.advance(6 * time.Minute)
+	v.must(200, "GET", base+"/currencies/GBP", nil)
+	stopped(t, v)
+	putBack(t, dir, copied)
+	var out, log bytes.Buffer
+	if code := run(t.Context(), []string{"restored", "--data", dir}, &out, &log); code != 0 {
+		t.Fatalf("%d %s%s", code, &out, &log)
+	}
+
+	v = start(t, dir)
+	checkProblem(t, "the Result URL again", v.validate(books, result), "authorization_request_unknown")
+	v.advance(time.Hour)
+	v.schedule()
+	if reuses := v.reuses(); reuses != 0 {
+		t.Errorf("%d tokens or codes were offered twice", reuses)
+	}
+	v.sageConnect(books, sagesim.UserGB)
+}
+
+// Who readies a folder that a program serves would hear that all is well, and the program has offered what it found already.
+func TestRestoredRefusesAFolderThatIsServed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	v := start(t, dir)
+	var out, log bytes.Buffer
+	if code := run(t.Context(), []string{"restored", "--data", dir}, &out, &log); code == 0 || !strings.Contains(log.String(), "stop it first") {
+		t.Errorf("%d %s%s", code, &out, &log)
+	}
+	stopped(t, v)
+	if code := run(t.Context(), []string{"restored", "--data", dir}, &out, &log); code != 0 {
+		t.Errorf("stopped: %d %s%s", code, &out, &log)
+	}
+}
+
 func stopped(t *testing.T, v *vault) {
 	t.Helper()
 	if err := v.stop(); err != nil {

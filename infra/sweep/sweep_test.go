@@ -66,20 +66,20 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// planner makes the planner's function over a meter.
+// planner makes the planner's function over a meter. A look passes on what its workers can carry out within minutes, so here there are as
+// many as entries: everything is planned, and counted, at once.
 func (w *world) planner(m *meter, q *queues) *planning.Handler {
 	w.Helper()
 	b := w.bundle(m)
-	workers := map[string]int{}
 	var names []string
 	for _, k := range kinds() {
-		workers[k.name], names = k.workers, append(names, k.name)
+		names = append(names, k.name)
 	}
 	return planning.New(planner.New(planner.Config{Vault: vault.New(vault.Config{Due: b.Due, Now: time.Now}), Providers: names,
-		Workers: func(provider string) int { return workers[provider] }, Waiting: q.waiting, Send: q.send, Now: time.Now, Logger: b.Logger}))
+		Workers: func(string) int { return max(1, *entries) }, Waiting: q.waiting, Send: q.send, Now: time.Now, Logger: b.Logger}))
 }
 
-// plan has everything planned by one look that has as much time as it takes.
+// plan has everything planned by one look that has as much time and room as it takes.
 func (w *world) plan(q *queues) (counts, planner.Plan) {
 	w.Helper()
 	m := &meter{}
@@ -267,18 +267,19 @@ func (w *world) report(f filled, plan planner.Plan, all []counts) string {
 	} else {
 		_, _ = fmt.Fprintf(&out, "All messages were worked on.\n")
 	}
-	_, _ = fmt.Fprintf(&out, "Units are what the engine says that requests took. %s\n\n", limits(all[0].took))
+	_, _ = fmt.Fprintf(&out, "Units are what the engine says that requests took. %s\n\n", limits())
 	w.costs(&out, f, all)
 	return out.String()
 }
 
-// limits says what the planner's time means for a function that has less than that.
-func limits(took time.Duration) string {
+// limits says what bounds a look in service.
+func limits() string {
 	const look = 45 * time.Second // the function's timeout, less what it keeps for the end
-	if took <= look {
-		return "One look of the planner is enough for all of it on this machine."
+	var most []string
+	for _, k := range kinds() {
+		most = append(most, fmt.Sprintf("%d of %s", planner.MostOf(k.workers), k.name))
 	}
-	return fmt.Sprintf("The planner was given as much time as it took; a look has %s, so on this machine it takes %d of them.", look, int(took/look)+1)
+	return fmt.Sprintf("The planner was given as much time and room as it took; in service a look has %s, and passes on %s at most.", look, strings.Join(most, ", "))
 }
 
 // costs adds up what a million of such entries would cost on AWS, the messages that were not worked on as those that were.

@@ -3,7 +3,8 @@
 // The argument: what is due is written in one place, the due index, and a message in a queue is only a hint that somebody
 // should look. So a look that is lost, or is made twice, loses nothing and costs a message; and the planner, which reads no
 // entry and holds no secret, can be stopped anywhere. What it must not do is let hints pile up: an entry that is due and has a
-// message already is found again each minute, so a provider whose queue is full gets none until its workers have caught up.
+// message already is found again each minute, so a provider whose queue is full gets none until its workers have caught up; and
+// what one look adds is bounded, since a queue forgets what it has held for too long, and the index does not.
 package planner
 
 import (
@@ -39,6 +40,13 @@ const perWorker = int(Interval / (500 * time.Millisecond))
 // What is more would wait there as it waits in the index, and be found again each minute besides.
 func FullAt(workers int) int { return workers * perWorker }
 
+// atMost is how many minutes' work one look passes on. So workers that are ten times as fast as they are taken to be are busy until the
+// next look still, and those that are five times as slow have done with it before a queue forgets it, which is after an hour.
+const atMost = 10
+
+// MostOf is how many messages one look passes on to a queue that so many workers take from; each shard has an equal part of them.
+func MostOf(workers int) int { return atMost * FullAt(workers) }
+
 // Config is what a Planner needs.
 type Config struct {
 	Vault     *vault.Vault // its due index alone
@@ -73,6 +81,7 @@ type Part struct {
 	Pages   int   `json:"pages"`            // of the due index
 	Waiting int   `json:"waiting"`          // messages that the queue held before
 	Full    bool  `json:"full,omitempty"`   // so nothing was planned
+	More    bool  `json:"more,omitempty"`   // was due than one look passes on
 	Left    int   `json:"left,omitempty"`   // shards that there was no time to read to their end
 	Failed  int   `json:"failed,omitempty"` // shards that could not be read, or whose entries the queue did not take
 	Lag     int64 `json:"due_lag_seconds"`  // since the entry came due that has waited longest, queued or not
@@ -84,6 +93,7 @@ type shard struct {
 	n        int
 	cursor   string
 	begun    bool
+	room     int // entries that may still be passed on
 }
 
 // look is one look at everything.
@@ -95,6 +105,7 @@ type look struct {
 	mu     sync.Mutex
 	parts  map[string]*Part     // guarded by mu
 	oldest map[string]time.Time // guarded by mu
+	begun  int                  // shards of which something is known; guarded by mu
 	first  map[string]error     // the first trouble of a provider; guarded by mu
 }
 
@@ -149,7 +160,7 @@ func (l *look) order() []*shard {
 	var out []*shard
 	for i := range vault.DueShards {
 		for _, provider := range l.Providers {
-			out = append(out, &shard{provider: provider, n: (i + minute*stride) % vault.DueShards})
+			out = append(out, &shard{provider: provider, n: (i + minute*stride) % vault.DueShards, room: max(1, MostOf(l.Workers(provider))/vault.DueShards)})
 		}
 	}
 	return out
@@ -181,7 +192,7 @@ func (l *look) walk(ctx context.Context, shards []*shard) {
 
 // turn reads a shard's next page and passes it on; more reports whether there is another.
 func (l *look) turn(ctx context.Context, s *shard) (more bool) {
-	limit, full := page, l.part(s).Full
+	limit, full := min(page, s.room), l.part(s).Full
 	if full {
 		limit = 1 // to know how long it has been waiting
 	}
@@ -210,7 +221,11 @@ func (l *look) turn(ctx context.Context, s *shard) (more bool) {
 		return false
 	}
 	part.Planned += len(found)
-	s.cursor = next
+	s.cursor, s.room = next, s.room-len(found)
+	if next != "" && s.room <= 0 {
+		part.More = true
+		return false
+	}
 	return next != ""
 }
 
@@ -230,7 +245,9 @@ func (l *look) note(s *shard, found []vault.Due) {
 			l.oldest[s.provider] = found[0].At
 		}
 	}
-	s.begun = true
+	if !s.begun {
+		s.begun, l.begun = true, l.begun+1
+	}
 }
 
 func calls(found []vault.Due) []tokens.Call {
@@ -264,6 +281,8 @@ func (l *look) end(ctx context.Context) (Plan, error) {
 		switch {
 		case part.Full:
 			level, message = slog.LevelWarn, "a queue is full and gets no more this minute"
+		case part.More:
+			level, message = slog.LevelWarn, "more is due than one look passes on and the rest waits in the index"
 		case part.Left > 0:
 			level, message = slog.LevelWarn, "there was no time to plan everything and the next look goes on"
 		}
@@ -273,6 +292,8 @@ func (l *look) end(ctx context.Context) (Plan, error) {
 			problems = append(problems, err)
 		}
 	}
-	l.Metrics.DueLag(ctx, time.Duration(lag)*time.Second)
+	if lag > 0 || l.begun == len(l.Providers)*vault.DueShards { // a shard that nobody could look at is none where nothing waits
+		l.Metrics.DueLag(ctx, time.Duration(lag)*time.Second)
+	}
 	return Plan{Providers: l.parts}, errors.Join(problems...)
 }

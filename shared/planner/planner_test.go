@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/metric"
+	"connectorvault/shared/metric/metrictest"
 	"connectorvault/shared/planner"
 	"connectorvault/shared/store"
 	"connectorvault/shared/tokens"
@@ -41,10 +43,11 @@ type index struct {
 	waiting map[string]int // what a queue says that it holds; what is missing: what it does hold
 	silent  map[string]error
 	refuses func(provider string) error
+	workers int // of each provider
 }
 
 func newIndex() *index {
-	return &index{due: map[string][]store.Due{}, broken: map[string]error{}, limits: map[int]bool{}, queues: map[string][]tokens.Call{}, waiting: map[string]int{}, silent: map[string]error{}}
+	return &index{due: map[string][]store.Due{}, broken: map[string]error{}, limits: map[int]bool{}, queues: map[string][]tokens.Call{}, waiting: map[string]int{}, silent: map[string]error{}, workers: 2}
 }
 
 // add makes n entries of a provider due in a shard, one second after the other.
@@ -107,9 +110,9 @@ func (x *index) holds(_ context.Context, provider string) (int, error) {
 	return len(x.queues[provider]), x.silent[provider]
 }
 
-// planner is one over the index, for providers that have two workers each.
+// planner is one over the index.
 func (x *index) planner(logger *slog.Logger, providers ...string) *planner.Planner {
-	return planner.New(planner.Config{Vault: vault.New(vault.Config{Due: x, Now: time.Now}), Providers: providers, Workers: func(string) int { return 2 },
+	return planner.New(planner.Config{Vault: vault.New(vault.Config{Due: x, Now: time.Now}), Providers: providers, Workers: func(string) int { return x.workers },
 		Waiting: x.holds, Send: x.send, Now: time.Now, Logger: logger})
 }
 
@@ -135,6 +138,7 @@ func TestWhatIsDueGoesToTheQueueOfItsProvider(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x := newIndex()
+		x.workers = 50
 		want := map[string]int{}
 		for n := range vault.DueShards {
 			x.add("amazon", n, n*40, time.Now().Add(-time.Hour))              // up to 600: seven pages
@@ -180,6 +184,7 @@ func TestWhatIsDueGoesToTheQueueOfItsProvider(t *testing.T) {
 func TestTroubleKeepsNobodyWaiting(t *testing.T) {
 	t.Parallel()
 	x := newIndex()
+	x.workers = 50
 	for n := range vault.DueShards {
 		for _, provider := range []string{"amazon", "sage", "clara"} {
 			x.add(provider, n, 250, time.Now().Add(-time.Hour))
@@ -223,7 +228,8 @@ func TestAFullQueueGetsNoMore(t *testing.T) {
 	}
 	for waiting, full := range map[int]bool{0: false, 239: false, 240: true, 100_000: true} {
 		x := newIndex()
-		x.add("amazon", 5, 250, time.Now().Add(-10*time.Minute))
+		x.add("amazon", 4, 125, time.Now().Add(-10*time.Minute))
+		x.add("amazon", 5, 125, time.Now().Add(-10*time.Minute))
 		x.add("amazon", 6, 1, time.Now().Add(-20*time.Minute))
 		x.add("sage", 5, 250, time.Now())
 		x.waiting["amazon"] = waiting
@@ -296,6 +302,65 @@ func TestABacklogDoesNotMultiply(t *testing.T) {
 	}
 }
 
+// One look passes on ten minutes' work at most, of every shard alike and the oldest first, and says that there is more; the other
+// providers get theirs, and how late the oldest is is known all the same. With workers, look by look, everything is passed on.
+func TestALookPassesOnABoundedNumber(t *testing.T) {
+	t.Parallel()
+	const each = 1000
+	x := newIndex()
+	for n := range vault.DueShards {
+		x.add("amazon", n, each, time.Now().Add(-time.Hour))
+		x.add("sage", n, 100, time.Now().Add(-time.Hour))
+	}
+	x.due[vault.DueShard("amazon", 9)][0].At -= 3600 // in whichever turn it comes
+	var log bytes.Buffer
+	p := x.planner(slog.New(slog.NewJSONHandler(&log, nil)), "amazon", "sage")
+	plan, err := p.Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := planner.MostOf(2)
+	x.once(t, "amazon", most)
+	x.once(t, "sage", 1600)
+	a, s := plan.Providers["amazon"], plan.Providers["sage"]
+	if most != 2400 || !a.More || a.Full || a.Planned != most || a.Failed+a.Left != 0 || a.Lag < 7200 || s.More || s.Planned != 1600 {
+		t.Errorf("of amazon is said %+v, of sage %+v", a, s)
+	}
+	if !strings.Contains(log.String(), `"level":"WARN","msg":"more is due than one look passes on and the rest waits in the index","provider":"amazon"`) {
+		t.Errorf("logged is %s", &log)
+	}
+	shards := map[string]int{}
+	for _, call := range x.queues["amazon"] {
+		var n, i int
+		if _, err := fmt.Sscanf(call.Entry, "amazon-%d-%d", &n, &i); err != nil || i >= 150 {
+			t.Errorf("passed on was %s", call.Entry)
+		}
+		shards[strings.Split(call.Entry, "-")[1]]++
+	}
+	for shard, n := range shards {
+		if n != most/vault.DueShards {
+			t.Errorf("of shard %s were passed on %d", shard, n)
+		}
+	}
+
+	gone, looks := map[string]bool{}, 0
+	for ; len(gone) < vault.DueShards*each && looks < 100; looks++ {
+		for _, call := range x.queues["amazon"] {
+			gone[call.Entry] = true
+		}
+		x.queues["amazon"] = nil
+		for name, all := range x.due {
+			x.due[name] = slices.DeleteFunc(all, func(d store.Due) bool { return gone[strings.TrimPrefix(d.Key.Partition, tenant+"#")] })
+		}
+		if plan, err = p.Plan(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := vault.DueShards * each / most; looks > want+2 || plan.Providers["amazon"].More {
+		t.Errorf("it took %d looks; at last is said %+v", looks, plan.Providers["amazon"])
+	}
+}
+
 // The planner ends before its caller's time does, says what it left, and goes on elsewhere the next minute, so that no shard is
 // left for long, though there is never time for all of them.
 func TestALookThatHasNoTimeForAllGoesOnElsewhere(t *testing.T) {
@@ -356,6 +421,7 @@ func TestPagesAreReadInTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x := newIndex()
+		x.workers = 50
 		for n := range vault.DueShards {
 			x.add("amazon", n, 2000, time.Now().Add(-time.Hour)) // 20 pages each
 			x.add("sage", n, 101, time.Now().Add(-time.Hour))
@@ -452,5 +518,37 @@ func TestNobodysPlan(t *testing.T) {
 	t.Parallel()
 	if plan, err := newIndex().planner(silent).Plan(t.Context()); err != nil || len(plan.Providers) != 0 {
 		t.Errorf("planned is %+v, %v", plan, err)
+	}
+}
+
+// How late the schedule is is told when it is known: shards that nobody could look at are no reason to say that nothing waits.
+func TestTheLagIsToldWhenItIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		broken int
+		waits  bool
+		want   int
+	}{"nothing waits": {0, false, 1}, "something waits": {0, true, 1}, "one shard is away, and nothing waits elsewhere": {1, false, 0},
+		"one shard is away, and something waits elsewhere": {1, true, 1}, "the index is away": {vault.DueShards, true, 0}} {
+		x := newIndex()
+		for n := range c.broken {
+			x.broken[vault.DueShard("sage", n)] = errRefused
+		}
+		if c.waits {
+			x.add("sage", vault.DueShards-1, 1, time.Now().Add(-time.Hour))
+		}
+		var out bytes.Buffer
+		_, err := planner.New(planner.Config{Vault: vault.New(vault.Config{Due: x, Now: time.Now}), Providers: []string{"sage"}, Workers: func(string) int { return 2 },
+			Waiting: x.holds, Send: x.send, Now: time.Now, Logger: silent,
+			Metrics: metric.New(metric.Config{Out: &out, Namespace: "test", Providers: []string{"sage"}, Now: time.Now})}).Plan(t.Context())
+		points := metrictest.Points(t, out.String())
+		if (err != nil) != (c.broken > 0) || len(points) != c.want {
+			t.Errorf("%s: told is %v (%v)", name, points, err)
+		}
+		for _, p := range points {
+			if (p.Value >= 3600) != c.waits {
+				t.Errorf("%s: told is %v", name, p)
+			}
+		}
 	}
 }

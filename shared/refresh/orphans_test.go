@@ -266,3 +266,36 @@ func TestOfManySearchesAtOnceEachSecretIsRemovedOnce(t *testing.T) {
 		t.Errorf("%d were removed: %v", n, deleted)
 	}
 }
+
+// Whoever loses records and hears of it days later can put them back, for their secrets are there still: what has a credential was no
+// entry that somebody deleted, and an application of a tenant without a record none that somebody replaced.
+func TestTheSecretsOfLostRecordsStay(t *testing.T) {
+	t.Parallel()
+	r := newRack(t, bundletest.Options{})
+	r.App()
+	own := r.own("own")
+	before := r.Secrets.Names(r.Context())
+	var records []store.Item
+	for _, sort := range []string{"entry#" + own.ID, "tenant", "app#"} {
+		found, _, err := r.Store.Query(r.Context(), store.Query{Table: store.Records, Partition: bundletest.Tenant, Prefix: sort, Limit: 10})
+		r.OK(err)
+		records = append(records, found...)
+	}
+	if len(records) != 3 {
+		t.Fatalf("there are %d records", len(records))
+	}
+	for _, item := range records {
+		r.OK(r.Store.Apply(r.Context(), store.Op{Verb: store.Delete, Table: store.Records, Key: item.Key}))
+	}
+	for range 5 {
+		r.sweeps(r.NewTokens(), 0)
+		r.Clock.Add(day)
+	}
+	if got := r.Secrets.Names(r.Context()); !slices.Equal(got, before) {
+		t.Errorf("there are %v; want %v", got, before)
+	}
+	for _, item := range records {
+		r.OK(r.Store.Apply(r.Context(), store.Op{Verb: store.Put, Table: store.Records, Key: item.Key, Set: item.Attrs}))
+	}
+	r.wants(own, "success")
+}

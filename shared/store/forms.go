@@ -31,7 +31,7 @@ type Form struct {
 
 // held reports whether an item has to stay in its form for now.
 func (f Form) held(op Op, old Attrs) bool {
-	if _, holds := old[f.Holds]; !holds || f.Holds == "" || formOf(old) >= f.Writes || op.Verb != Put && op.Verb != Update {
+	if _, holds := old[f.Holds]; !holds || f.Holds == "" || f.of(old) >= f.Writes || op.Verb != Put && op.Verb != Update {
 		return false
 	}
 	return !slices.ContainsFunc(f.Frees, func(name string) bool { _, sets := op.Set[name]; return sets })
@@ -76,15 +76,25 @@ func (f *formed) form(table Table, key Key) (form Form, known bool) {
 	return form, known
 }
 
-// formOf is the number of the form that attrs are in.
-func formOf(attrs Attrs) int64 { return schema.Found(attrs.Int(AttrSchema)) }
+// of is the number of the form that attrs are in. What is no number, or none that any version writes, is none of ours: it counts as newer
+// than all that is read, so that nobody works on an item whose conditions then fail without end.
+func (f Form) of(attrs Attrs) int64 {
+	carried, some := attrs[AttrSchema]
+	if !some {
+		return schema.Found(0)
+	}
+	if number, ok := carried.(int64); ok && number > 0 {
+		return number
+	}
+	return f.Reads + 1
+}
 
 // read brings an item into the form that this version works with.
 func (f Form) read(key Key, attrs Attrs) (Attrs, error) {
 	if f.Writes == 0 {
 		return attrs, nil
 	}
-	found := formOf(attrs)
+	found := f.of(attrs)
 	if found > f.Reads {
 		return nil, fault.Newer(f.Kind, found, f.Reads)
 	}
@@ -134,8 +144,8 @@ func (f *formed) Query(ctx context.Context, q Query) ([]Item, bool, error) {
 
 func (f *formed) readAll(ctx context.Context, table Table, items []Item) (err error) {
 	for i := range items {
-		found := formOf(items[i].Attrs)
 		form, _ := f.form(table, items[i].Key)
+		found := form.of(items[i].Attrs)
 		items[i].Attrs, err = form.read(items[i].Key, items[i].Attrs)
 		if fault.IsNewer(err) && ctx.Value(markingKey{}) != nil {
 			items[i].Newer, err = found, nil
@@ -168,7 +178,7 @@ func (f *formed) Apply(ctx context.Context, ops ...Op) error {
 		}
 		op := ops[failed.Index]
 		form, _ := f.form(op.Table, op.Key)
-		if form.Writes == 0 || formOf(failed.Old) == form.Writes {
+		if form.Writes == 0 || form.of(failed.Old) == form.Writes {
 			return err // the condition that failed is the caller's
 		}
 		current, err := form.read(op.Key, failed.Old)
@@ -211,7 +221,7 @@ func (f Form) guarded(op Op) Op {
 // condition that nothing of it was changed since. An item never goes back to an earlier form.
 func (f Form) replacing(op Op, old, current Attrs) Op {
 	op.If = unchanged(old)
-	number := max(f.Writes, formOf(old))
+	number := max(f.Writes, f.of(old))
 	switch op.Verb {
 	case Put:
 		op.Set = numbered(op.Set, number)

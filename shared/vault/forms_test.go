@@ -342,3 +342,27 @@ func TestANewerTokenSetIsNotOpened(t *testing.T) {
 		t.Errorf("what is no envelope: %v", err)
 	}
 }
+
+// What carries no number that any version writes is none of ours: it is refused at once, and nobody takes a condition that can never
+// hold for somebody else's lease.
+func TestAnOddNumberIsNobodys(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []any{"1", "2", "x", int64(0), int64(-5), []byte("1"), true} {
+		r := newRig(t, plain)
+		e := r.entry("books")
+		c := r.authorized(e)
+		for table, key := range map[store.Table]store.Key{store.Credentials: {Partition: tenant + "#" + e.ID, Sort: "credential"}, store.Records: {Partition: tenant, Sort: "entry#" + e.ID}} {
+			r.ok(r.engine.Apply(r.Context(), store.Op{Verb: store.Update, Table: table, Key: key, Set: store.Attrs{store.AttrSchema: odd}}))
+		}
+		_, _, err := r.Credential(r.Context(), tenant, e.ID)
+		_, acquireErr := r.Acquire(r.Context(), c, "lease_1", r.clock.Now().Add(time.Minute), record.Intent{Generation: 1})
+		_, entryErr := r.Entry(r.Context(), tenant, e.ID)
+		if !fault.IsNewer(err) || !fault.IsNewer(acquireErr) || !fault.IsNewer(entryErr) {
+			t.Errorf("%v: %v, %v, %v", odd, err, acquireErr, entryErr)
+		}
+		page, err := r.Entries(vault.Showing(r.Context()), tenant, "", 10, func(record.Entry) bool { return true })
+		if err != nil || len(page.Items) != 0 || len(page.Newer) != 1 {
+			t.Errorf("%v: the list is %+v (%v)", odd, page, err)
+		}
+	}
+}

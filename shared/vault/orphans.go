@@ -91,7 +91,10 @@ func (v *Vault) Orphaned(ctx context.Context, name string) (bool, error) {
 	case len(parts) == 3 && parts[0] == "entry" && ident.Valid(parts[1], ident.Entry) && strings.HasPrefix(parts[2], "v_"):
 		e, err := v.Entry(ctx, tenant, parts[1])
 		if fault.KindOf(err) == fault.NotFound {
-			return true, nil
+			// An entry goes together with its credential, in one transaction. Where that is there the record was lost, and whoever
+			// puts it back needs the secret.
+			_, lost, err := v.Credential(ctx, tenant, parts[1])
+			return err == nil && !lost, err
 		}
 		named := e.Secrets[group].Version == parts[2] || e.Successor != nil && e.Successor.Secrets[group].Version == parts[2]
 		return err == nil && !named, err
@@ -101,7 +104,15 @@ func (v *Vault) Orphaned(ctx context.Context, name string) (bool, error) {
 		if before := app.Overlapping(v.Now()); before != nil && group == record.ClientSecrets {
 			named = named || before.Version == parts[3] // once its time is over nobody names it, and it goes
 		}
-		return err == nil && !named, err
+		if err != nil || named || found {
+			return err == nil && !named, err
+		}
+		// A tenant's own record outlasts the tenant. Where even that is gone the records were lost, and somebody may put them back.
+		_, err = v.Tenant(ctx, tenant)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
 	default:
 		return false, nil
 	}

@@ -24,7 +24,9 @@ func TestASecretIsOrphanedWhenItsRecordDoesNotNameIt(t *testing.T) {
 			r.ok(r.PutApp(r.Context(), "", record.App{Tenant: tenant, Provider: name, APIEnvironment: record.Production, Version: "v_2",
 				ReadSecrets: []string{"signature"}, Previous: &record.PreviousSecret{Version: "v_1", Until: r.clock.Now().Add(until)}}))
 		}
-		gone := r.id(ident.Entry)
+		r.ok(r.CreateTenant(r.Context(), record.Tenant{ID: tenant, Name: "Example"}))
+		gone, lost := r.id(ident.Entry), r.authorized(r.entry("lost")).Entry
+		r.ok(r.engine.Apply(r.Context(), store.Op{Verb: store.Delete, Table: store.Records, Key: store.Key{Partition: tenant, Sort: "entry#" + lost}}))
 		for name, want := range map[string]bool{
 			tenant + "/entry/" + e.ID + "/v_1":            false,
 			tenant + "/entry/" + e.ID + "/v_0":            true,  // a version that its record does not name, or not any more
@@ -33,7 +35,8 @@ func TestASecretIsOrphanedWhenItsRecordDoesNotNameIt(t *testing.T) {
 			tenant + "/read/entry/" + e.ID + "/v_1":       true, // its record has no such group, or not any more
 			tenant + "/entry/" + gone + "/v_1":            true,
 			tenant + "/read/entry/" + gone + "/v_1":       true,
-			other + "/entry/" + e.ID + "/v_1":             true, // nobody's: that tenant has no such entry
+			tenant + "/entry/" + lost + "/v_1":            false, // its credential is there: its record was lost
+			other + "/entry/" + e.ID + "/v_1":             true,  // nobody's: that tenant has no such entry
 			tenant + "/entry/" + e.ID:                     false,
 			tenant + "/app/plain/production/v_1":          false,
 			tenant + "/app/plain/production/v_2":          true, // a version that its record does not name, or not any more
@@ -41,7 +44,7 @@ func TestASecretIsOrphanedWhenItsRecordDoesNotNameIt(t *testing.T) {
 			tenant + "/app/signing/production/v_1":        false,
 			tenant + "/read/app/signing/production/v_1":   false,
 			tenant + "/app/plain/sandbox/v_1":             true,
-			other + "/app/plain/production/v_1":           true,
+			other + "/app/plain/production/v_1":           false, // that tenant has not even a record of its own: it was lost
 			tenant + "/app/both/production/v_2":           false,
 			tenant + "/app/both/production/v_1":           false, // the one before works too
 			tenant + "/read/app/both/production/v_2":      false,

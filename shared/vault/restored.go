@@ -56,13 +56,19 @@ func (v *Vault) PutBackCredential(ctx context.Context, backup store.Items, entry
 		delete(whole, name)
 	}
 	maps.Copy(whole, op.Set)
-	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Credentials, Key: key, Set: whole,
-		If: store.Any(store.Absent(), store.Less(attrGeneration, c.Generation))})
+	err = v.apply(ctx, store.Op{Verb: store.Put, Table: store.Credentials, Key: key, Set: whole, If: store.Any(store.Absent(), olderThan(c))})
 	var failed *store.ConditionFailed
 	if errors.As(err, &failed) {
 		return StillThere, nil
 	}
 	return what, err
+}
+
+// olderThan holds for a credential that the backup's is newer than. The generation alone does not say it: an account that was
+// authorized anew after the table was lost begins with 1, and is the only one whose token lives.
+func olderThan(c record.Credential) *store.Cond {
+	return store.All(store.Less(attrGeneration, c.Generation),
+		store.Any(store.Lacks(attrRefreshed), store.AtMost(attrRefreshed, milli(c.Refreshed))))
 }
 
 // Distrust has an entry ask for a new authorization, because its credential came out of a backup with everything else. false
@@ -101,4 +107,15 @@ func (v *Vault) distrust(c record.Credential) (store.Op, error) {
 	err = notify(&op, &c, append([]record.Notice{notice}, recovery(c, now)...)...)
 	withDue(&op, c)
 	return op, err
+}
+
+// ForgetRequests removes a tenant's authorization requests. One that came out of a backup may hold what its code bought, which was
+// put in force and used since, and would be put in force again.
+func (v *Vault) ForgetRequests(ctx context.Context, tenant string) error {
+	for {
+		more, err := v.remove(ctx, store.Requests, tenant)
+		if err != nil || !more {
+			return err
+		}
+	}
 }

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"crypto/rand"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -120,6 +121,30 @@ func TestANewerCredentialStays(t *testing.T) {
 	})
 }
 
+// Whoever authorized an account anew after its credential was lost has the only living token, though its generations begin anew.
+func TestAnAuthorizationSinceTheLossStays(t *testing.T) {
+	each(t, func(r *rig) {
+		e := r.entry("books")
+		c := r.authorized(e)
+		for range 3 {
+			next, err := r.Commit(r.Context(), c, r.set(c, c.Generation+1))
+			r.ok(err)
+			c = next
+		}
+		backup := r.backupOf()
+		r.lose(e)
+		r.clock.Add(time.Hour)
+		since := r.authorized(e)
+		if since.Generation >= c.Generation {
+			t.Fatalf("generations go on with %d", since.Generation)
+		}
+		r.putBack(backup, e, true, vault.StillThere)
+		r.putBack(backup, e, false, vault.StillThere)
+		r.same(r.credential(e), since)
+		r.wantTokens(e, since.Generation)
+	})
+}
+
 func TestWhatIsInNoBackupStaysAway(t *testing.T) {
 	each(t, func(r *rig) {
 		e := r.entry("shop")
@@ -204,6 +229,33 @@ func TestABackupOfANewerVersionIsRefused(t *testing.T) {
 		}
 		if _, found, err := r.Credential(r.Context(), tenant, e.ID); err != nil || found {
 			t.Errorf("%t %v", found, err)
+		}
+	})
+}
+
+// However many requests there are, none is left, and a neighbour keeps theirs.
+func TestRequestsAreForgotten(t *testing.T) {
+	each(t, func(r *rig) {
+		put := func(tenant string, n int) {
+			r.ok(r.engine.Apply(r.Context(), store.Op{Verb: store.Put, Table: store.Requests, Key: store.Key{Partition: tenant, Sort: fmt.Sprintf("request#ar_%03d", n)},
+				Set: store.Attrs{"stage": "exchanged", "sealed": []byte("sealed")}}))
+		}
+		for n := range 130 {
+			put(tenant, n)
+		}
+		put("t_0000000000000002", 0)
+		r.ok(r.ForgetRequests(r.Context(), tenant))
+		left := 0
+		r.everyItem(func(table store.Table, item store.Item) {
+			if table == store.Requests && item.Key.Partition == tenant {
+				left++
+			}
+		})
+		if left != 0 {
+			r.Errorf("%d are left", left)
+		}
+		if _, err := r.engine.Get(r.Context(), store.Requests, store.Key{Partition: "t_0000000000000002", Sort: "request#ar_000"}); err != nil {
+			r.Errorf("the neighbour's: %v", err)
 		}
 	})
 }

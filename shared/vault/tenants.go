@@ -122,7 +122,7 @@ func spare(table store.Table, sort string) bool {
 // RemoveNotes removes what is noted of an entry beside its records.
 func (v *Vault) RemoveNotes(ctx context.Context, tenant, entry string) error {
 	for {
-		_, more, err := v.remove(ctx, store.Transient, useKey(tenant, entry).Partition, "")
+		more, err := v.remove(ctx, store.Transient, useKey(tenant, entry).Partition)
 		if err != nil || !more {
 			return err
 		}
@@ -149,9 +149,10 @@ func (v *Vault) RemoveRest(ctx context.Context, tenant string) (removed int, mor
 	return removed, false, nil
 }
 
-func (v *Vault) remove(ctx context.Context, table store.Table, partition, after string) (removed int, more bool, err error) {
-	removed, _, last, err := v.removePage(ctx, table, partition, after)
-	return removed, !last, err
+// remove removes a page of a partition; more says that there may be others.
+func (v *Vault) remove(ctx context.Context, table store.Table, partition string) (more bool, err error) {
+	_, _, last, err := v.removePage(ctx, table, partition, "")
+	return !last, err
 }
 
 func (v *Vault) removePage(ctx context.Context, table store.Table, partition, after string) (removed int, next string, last bool, err error) {

@@ -257,6 +257,7 @@ func TestCall(t *testing.T) {
 // TestSchedule: the schedule has orphaned secrets looked for, and nothing else.
 func TestSchedule(t *testing.T) {
 	r := newRig(t)
+	r.ok(r.vault.CreateTenant(t.Context(), record.Tenant{ID: tenant, Name: "Example"}))
 	orphan := vault.AppSecret(tenant, "plain", record.Production, "v_0000000000000001")
 	r.ok(r.secrets.PutSecret(t.Context(), orphan, secret.New(canary)))
 	yesterday := *r.vault

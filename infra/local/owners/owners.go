@@ -55,6 +55,20 @@ func Mint(ctx context.Context, v *vault.Vault, tenant, dir string) (*Owner, erro
 	return o, nil
 }
 
+// Serving reports whether a process runs that holds a key in dir.
+func Serving(dir string) (bool, error) {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	for _, file := range files {
+		if ident.Valid(file.Name(), ident.Key) && held(filepath.Join(dir, file.Name())) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
 // Sweep revokes the keys of processes that no longer run.
 func (o *Owner) Sweep(ctx context.Context) error {
 	files, err := os.ReadDir(o.dir)

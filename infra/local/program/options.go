@@ -13,6 +13,9 @@ import (
 // Tenant is this program's own tenant, which its owner's key is for. Others can be made beside it.
 const Tenant = "t_1000000000000000"
 
+// Processes is the folder of a data folder that says which processes serve it.
+const Processes = "processes"
+
 // Options say how the program runs. The first part are its flags; the zero value of the rest is the program that people
 // run.
 type Options struct {

@@ -98,7 +98,7 @@ func Run(ctx context.Context, o Options, stdout, stderr io.Writer) error {
 	if err := p.assemble(ctx, endpoints, issuers); err != nil {
 		return err
 	}
-	owner, err := owners.Mint(ctx, p.bundle.Vault, Tenant, filepath.Join(o.Data, "processes"))
+	owner, err := owners.Mint(ctx, p.bundle.Vault, Tenant, filepath.Join(o.Data, Processes))
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type Queue struct {
 type queueStatements struct {
 	waiting, dead, depth       *sql.Stmt // reading side
 	send, bury, claim, dispose *sql.Stmt // writing side
-	revive, postpone           *sql.Stmt
+	revive, postpone, purge    *sql.Stmt
 }
 
 // Outgoing is a message to be sent.
@@ -104,6 +104,7 @@ func (q *Queue) prepare(ctx context.Context) error {
 		{write, &q.stmt.dispose, `DELETE FROM messages WHERE queue = ? AND id = ? AND receives = ?`},
 		{write, &q.stmt.postpone, `UPDATE messages SET visible_at = ? WHERE queue = ? AND id = ? AND receives = ? AND dead = 0`},
 		{write, &q.stmt.revive, `UPDATE messages SET dead = 0, receives = 0, dedupe = NULL, visible_at = ? WHERE queue = ? AND dead = 1`},
+		{write, &q.stmt.purge, `DELETE FROM messages WHERE queue = ?`},
 	})
 }
 
@@ -256,6 +257,14 @@ func (q *Queue) Redrive(ctx context.Context, queue string) (revived int, err err
 		return 0, err
 	}
 	return revived, nil
+}
+
+// Purge removes everything from a queue, delivered or not, and its dead letters.
+func (q *Queue) Purge(ctx context.Context, queue string) error {
+	return q.inTx(ctx, "purging a queue", func(tx *sql.Tx) error {
+		_, err := tx.StmtContext(ctx, q.stmt.purge).ExecContext(ctx, queue)
+		return err
+	})
 }
 
 // Depth counts a queue's messages, delivered or not, and its dead letters.

@@ -285,3 +285,27 @@ func TestQueuePostpones(t *testing.T) {
 		t.Error("a receipt of nobody's is taken")
 	}
 }
+
+// A queue is emptied of what waits, what is on its way and what is dead; the others keep theirs.
+func TestQueuePurges(t *testing.T) {
+	t.Parallel()
+	r := newQueue(t, 1)
+	r.send("a", 0, sqlitestore.Outgoing{Body: []byte("dead")})
+	r.receives("a", time.Second, "dead")
+	r.now = r.now.Add(time.Minute)
+	r.receives("a", time.Second)
+	r.send("a", 0, sqlitestore.Outgoing{Body: []byte("on its way")})
+	r.receives("a", time.Hour, "on its way")
+	r.send("a", time.Hour, sqlitestore.Outgoing{Body: []byte("later")})
+	r.send("b", 0, sqlitestore.Outgoing{Body: []byte("another's")})
+	if messages, dead, err := r.Depth(r.Context(), "a"); err != nil || messages != 2 || dead != 1 {
+		t.Fatalf("there are %d and %d (%v)", messages, dead, err)
+	}
+	if err := r.Purge(r.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if messages, dead, err := r.Depth(r.Context(), "a"); err != nil || messages+dead != 0 {
+		t.Errorf("left are %d and %d (%v)", messages, dead, err)
+	}
+	r.receives("b", time.Hour, "another's")
+}
