@@ -74,7 +74,7 @@ func TestClarasCertificateIsReplacedWhileFiftyRead(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(20 * time.Millisecond):
+				case <-time.After(100 * time.Millisecond): // fifty who ask without a pause are a test of the machine
 				}
 				a, err := by.try(map[string]string{"Authorization": "Bearer " + by.key}, "GET", by.url+"/v1/connectors/"+connector+"/transactions?limit=1", nil)
 				reads.Add(1)
