@@ -56,6 +56,27 @@ func TestEveryErrorCodeIsExplained(t *testing.T) {
 	}
 }
 
+// Whoever looks for something begins with the README's table.
+func TestTheReadmeSaysWhereThingsAre(t *testing.T) {
+	t.Parallel()
+	page := read(t, "../README.md")
+	for _, root := range []string{"functions", "infra"} {
+		folders, err := os.ReadDir("../" + root)
+		if err != nil || len(folders) < 8 {
+			t.Fatalf("%d folders in %s, %v", len(folders), root, err)
+		}
+		for _, folder := range folders {
+			name := folder.Name() // of a function its name alone, in the row of all
+			if root == "infra" {
+				name = "infra/" + name
+			}
+			if folder.IsDir() && !strings.Contains(page, "`"+name+"`") && !strings.Contains(page, "`"+name+"/…`") {
+				t.Errorf("README.md does not say what %s/%s is for", root, folder.Name())
+			}
+		}
+	}
+}
+
 func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("*.md")

@@ -1,10 +1,16 @@
 # Functions for the commands of runbook.md, for bash:  . docs/runbook.sh
 #
-# They take the stack's name from STACK, a key of a tenant from KEY, and account and Region as the AWS CLI does. None of them prints
-# a secret, but for `ask`, which prints what the function answers.
+# They take the stage from STAGE, as samconfig.toml has them, or the stack's name from STACK; a key of a tenant from KEY; and account and
+# Region as the AWS CLI does. None of them prints a secret, but for `ask` and `api`, which print what is answered.
 
-: "${STACK:=connector-vault}"
-export AWS_PAGER=
+: "${STAGE:=default}"
+if [ "$STAGE" = default ]; then
+  : "${STACK:=connector-vault}"
+else
+  : "${STACK:=connector-vault-$STAGE}"
+fi
+export STAGE STACK AWS_PAGER=
+echo "stack $STACK"
 
 # physical ID: what the resource of that logical id is really called.
 physical() {
@@ -17,17 +23,23 @@ output() {
   aws cloudformation describe-stacks --stack-name "$STACK" --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue" --output text
 }
 
-# ask PAYLOAD [FILE]: invokes the function that makes and deletes tenants; the answer goes into the file, or is shown.
+# ask PAYLOAD [FILE]: invokes the function that makes and deletes tenants. The answer goes into the file, which only you can read, or is
+# shown. A refusal is shown, and is a failure.
 ask() {
-  local answer
+  local answer failed status=0
   answer=${2:-$(mktemp)}
-  aws lambda invoke --function-name "$(output TenantFunction)" --cli-binary-format raw-in-base64-out --cli-read-timeout 70 \
-    --payload "$1" --query '[StatusCode, FunctionError]' --output text "$answer" || return
-  if [ $# -lt 2 ]; then
+  (umask 077 && : >"$answer") || return
+  failed=$(aws lambda invoke --function-name "$(output TenantFunction)" --cli-binary-format raw-in-base64-out --cli-read-timeout 70 \
+    --payload "$1" --query FunctionError --output text "$answer") || return
+  if [ "$failed" != None ] || grep -q '^{"error"' "$answer"; then
+    status=1
+  fi
+  if [ $# -lt 2 ] || [ $status -ne 0 ]; then
     cat "$answer"
     echo
     rm -f "$answer"
   fi
+  return $status
 }
 
 # api METHOD PATH [BODY]: asks the API with the key in KEY. @FILE sends what is in a file: secrets do not belong on a command line.
@@ -62,12 +74,18 @@ queues() {
     --query "StackResources[?ResourceType=='AWS::SQS::Queue' && contains(LogicalResourceId, '$1')].[LogicalResourceId, PhysicalResourceId]"
 }
 
-# waiting TEXT: how many messages wait in each queue whose logical id holds a text. It shows none of them.
+# waiting TEXT: how many messages lie in each queue whose logical id holds a text, those among them that are being tried or that
+# wait for their next try. It shows none of them.
 waiting() {
-  local name url
+  local name url visible tried later
   queues "$1" | while read -r name url; do
-    printf '%s %s\n' "$name" "$(aws sqs get-queue-attributes --queue-url "$url" --attribute-names ApproximateNumberOfMessages \
-      --query Attributes.ApproximateNumberOfMessages --output text)"
+    read -r visible tried later < <(aws sqs get-queue-attributes --queue-url "$url" --output text \
+      --attribute-names ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible ApproximateNumberOfMessagesDelayed \
+      --query 'Attributes.[ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, ApproximateNumberOfMessagesDelayed]') || {
+      echo "$name cannot be asked"
+      continue
+    }
+    printf '%s %s\n' "$name" "$((visible + tried + later))"
   done
 }
 

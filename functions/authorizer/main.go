@@ -9,8 +9,8 @@ import (
 )
 
 func main() {
-	v, logger, issuers := authorizer.MustLoad()
-	h := handler.New(v, logger, handler.OfIssuers(v, issuers))
-	h.Metrics = authorizer.MustCount()
+	p := authorizer.MustLoad()
+	h := handler.New(p.Vault, p.Logger, handler.OfIssuers(p.Vault, p.Issuers))
+	h.Metrics = p.Metrics
 	lambda.Start(h.Handle)
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -29,9 +30,12 @@ import (
 // atOnce is how many items are looked at at the same time.
 const atOnce = 8
 
+// shipped are the providers, made once: an adapter is a long list, and is asked of every entry.
+var shipped = sync.OnceValue(func() *catalog.Catalog { return catalog.New(catalog.Options{}) })
+
 // Rotates reports whether a provider's refresh tokens are used once. Of one that nobody knows it must be assumed.
 func Rotates(name string) bool {
-	adapter, known := catalog.New(catalog.Options{}).Adapter(name)
+	adapter, known := shipped().Adapter(name)
 	return !known || adapter.Descriptor().Rotates
 }
 

@@ -156,8 +156,7 @@ func (b *bed) tables() {
 // makeQueues makes the queues in moto, and puts it where SQS and Secrets Manager are.
 func (b *bed) makeQueues() {
 	b.Helper()
-	base := ""
-	secretstest.Moto(b, func(o *secretsmanager.Options) { base = *o.BaseEndpoint })
+	base := secretstest.MotoURL(b)
 	b.sqs = sqs.New(sqs.Options{Region: region, BaseEndpoint: &base, HTTPClient: enginetest.Client(),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "platform", SecretAccessKey: "platform"}, nil

@@ -126,8 +126,8 @@ func (w *work) entries(provider string, how use, n float64) {
 		prices.LogIngestion: n * read * accessLog / 1e9,
 		prices.DataOut:      n * read * w.AnswerKB / 1e6,
 	})
-	w.remembered(reading, n*read, w.millis(reads[provider])+waited, tenants, float64(1+reads[provider].SecretCalls))
-	w.remembered(tokens, n*refresh, w.millis(refreshes[provider]), tenants, float64(refreshes[provider].SecretCalls))
+	w.remembered(n*read, w.millis(reads[provider])+waited, tenants, float64(1+reads[provider].SecretCalls))
+	w.remembered(n*refresh, w.millis(refreshes[provider]), tenants, float64(refreshes[provider].SecretCalls))
 
 	kept := n * (storedBytes[provider] + eventMonths*w.Events*eventBytes) / 1e9
 	own := 1.0
@@ -141,7 +141,7 @@ func (w *work) entries(provider string, how use, n float64) {
 
 // remembered counts calls for secrets: each instance remembers a secret for ten minutes, and there are as many instances as the
 // load keeps busy.
-func (w *work) remembered(_ string, n, millis, tenants, each float64) {
+func (w *work) remembered(n, millis, tenants, each float64) {
 	instances := max(1, math.Ceil(n/month.Seconds()*millis/1000))
 	w.usage = w.usage.Add(prices.Usage{prices.SecretCalls: each * min(n, instances*tenants*float64(month/secretLife))})
 }

@@ -45,6 +45,7 @@ var everything = map[string]string{
 	"OidcRoleClaim": "/realm_access/roles", "OidcRoles": "vault-owner=owner,vault-reader=reader", "OidcPersonalDataClaim": "personal_data",
 	"OidcPersonalDataValue": "yes", "OidcConnectorsClaim": "connectors", "ReadConcurrency": "40", "RefreshConcurrency": "20",
 	"RequestsPerSecond": "200", "RequestBurst": "400", "Deployments": "Linear10PercentEvery1Minute",
+	"Tracing": "Active", "TracesEndpoint": "https://collector.example.com", "AmazonRefreshes": "40", "SageRefreshes": "2", "ClaraRefreshes": "10",
 }
 
 // TestTheTemplateIsDeployed deploys it as it comes, and with everything on.

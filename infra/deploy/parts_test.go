@@ -15,8 +15,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"connectorvault/shared/store/secretstest"
 )
 
@@ -49,8 +47,7 @@ func newBed(t *testing.T) *bed {
 	if os.Getenv("REQUIRE_ENGINES") != "1" {
 		t.Skip("the template is deployed under .ci/run deploy (REQUIRE_ENGINES=1)")
 	}
-	b := &bed{T: t, uploaded: map[string]string{}}
-	secretstest.Moto(t, func(o *secretsmanager.Options) { b.base = *o.BaseEndpoint })
+	b := &bed{T: t, base: secretstest.MotoURL(t), uploaded: map[string]string{}}
 	command := exec.CommandContext(t.Context(), "python3", "parts.py", b.base)
 	command.Stderr = &bytes.Buffer{}
 	in, err := command.StdinPipe()

@@ -123,10 +123,12 @@ func (s *standing) hand(ids []string, parameters map[string]string) {
 		}
 		properties, err := s.template.Resolve(r.Properties, s.of)
 		s.ok(err)
-		raw, _ := cfn.Replace(r.Raw, s.known).(map[string]any)
-		if r.Type == "AWS::IAM::Role" {
-			s.onlyPolicies(raw["Properties"].(object))
+		var written any = r.Raw
+		if r.Type == "AWS::IAM::Role" { // of a policy that a condition takes away, moto's update makes one that is nothing
+			written, err = s.template.Chosen(written)
+			s.ok(err)
 		}
+		raw, _ := cfn.Replace(written, s.known).(map[string]any)
 		// moto looks at what is written and not at what it comes to, so what it comes to is written beside.
 		raw["Metadata"] = object{"resolved": cfnText(properties)}
 		was, there := s.handed[id]
@@ -149,24 +151,6 @@ func (s *standing) hand(ids []string, parameters map[string]string) {
 			s.learn(id)
 		}
 	}
-}
-
-// onlyPolicies takes those out of a role's properties that come to nothing: moto looks for their names all the same.
-func (s *standing) onlyPolicies(properties object) {
-	s.Helper()
-	written, _ := properties["Policies"].([]any)
-	if written == nil {
-		return
-	}
-	stand := []any{}
-	for _, policy := range written {
-		there, err := s.template.Resolve([]any{policy}, s.of) // in a list what comes to nothing is not there
-		s.ok(err)
-		if len(there.([]any)) > 0 {
-			stand = append(stand, policy)
-		}
-	}
-	properties["Policies"] = stand
 }
 
 // rewrite gives a role the policies that it has now, which moto's CloudFormation leaves as they were.

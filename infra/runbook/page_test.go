@@ -3,12 +3,13 @@
 // The argument: a runbook is read when nobody has time to find out that it is wrong. So its commands are run: each block says in its
 // mark where, and whatever is run nowhere says why. Blocks for a deployed stack run in order, in one shell, with the AWS CLI as it is
 // installed, against stand-ins that hold what a stack has: tables with the items of accounts that were really connected, queues
-// with messages in their dead letters, logs, alarms that ring, secrets, and the local program where the API is. That takes minutes
+// with messages in their dead letters, logs, alarms that ring, secrets, and the local program where the API is. That takes a minute
 // and programs of others, so it is asked for: REQUIRE_ENGINES=1, as .ci/run runbook does. That every alarm has its three steps
 // is looked at always.
 package runbook_test
 
 import (
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -210,21 +211,123 @@ func TestLinksLeadToHeadings(t *testing.T) {
 		}
 		return pages[name]
 	}
-	body, err := os.ReadFile(filepath.Join(root, "docs", "runbook.md"))
+	names, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := anchored.FindAllStringSubmatch(string(body), -1)
-	for _, m := range found {
-		name := m[1]
-		if name == "" {
-			name = "runbook.md"
+	count := 0
+	for _, page := range names {
+		body, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !headings(name)[m[2]] {
-			t.Errorf("%s has no heading %s", name, m[2])
+		for _, m := range anchored.FindAllStringSubmatch(string(body), -1) {
+			name := m[1]
+			if name == "" {
+				name = filepath.Base(page)
+			}
+			if !headings(name)[m[2]] {
+				t.Errorf("%s links to %s, which has no heading %s", filepath.Base(page), name, m[2])
+			}
+			count++
 		}
 	}
-	if len(found) < 20 {
-		t.Errorf("only %d links were found", len(found))
+	if count < 40 {
+		t.Errorf("only %d links were found", count)
+	}
+}
+
+var (
+	comment = regexp.MustCompile(`(?m)(^|\s)//.*$`)
+	looked  = regexp.MustCompile(`lines ([a-z]+) (?:'([^']+)'|"([^"$]+)"|([A-Za-z_]+))`)
+	// What no source of ours has: words of Lambda, of Go and of AWS.
+	foreign = []string{"panic", `"level":"ERROR"`, `"status":"timeout"`, "ThrottlingException"}
+)
+
+// What the page looks for in a log is what the functions write there.
+func TestTheLogsSayWhatIsLookedFor(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, folder := range []string{"shared", "functions"} {
+		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(filepath.Dir(path), "test") {
+				return err
+			}
+			body, err := os.ReadFile(path)
+			source.Write(comment.ReplaceAll(body, nil))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	template, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks, _ := page(t)
+	count := 0
+	for _, b := range blocks {
+		for _, m := range looked.FindAllStringSubmatch(b.text, -1) {
+			count++
+			text := m[2] + m[3] + m[4]
+			member, value, isMember := strings.Cut(strings.TrimPrefix(text, `"`), `":`)
+			value = strings.Trim(value, `"`)
+			switch {
+			case slices.Contains(foreign, text):
+			case m[1] == "api" && isMember && !strings.Contains(string(template), `"`+member+`":"$context.`):
+				t.Errorf("line %d: the access log has no %s", b.line, member)
+			case m[1] == "api" && !isMember && !strings.Contains(string(template), text):
+				t.Errorf("line %d: no route has %q", b.line, text)
+			case m[1] == "api":
+			case isMember:
+				known := member == "msg" || strings.Contains(source.String(), `"`+member+`"`)
+				if !known || value > "9" && !strings.Contains(source.String(), `"`+value+`"`) {
+					t.Errorf("line %d: nothing says %s", b.line, text)
+				}
+			case !strings.Contains(source.String(), text):
+				t.Errorf("line %d: nothing writes %q", b.line, text)
+			}
+		}
+	}
+	if count < 25 {
+		t.Errorf("only %d searches were found", count)
+	}
+}
+
+var (
+	limits  = regexp.MustCompile(`(?m)^limit (\w+) 0`)
+	kept    = regexp.MustCompile(`(?m)(?:^ask .* |> *)(\w+\.json)$`)
+	deploys = regexp.MustCompile(`\bsam (build|deploy)\b[^\n)]*`)
+)
+
+// A block can be pasted whole: it does not take back what it has just done, and does not throw away what is shown once. And what is
+// deployed is the stage that the rest is about.
+func TestBlocksCanBePasted(t *testing.T) {
+	t.Parallel()
+	blocks, _ := page(t)
+	stops, files, stages := 0, 0, 0
+	for _, b := range blocks {
+		for _, m := range limits.FindAllStringSubmatch(b.text, -1) {
+			stops++
+			if strings.Contains(b.text, "unlimit "+m[1]) {
+				t.Errorf("line %d stops %s and lets it run again at once", b.line, m[1])
+			}
+		}
+		for _, m := range kept.FindAllStringSubmatch(b.text, -1) {
+			files++
+			if strings.Contains(b.text, "rm "+m[1]) {
+				t.Errorf("line %d removes %s before anybody has read it", b.line, m[1])
+			}
+		}
+		for _, command := range deploys.FindAllString(b.text, -1) {
+			stages++
+			if !strings.Contains(command, `--config-env "$STAGE"`) {
+				t.Errorf("line %d: %s is not said of which stage", b.line, command)
+			}
+		}
+	}
+	if stops < 5 || files < 3 || stages < 6 {
+		t.Errorf("%d switches, %d files and %d deployments were found", stops, files, stages)
 	}
 }

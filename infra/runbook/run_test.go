@@ -1,6 +1,7 @@
 package runbook_test
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -47,7 +48,7 @@ func TestTheCommandsOfTheRunbook(t *testing.T) {
 	w.fill()
 	w.night(dir)
 	from, err := strconv.Atoi(cmp.Or(os.Getenv("RUNBOOK_FROM"), "0")) // a line of the page, for whoever mends one command
-	w.ok(err)
+	w.OK(err)
 	w.run(dir, slices.DeleteFunc(blocks, func(b block) bool { return b.line < from && b.section != "Before anything else" }))
 	if from == 0 {
 		w.restored()
@@ -60,9 +61,9 @@ func (w *world) desk() string {
 	w.Helper()
 	dir := w.TempDir()
 	bin := filepath.Join(dir, "bin")
-	w.ok(os.MkdirAll(filepath.Join(dir, "docs"), 0o755))
+	w.OK(os.MkdirAll(filepath.Join(dir, "docs"), 0o755))
 	functions, err := os.ReadFile(filepath.Join(root, "docs", "runbook.sh"))
-	w.ok(err)
+	w.OK(err)
 	w.write(filepath.Join(dir, "docs", "runbook.sh"), string(functions))
 	for _, name := range []string{"local", "restore"} {
 		build := exec.CommandContext(w.Context(), "go", "build", "-o", filepath.Join(bin, "our-"+name), "./infra/"+name)
@@ -73,46 +74,89 @@ func (w *world) desk() string {
 	}
 	// `go run ./infra/NAME` is what was built of it; nothing else of go is used.
 	w.write(filepath.Join(bin, "go"), "#!/bin/bash\n[ \"$1\" = run ] || { echo \"go $*\" >&2; exit 1; }\nname=${2#./infra/}\nshift 2\nexec our-\"$name\" \"$@\"\n")
-	// Version 1 of the CLI, where that is what is installed, takes payloads as they are and knows no option for it.
-	aws, err := exec.LookPath("aws")
-	w.ok(err)
-	version, err := exec.CommandContext(w.Context(), aws, "--version").CombinedOutput()
-	w.ok(err)
-	drops := "nothing"
-	if strings.HasPrefix(string(version), "aws-cli/1.") {
-		drops = "--cli-binary-format"
-	}
-	// It does not take SQS's address from the environment either. What the stack is made of does not change meanwhile, and each start of the CLI takes a second: it is asked once.
-	shim := `#!/bin/bash
-args=(--endpoint-url "$AWS_ENDPOINT_URL")
-while [ $# -gt 0 ]; do
-  if [ "$1" = ` + drops + ` ]; then shift 2; else args+=("$1"); shift; fi
-done
-case "${args[2]} ${args[3]}" in
-  "cloudformation describe-stack"*)
-    kept=$TMPDIR/asked-$(printf '%s\n' "${args[@]}" | cksum | tr -dc 0-9)
-    [ -s "$kept" ] || ` + aws + ` "${args[@]}" >"$kept.new" && { [ -s "$kept" ] || mv "$kept.new" "$kept"; } && cat "$kept" ;;
-  *) exec ` + aws + ` "${args[@]}" ;;
-esac
-`
-	w.write(filepath.Join(bin, "aws"), shim)
+	w.cli(dir)
 	w.write(filepath.Join(dir, "amazon-app.json"), fmt.Sprintf(`{"application_id": %q, "client_id": %q, "client_secret": %q}`,
 		amazonsim.SeededApplicationID, amazonsim.SeededClientID, amazonsim.SeededClientSecret))
 	w.write(filepath.Join(dir, "sage-app.json"), fmt.Sprintf(`{"oauth_api_key": %q, "oauth_api_secret": %q}`, sagesim.SeedClientID, sagesim.SeedClientSecret))
 	copied := filepath.Join(dir, "copied")
-	w.ok(os.Mkdir(copied, 0o700))
+	w.OK(os.Mkdir(copied, 0o700))
 	for _, name := range []string{"vault.db", "vault.db-wal", "queue.db", "queue.db-wal", "master.key", "clock"} { // the vault's own
-		if body, err := os.ReadFile(filepath.Join(w.dir, name)); err == nil {
-			w.ok(os.WriteFile(filepath.Join(copied, name), body, 0o600))
+		if body, err := os.ReadFile(filepath.Join(w.Dir, name)); err == nil {
+			w.OK(os.WriteFile(filepath.Join(copied, name), body, 0o600))
 		}
 	}
 	return dir
 }
 
+// cli puts an `aws` before the one that is installed. It says where AWS is, since the CLI takes SQS's address from no environment, and
+// asks only once what the stack is made of, which does not change meanwhile. Version 1 is kept running (cli.py): most of the time
+// would go into its starts.
+func (w *world) cli(dir string) {
+	w.Helper()
+	aws, err := exec.LookPath("aws")
+	w.OK(err)
+	version, err := exec.CommandContext(w.Context(), aws, "--version").CombinedOutput()
+	w.OK(err)
+	drops, run := "nothing", aws+` "${args[@]}"`
+	if strings.HasPrefix(string(version), "aws-cli/1.") {
+		drops = "--cli-binary-format" // it takes payloads as they are and knows no option for it
+		if port, kept := w.kept(dir); kept {
+			run = `kept "${args[@]}"`
+			w.write(filepath.Join(dir, "bin", "kept.sh"), `kept() {
+  local said status=1
+  said=$(mktemp -u "$TMPDIR/said-XXXXXXXX")
+  exec 9<>/dev/tcp/127.0.0.1/`+port+`
+  printf '%s\0' $# "$PWD" "$said" "$@" >&9
+  read -r status <&9
+  cat "$said.out"
+  cat "$said.err" >&2
+  rm -f "$said.out" "$said.err"
+  return "$status"
+}
+`)
+		}
+	}
+	w.write(filepath.Join(dir, "bin", "aws"), `#!/bin/bash
+[ -e "${0%/*}/kept.sh" ] && . "${0%/*}/kept.sh"
+args=(--endpoint-url "$AWS_ENDPOINT_URL")
+while [ $# -gt 0 ]; do
+  if [ "$1" = `+drops+` ]; then shift 2; else args+=("$1"); shift; fi
+done
+case "${args[2]} ${args[3]}" in
+  "cloudformation describe-stack"*)
+    kept=$TMPDIR/asked-$(printf '%s\n' "${args[@]}" | cksum | tr -dc 0-9)
+    [ -s "$kept" ] || `+run+` >"$kept.$$" && { [ -s "$kept" ] || mv "$kept.$$" "$kept"; } && cat "$kept" ;;
+  *) `+run+` ;;
+esac
+`)
+}
+
+// kept keeps the CLI running, and returns the port it listens on. Where the CLI is no package of the Python that is found, it is not kept.
+func (w *world) kept(dir string) (port string, kept bool) {
+	w.Helper()
+	program, err := filepath.Abs("cli.py")
+	w.OK(err)
+	command := exec.CommandContext(w.Context(), "python3", program)
+	command.Dir, command.Env = dir, w.environment(dir)
+	_, err = command.StdinPipe() // it ends with us, however we end
+	w.OK(err)
+	out, err := command.StdoutPipe()
+	w.OK(err)
+	if err := command.Start(); err != nil {
+		return "", false
+	}
+	w.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		w.Logf("the CLI is started for each command: %v", err)
+	}
+	return strings.TrimSpace(line), err == nil
+}
+
 func (w *world) write(path, text string) {
 	w.Helper()
-	w.ok(os.MkdirAll(filepath.Dir(path), 0o755))
-	w.ok(os.WriteFile(path, []byte(text), 0o755)) //nolint:gosec // some are programs
+	w.OK(os.MkdirAll(filepath.Dir(path), 0o755))
+	w.OK(os.WriteFile(path, []byte(text), 0o755)) //nolint:gosec // some are programs
 }
 
 // environment is the operator's.
@@ -126,12 +170,17 @@ func (w *world) environment(dir string) []string {
 // deploy makes the stack in moto.
 func (w *world) deploy(dir string) {
 	w.Helper()
+	command := exec.CommandContext(w.Context(), filepath.Join(dir, "bin", "aws"), "cloudformation", "describe-stacks", "--stack-name", stackName)
+	command.Dir, command.Env = dir, w.environment(dir)
+	if said, err := command.CombinedOutput(); err == nil || !bytes.Contains(said, []byte(stackName)) {
+		w.Fatalf("there is a stack already, or a failure of the CLI is not told: %v %s", err, said)
+	}
 	w.write(filepath.Join(dir, "template.json"), w.templateOf())
 	w.aws(dir, "cloudformation", "create-stack", "--stack-name", stackName, "--template-body", "file://template.json")
 	var said struct {
 		Stacks []struct{ StackStatus string }
 	}
-	w.ok(json.Unmarshal(w.aws(dir, "cloudformation", "describe-stacks", "--stack-name", stackName), &said))
+	w.OK(json.Unmarshal(w.aws(dir, "cloudformation", "describe-stacks", "--stack-name", stackName), &said))
 	if len(said.Stacks) != 1 || said.Stacks[0].StackStatus != "CREATE_COMPLETE" {
 		w.Fatalf("the stack is %+v", said)
 	}
@@ -174,7 +223,7 @@ func (w *world) night(dir string) {
 			events = append(events, map[string]any{"timestamp": time.Now().UnixMilli(), "message": line})
 		}
 		text, err := json.Marshal(events)
-		w.ok(err)
+		w.OK(err)
 		w.aws(dir, "logs", "put-log-events", "--log-group-name", group, "--log-stream-name", "one", "--log-events", string(text))
 	}
 }
@@ -185,7 +234,7 @@ func (w *world) made(path string, body any) string {
 	var out struct {
 		ID string `json:"id"`
 	}
-	w.ask("POST", path, body, &out)
+	w.Ask("POST", path, body, &out)
 	return out.ID
 }
 
@@ -205,16 +254,16 @@ func (w *world) run(dir string, blocks []block) {
 		_, _ = fmt.Fprintf(&script, "block=%d; date +'%d %%s' >>times\n", n, b.line)
 		_, _ = fmt.Fprintf(&script, ". %s.sh >%s.out 2>%s.err\n", file, file, file)
 		if b.section == "The first tenant and its keys" && strings.Contains(b.text, "rm first.json") {
-			script.WriteString("export KEY=$OWNER\n") // what follows is about the tenant that has accounts
+			script.WriteString("export KEY=$OWNER TENANT=" + program.Tenant + "\n") // what follows is about the tenant that has accounts
 		}
 	}
-	env := append(w.environment(dir), "OWNER="+w.key, "KEY="+w.key, "TENANT="+program.Tenant, "ENTRY="+w.shop, "REQUEST="+request)
+	env := append(w.environment(dir), "OWNER="+w.Ready.OwnerKey, "KEY="+w.Ready.OwnerKey, "TENANT="+program.Tenant, "ENTRY="+w.shop, "REQUEST="+request)
 	for _, name := range []string{"LEAKED", "OLD", "LOUD"} {
 		env = append(env, name+"="+w.made("/v1/keys", map[string]any{"role": "owner", "label": name}))
 	}
 	env = append(env, "WEBHOOK="+w.made("/v1/webhooks", map[string]any{"url": "http://127.0.0.1:9/hook"}),
 		"PENDING="+w.made("/v1/vault-entries", map[string]any{"provider": "amazon", "alias": "pending", "environment": "test", "region": "na"}))
-	ctx, cancel := context.WithTimeout(w.Context(), 20*time.Minute)
+	ctx, cancel := context.WithTimeout(w.Context(), 8*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-c", script.String())
 	command.Dir, command.Env = dir, env
@@ -248,7 +297,7 @@ func (w *world) restored() {
 	v := vault.New(vault.Config{Items: w.items()})
 	for entry, want := range map[string]record.Status{w.books: record.Reauth, w.shop: record.Active} {
 		c, found, err := v.Credential(w.Context(), program.Tenant, entry)
-		w.ok(err)
+		w.OK(err)
 		if !found || c.Status != want || c.Lease != nil {
 			w.Errorf("%s was put back as %+v", entry, c)
 		}

@@ -11,20 +11,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	tenancy "connectorvault/functions/tenant/handler"
-	"connectorvault/infra/local/clock"
-	"connectorvault/infra/local/demo"
+	"connectorvault/infra/local/localtest"
 	"connectorvault/infra/local/program"
 	"connectorvault/infra/stack"
 	"connectorvault/shared/bundle"
@@ -35,7 +31,6 @@ import (
 	"connectorvault/shared/store"
 	"connectorvault/shared/store/dynamostore"
 	"connectorvault/shared/store/secretstest"
-	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
 )
 
@@ -48,114 +43,38 @@ const (
 // world is a deployed stack, as far as an operator sees it: the local program where the API is, with accounts that were connected
 // the way people do; moto with the stack's resources; and before moto a gate, which does what moto does not.
 type world struct {
-	*testing.T
-	dir, url, key string
-	ready         program.Ready
-	moto          string // its address
-	gate          *httptest.Server
-	store         *sqlitestore.Store
-	bundle        *bundle.Bundle
-	tenants       *tenancy.Handler
-	names         map[store.Table]string // of the tables in moto
-	books, shop   string                 // entries of Sage and of Amazon
-}
-
-func (w *world) ok(err error) {
-	w.Helper()
-	if err != nil {
-		w.Fatal(err)
-	}
+	*localtest.Program
+	moto        string // its address
+	gate        *httptest.Server
+	bundle      *bundle.Bundle
+	tenants     *tenancy.Handler
+	names       map[store.Table]string // of the tables in moto
+	books, shop string                 // entries of Sage and of Amazon
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir()}
-	secretstest.Moto(t, func(o *secretsmanager.Options) { w.moto = *o.BaseEndpoint })
-	w.start()
-	out := &bytes.Buffer{}
-	err := demo.Run(t.Context(), demo.Config{Out: out, Place: &demo.Place{URL: w.url, OwnerKey: w.key, Controls: w.ready.Controls,
-		Pass: func(_ context.Context, d time.Duration) error {
-			w.ask(http.MethodPost, "/local/clock", map[string]any{"advance": d.String()}, nil)
-			return nil
-		},
-		Restart: func(context.Context) error { return nil }}})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	w := &world{moto: secretstest.MotoURL(t), Program: localtest.Start(t)}
 	w.open()
 	w.gate = httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(w.gate.Close)
 	return w
 }
 
-// start runs the local program.
-func (w *world) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- program.Run(ctx, program.Options{Listen: "127.0.0.1:0", Data: w.dir, Simulators: true, Clock: true, LoopbackWebhooks: true, Tick: 24 * time.Hour}, io.Discard, io.Discard)
-	}()
-	w.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.Error(err)
-		}
-	})
-	for w.url == "" {
-		body, err := os.ReadFile(filepath.Join(w.dir, "ready.json"))
-		if err == nil && json.Unmarshal(body, &w.ready) == nil {
-			w.url, w.key = w.ready.URL, w.ready.OwnerKey
-		}
-		select {
-		case err := <-done:
-			done <- err
-			w.Fatalf("the program ended: %v", err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// ask sends a request to the program.
-func (w *world) ask(method, path string, body, into any) {
-	w.Helper()
-	encoded, err := json.Marshal(body)
-	w.ok(err)
-	request, err := http.NewRequestWithContext(w.Context(), method, w.url+path, bytes.NewReader(encoded))
-	w.ok(err)
-	request.Header.Set("Authorization", "Bearer "+w.key)
-	response, err := http.DefaultClient.Do(request)
-	w.ok(err)
-	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
-	w.ok(err)
-	if response.StatusCode >= 300 {
-		w.Fatalf("%s %s: %d %s", method, path, response.StatusCode, answer)
-	}
-	if into != nil {
-		w.ok(json.Unmarshal(answer, into))
-	}
-}
-
-// open opens the program's folder beside it, for the function that makes and deletes tenants, and finds what was connected.
+// open puts the function that makes and deletes tenants over the program's folder, and finds what was connected.
 func (w *world) open() {
 	w.Helper()
-	steps, err := clock.Open(filepath.Join(w.dir, "clock"))
-	w.ok(err)
-	items, queue, err := sqlitestore.OpenFolder(w.Context(), sqlitestore.FolderConfig{Path: w.dir, Now: steps.Now, Random: rand.Reader})
-	w.ok(err)
-	w.Cleanup(func() { _ = items.Close(); _ = queue.Close() })
-	w.store = items
 	logger := slog.New(slog.DiscardHandler)
 	var service *refresh.Service
-	w.bundle = bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: catalog.New(w.ready.Simulators), Now: steps.Now, Random: rand.Reader, Logger: logger,
+	w.bundle = bundle.New(bundle.Parts{Items: w.Store, Due: w.Store, Secrets: w.Store, Catalog: catalog.New(w.Ready.Simulators), Now: w.Clock.Now, Random: rand.Reader, Logger: logger,
 		Invoke: func(ctx context.Context, call tokens.Call) (tokens.Answer, error) { return service.Do(ctx, call) }})
 	service = w.bundle.Refresh()
 	w.tenants = tenancy.New(w.bundle.Tenants(), logger)
 	page, err := w.bundle.Vault.Connectors(w.Context(), program.Tenant, "", 100, func(record.Connector) bool { return true })
-	w.ok(err)
+	w.OK(err)
 	for _, c := range page.Items {
 		entry, err := w.bundle.Vault.Entry(w.Context(), program.Tenant, c.Entry)
-		w.ok(err)
+		w.OK(err)
 		switch entry.Provider {
 		case "sage":
 			w.books = entry.ID
@@ -300,7 +219,7 @@ func (w *world) accident() {
 func (w *world) templateOf() string {
 	w.Helper()
 	ours, err := stack.Load(filepath.Join(root, "template.yaml"))
-	w.ok(err)
+	w.OK(err)
 	resources := map[string]any{}
 	for _, kind := range []string{"AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::Logs::LogGroup"} {
 		for id, r := range ours.Of(kind) {
@@ -325,8 +244,8 @@ func (w *world) templateOf() string {
 			"Runtime": "python3.11", "Role": map[string]any{"Fn::GetAtt": []any{"Role", "Arn"}}, "Code": map[string]any{"ZipFile": "def handler(e, c): pass"}}}
 	}
 	text, err := json.Marshal(map[string]any{"Resources": resources, "Outputs": map[string]any{
-		"PublicUrl": map[string]any{"Value": w.url}, "TenantFunction": map[string]any{"Value": stackName + "-TenantFunction"}}})
-	w.ok(err)
+		"PublicUrl": map[string]any{"Value": w.Ready.URL}, "TenantFunction": map[string]any{"Value": stackName + "-TenantFunction"}}})
+	w.OK(err)
 	return string(text)
 }
 
@@ -362,11 +281,11 @@ func (w *world) fill() {
 	}
 	items := dynamostore.New(w.dynamo(), w.names)
 	put := func(table store.Table, item store.Item) {
-		w.ok(items.Apply(w.Context(), store.Op{Verb: store.Put, Table: table, Key: item.Key, Set: item.Attrs}))
+		w.OK(items.Apply(w.Context(), store.Op{Verb: store.Put, Table: table, Key: item.Key, Set: item.Attrs}))
 	}
 	partitions := []string{ident.Outside, program.Tenant}
 	page, err := w.bundle.Vault.Entries(w.Context(), program.Tenant, "", 100, func(record.Entry) bool { return true })
-	w.ok(err)
+	w.OK(err)
 	for _, entry := range page.Items {
 		partitions = append(partitions, program.Tenant+"#"+entry.ID)
 	}
@@ -374,8 +293,8 @@ func (w *world) fill() {
 		for _, table := range []store.Table{store.Records, store.Credentials} {
 			for after, more := "", true; more; {
 				var found []store.Item
-				found, more, err = w.store.Query(w.Context(), store.Query{Table: table, Partition: partition, After: after, Limit: 100})
-				w.ok(err)
+				found, more, err = w.Store.Query(w.Context(), store.Query{Table: table, Partition: partition, After: after, Limit: 100})
+				w.OK(err)
 				for _, item := range found {
 					put(table, item)
 					after = item.Key.Sort
@@ -385,11 +304,11 @@ func (w *world) fill() {
 	}
 	client := w.sqs()
 	list, err := client.ListQueues(w.Context(), &sqs.ListQueuesInput{})
-	w.ok(err)
+	w.OK(err)
 	for _, url := range list.QueueUrls {
 		if strings.HasSuffix(url, "DeadLetters") && !strings.HasSuffix(url, "ScheduleDeadLetters") {
 			_, err := client.SendMessage(w.Context(), &sqs.SendMessageInput{QueueUrl: aws.String(url), MessageBody: aws.String("sealed")})
-			w.ok(err)
+			w.OK(err)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -113,6 +114,43 @@ func TestEveryPackageHasALayer(t *testing.T) {
 	for name := range layers {
 		if !have[name] {
 			t.Errorf("shared/%s has a layer and does not exist", name)
+		}
+	}
+}
+
+// The design draws the layers for people: each package in the row of its layer, but for those that tests share.
+func TestTheDesignDrawsTheLayers(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(root, "docs", "design.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := map[string]string{} // package → the beginning of its row
+	rows := regexp.MustCompile("(?m)^\\| (\\d(?:, \\d)*)[^|]*\\| (`[^|]*`) \\|").FindAllStringSubmatch(string(page), -1)
+	for _, row := range rows {
+		for _, name := range strings.Fields(row[2]) {
+			drawn[strings.Trim(name, "`")] = row[1]
+		}
+	}
+	if len(rows) < 6 {
+		t.Fatalf("the table has %d rows: the search is broken", len(rows))
+	}
+	for name, layer := range layers {
+		at, ok := drawn[name]
+		if !ok {
+			at, ok = drawn[path.Dir(name)+"/…"]
+		}
+		switch {
+		case helps(name), within(name, "boot") && name != "boot": // below boot, as its row says
+		case !ok:
+			t.Errorf("docs/design.md has no shared/%s", name)
+		case !strings.Contains(at, strconv.Itoa(layer)):
+			t.Errorf("shared/%s is of layer %d; docs/design.md draws it in %s", name, layer, at)
+		}
+	}
+	for name := range drawn {
+		if _, ok := layers[name]; !ok && !strings.HasSuffix(name, "/…") {
+			t.Errorf("docs/design.md draws shared/%s, which does not exist", name)
 		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"connectorvault/shared/bundle"
 	"connectorvault/shared/provider/amazon"
 	"connectorvault/shared/provider/catalog"
+	"connectorvault/shared/transport"
 )
 
 // Notices are, where there is one, the queue to which Amazon says what becomes of client secrets.
@@ -44,7 +45,7 @@ const recovery = 35 * 24 * time.Hour
 // Load makes the bundle from an environment. Its error names every variable that is missing.
 func Load(lookup environment.Lookup, needs ...environment.Need) (*bundle.Bundle, error) {
 	v := environment.Of(lookup)
-	client := bundle.Client()
+	client := transport.Client()
 	parts := bundle.Parts{Catalog: providers(v, client), HTTP: client, Now: time.Now, Random: rand.Reader, Logger: environment.Logger(v), Recovery: recovery}
 	parts.Metrics, parts.Tracer = environment.Metrics(v, parts.Catalog.Names()...), environment.Tracer(v, parts.Logger)
 	config := environment.AWS(v)

@@ -77,7 +77,7 @@ type Bundle struct {
 // New returns a Bundle.
 func New(p Parts) *Bundle {
 	if p.HTTP == nil {
-		p.HTTP = Client()
+		p.HTTP = transport.Client()
 	}
 	p.Invoke, p.Nudge = tokens.OnBehalf(p.Invoke), tokens.NudgeOnBehalf(p.Nudge)
 	p.Items, p.Secrets = traced.Items(p.Items, p.Tracer), metered.Secrets(traced.Secrets(p.Secrets, p.Tracer), p.Metrics)
@@ -96,9 +96,6 @@ func dates(c *catalog.Catalog) func(record.Entry) (bool, []record.Horizon) {
 		return provider.Dates(adapter, entry)
 	}
 }
-
-// Client is the HTTP client for providers.
-func Client() *http.Client { return transport.Client() }
 
 // Admin makes the admin use case.
 func (b *Bundle) Admin() *admin.Service {

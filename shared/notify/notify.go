@@ -92,19 +92,23 @@ const maxBody = 4 << 10
 // and says nothing of the endpoint: the message comes again as its queue has it.
 func (s *Service) Deliver(ctx context.Context, m webhook.Message) (done bool, again time.Duration, err error) {
 	ctx, span := trace.Begin(ctx, s.Tracer, trace.Delivery)
-	outcome := metric.Failed
+	outcome, tried := metric.Failed, true
 	defer func() { span.End(err) }()
-	defer func() { s.counted(ctx, m, outcome, err) }()
+	defer func() {
+		if tried {
+			s.counted(ctx, m, outcome, err)
+		}
+	}()
 	w, err := s.Vault.Webhook(ctx, m.Tenant, m.Webhook)
 	if fault.KindOf(err) == fault.NotFound {
-		outcome = untold
+		tried = false
 		return true, 0, nil // deleted meanwhile
 	}
 	if err != nil {
 		return false, 0, err
 	}
 	if w.Disabled || !w.Wants(m.Event.Kind) {
-		outcome = untold
+		tried = false
 		return true, 0, nil // the event is in the list still
 	}
 	request, err := s.request(ctx, w, m)
@@ -131,17 +135,12 @@ func (s *Service) Deliver(ctx context.Context, m webhook.Message) (done bool, ag
 	return s.giveUp(ctx, w, d)
 }
 
-// untold is the outcome of a message that nobody wants any more, which is not counted.
-const untold = metric.Denied
-
 // counted counts a try. What went wrong on our side says nothing of the endpoint.
 func (s *Service) counted(ctx context.Context, m webhook.Message, outcome metric.Outcome, err error) {
 	if err != nil {
 		outcome = metric.Failed
 	}
-	if outcome != untold {
-		s.Metrics.Delivery(ctx, outcome, metric.About{Tenant: m.Tenant})
-	}
+	s.Metrics.Delivery(ctx, outcome, metric.About{Tenant: m.Tenant})
 }
 
 // request makes the signed request of one try. Its body is the same at every try.

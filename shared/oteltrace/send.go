@@ -22,7 +22,8 @@ import (
 	"connectorvault/shared/trace"
 )
 
-// maxSpans bounds what is kept until the outermost span ends. What is more is left out.
+// maxSpans bounds what is kept until the outermost span ends. What is more is left out, but for the outermost, without which
+// nobody knows what the others are of.
 const maxSpans = 1000
 
 // sender keeps spans until the outermost one ends, and sends them then.
@@ -45,7 +46,7 @@ func (s *sender) OnStart(context.Context, sdk.ReadWriteSpan) {
 func (s *sender) OnEnd(span sdk.ReadOnlySpan) {
 	s.mu.Lock()
 	s.open--
-	if len(s.ended) < maxSpans {
+	if len(s.ended) < maxSpans || s.open == 0 {
 		s.ended = append(s.ended, spanOf(span))
 	}
 	var ready []otlSpan

@@ -403,7 +403,7 @@ func TestHorizonIsWhatTheScheduleWatches(t *testing.T) {
 // TestNothingPutsAMarkOff: whatever writes an entry while it waits for the look at a mark, the mark is told when it would have
 // been, or as soon as somebody is there to look.
 func TestNothingPutsAMarkOff(t *testing.T) {
-	const soon = time.Hour + 2*time.Minute // as late as a look may be, and a sweep
+	const soon = time.Hour + 2*time.Minute // as late as a look may be, and the planner
 	refreshed := func(b *bed, p *process) {
 		b.Helper()
 		answer, err := p.do(tokens.Call{Op: tokens.Refresh, Tenant: tenant, Entry: b.entry.ID, Force: true})

@@ -70,7 +70,7 @@ func (p *process) schedule(until time.Time) (wakes int) {
 	for {
 		next := p.credential().DueAt
 		if soon := p.now().Add(planner.Interval); next.Before(soon) && !next.IsZero() {
-			next = soon // a sweep comes once a minute
+			next = soon // the planner looks once a minute
 		}
 		if next.IsZero() || next.After(until) {
 			p.pass(until.Sub(p.now()))

@@ -88,29 +88,29 @@ func TestAClientThatIsRefusedOnceIsNone(t *testing.T) {
 	})
 }
 
-// How late the schedule is shows at each sweep: nothing is due, something is due since a while, and it was done.
+// How late the schedule is shows at each look of the planner: nothing is due, something is due since a while, and it was done.
 func TestDueLag(t *testing.T) {
 	bubble(t, func(b *bed) {
 		b.authorized()
 		p := b.process(faults{})
-		sweep := func() float64 {
+		lag := func() float64 {
 			t.Helper()
-			p.sweep()
+			p.plan()
 			values := b.values("DueLagSeconds")
 			return values[len(values)-1]
 		}
 		p.wantOutcome(p.refresh(), tokens.Success)
 		due := b.credential().DueAt
 		b.pass(due.Sub(b.now()) - 30*time.Second)
-		if lag := sweep(); lag != 0 {
+		if lag := lag(); lag != 0 {
 			t.Errorf("half a minute before anything is due: %v", lag)
 		}
 		b.pass(30*time.Second + 7*time.Minute)
-		if lag := sweep(); lag != 420 {
+		if lag := lag(); lag != 420 {
 			t.Errorf("seven minutes after: %v", lag)
 		}
 		p.due()
-		if lag := sweep(); lag != 0 || len(b.values("DueLagSeconds")) != 3 {
+		if lag := lag(); lag != 0 || len(b.values("DueLagSeconds")) != 3 {
 			t.Errorf("when it is done: %v", lag)
 		}
 	})

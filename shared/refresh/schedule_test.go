@@ -160,8 +160,8 @@ func TestRaceOfDueAndReaders(t *testing.T) {
 	})
 }
 
-// sweep looks for what is due, as the planner does.
-func (p *process) sweep() int {
+// plan has the planner look once, and counts what it passed on.
+func (p *process) plan() int {
 	p.Helper()
 	plan, err := planner.New(planner.Config{Vault: p.Vault, Providers: []string{"fake"}, Workers: func(string) int { return 1 },
 		Waiting: func(context.Context, string) (int, error) { return 0, nil }, Send: p.Enqueue, Now: p.Now, Logger: p.Logger, Metrics: p.Metrics}).Plan(p.Context())
@@ -169,17 +169,17 @@ func (p *process) sweep() int {
 	return plan.Providers["fake"].Planned
 }
 
-// TestNothingAsleepIsSwept: entries that are not due cost the sweep nothing.
-func TestNothingAsleepIsSwept(t *testing.T) {
+// TestNothingAsleepIsPlanned: entries that are not due cost the planner nothing.
+func TestNothingAsleepIsPlanned(t *testing.T) {
 	bubble(t, func(b *bed) {
 		b.authorized()
 		p := b.process(faults{})
 		p.wantOutcome(p.refresh(), tokens.Success)
-		if found := p.sweep(); found != 0 {
+		if found := p.plan(); found != 0 {
 			b.Errorf("%d were found", found)
 		}
 		b.pass(5 * time.Minute)
-		if found := p.sweep(); found != 1 {
+		if found := p.plan(); found != 1 {
 			b.Errorf("%d were found", found)
 		}
 	})
@@ -222,7 +222,7 @@ func TestAMonthUnused(t *testing.T) {
 				if day >= 15 && day < 17 {
 					b.issuer.next(refuses(503, ""))
 				}
-				p.sweep()
+				p.plan()
 			}
 			for _, page := range p.queued {
 				for _, call := range page {

@@ -8,10 +8,11 @@ import (
 	"slices"
 
 	"connectorvault/shared/fault"
+	"connectorvault/shared/schema"
 )
 
 // AttrSchema is the attribute with the number of the form that an item is in. An item without it is in form 1.
-const AttrSchema = "schema"
+const AttrSchema = schema.Attr
 
 // Form says in which forms a kind of item is written and read.
 type Form struct {
@@ -76,7 +77,7 @@ func (f *formed) form(table Table, key Key) (form Form, known bool) {
 }
 
 // formOf is the number of the form that attrs are in.
-func formOf(attrs Attrs) int64 { return max(1, attrs.Int(AttrSchema)) }
+func formOf(attrs Attrs) int64 { return schema.Found(attrs.Int(AttrSchema)) }
 
 // read brings an item into the form that this version works with.
 func (f Form) read(key Key, attrs Attrs) (Attrs, error) {

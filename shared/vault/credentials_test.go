@@ -420,7 +420,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// dueNow walks every shard as the sweep does.
+// dueNow walks every shard as the planner does.
 func (r *rig) dueNow(limit int) []string {
 	r.Helper()
 	var ids []string

@@ -198,11 +198,16 @@ func (t *Template) resolve(v any, of Of) (out any, there bool, err error) {
 	if name, argument, ok := function(v); ok {
 		return t.call(name, argument, of)
 	}
+	return members(v, func(member any) (any, bool, error) { return t.resolve(member, of) })
+}
+
+// members puts in the place of each member of a value what each says of it, and leaves out those of which there is nothing.
+func members(v any, each func(member any) (out any, there bool, err error)) (any, bool, error) {
 	switch v := v.(type) {
 	case map[string]any:
 		made := map[string]any{}
 		for key, member := range v {
-			value, there, err := t.resolve(member, of)
+			value, there, err := each(member)
 			if err != nil {
 				return nil, false, err
 			}
@@ -214,7 +219,7 @@ func (t *Template) resolve(v any, of Of) (out any, there bool, err error) {
 	case []any:
 		made := []any{}
 		for _, member := range v {
-			value, there, err := t.resolve(member, of)
+			value, there, err := each(member)
 			if err != nil {
 				return nil, false, err
 			}
@@ -355,6 +360,33 @@ func (t *Template) Needs(id string) ([]string, error) {
 		}
 	}
 	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// Chosen is a value with what the parameters choose in the place of each Fn::If, and without what they choose no value for. All
+// else is as it is written.
+func (t *Template) Chosen(v any) (any, error) {
+	out, _, err := t.chosen(v)
+	return out, err
+}
+
+// chosen also says whether there is a value at all.
+func (t *Template) chosen(v any) (out any, there bool, err error) {
+	name, argument, _ := function(v)
+	parts, _ := argument.([]any)
+	switch {
+	case name == "Ref" && argument == "AWS::NoValue":
+		return nil, false, nil
+	case name != "Fn::If" || len(parts) != 3:
+		return members(v, t.chosen)
+	}
+	holds, err := t.Holds(Text(parts[0]))
+	if err != nil {
+		return nil, false, err
+	}
+	if holds {
+		return t.chosen(parts[1])
+	}
+	return t.chosen(parts[2])
 }
 
 // Replace puts values in the place of references that known knows, and leaves all else as it is written.

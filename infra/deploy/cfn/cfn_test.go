@@ -105,6 +105,28 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
+func TestChosen(t *testing.T) {
+	t.Parallel()
+	for want, given := range map[string]map[string]string{
+		`{"List":["x"]}`: nil,
+		`{"List":[{"Fn::GetAtt":["Queue","Arn"]},"x"],"Most":{"Ref":"Most"}}`: {"Name": "n", "Most": "5"},
+	} {
+		template := parse(t, given)
+		whole := template.Resources["Role"].Properties
+		got, err := template.Chosen(map[string]any{"List": whole["List"], "Most": whole["Most"]})
+		if text, _ := json.Marshal(got); err != nil || string(text) != want {
+			t.Errorf("%v: %s, %v; want %s", given, text, err, want)
+		}
+	}
+	template := parse(t, nil)
+	if got, err := template.Chosen([]any{map[string]any{"Fn::If": []any{"None", "a", "b"}}}); err == nil {
+		t.Errorf("a condition that there is not chooses %v", got)
+	}
+	if got, err := template.Chosen(template.Resources["Role"].Properties["Own"]); err != nil || fmt.Sprint(got) != fmt.Sprint(template.Resources["Role"].Properties["Own"]) {
+		t.Errorf("another function becomes %v, %v", got, err)
+	}
+}
+
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	template := parse(t, nil)

@@ -31,6 +31,7 @@ import (
 	"connectorvault/shared/store"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/transport"
 	"connectorvault/shared/webhook"
 )
 
@@ -69,7 +70,7 @@ func (p *program) assemble(ctx context.Context, endpoints catalog.Options, issue
 // parts are what the bundle stands on here, with the hooks around them.
 func (p *program) parts(endpoints catalog.Options) (bundle.Parts, error) {
 	o := p.options
-	client := bundle.Client()
+	client := transport.Client()
 	if o.Hooks.Transport != nil {
 		client.Transport = o.Hooks.Transport(client.Transport)
 	}

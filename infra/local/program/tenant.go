@@ -20,6 +20,7 @@ import (
 	"connectorvault/shared/refresh"
 	"connectorvault/shared/store/sqlitestore"
 	"connectorvault/shared/tokens"
+	"connectorvault/shared/transport"
 )
 
 // TenantRequest is what the tenant function is asked, as its payload has it.
@@ -68,7 +69,7 @@ func AskTenants(ctx context.Context, o Options, ask TenantRequest, stdout, stder
 
 	var service *refresh.Service
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	client := bundle.Client()
+	client := transport.Client()
 	endpoints.HTTP = client
 	b := bundle.New(bundle.Parts{Items: items, Due: items, Secrets: items, Catalog: catalog.New(endpoints), HTTP: client, Now: steps.Now,
 		Random: rand.Reader, Logger: logger,

@@ -18,30 +18,28 @@ import (
 	"connectorvault/shared/vault"
 )
 
-// MustLoad makes what the authorizer needs from the process's environment, or ends the process with what is missing: the
-// vault alone, and, where one is configured, an issuer of tokens.
-func MustLoad() (*vault.Vault, *slog.Logger, *issuer.Verifier) {
-	out, log, issuers, err := Load(os.LookupEnv)
+// Parts are what the authorizer stands on.
+type Parts struct {
+	Vault   *vault.Vault
+	Issuers *issuer.Verifier // nil where no issuer is configured
+	Logger  *slog.Logger
+	Metrics *metric.Recorder
+}
+
+// MustLoad makes the parts from the process's environment, or ends the process with what is missing.
+func MustLoad() Parts {
+	p, err := Load(os.LookupEnv)
 	environment.ExitOn(err)
-	return out, log, issuers
+	return p
 }
 
-// MustCount makes what counts for it, or ends the process with what is missing.
-func MustCount() *metric.Recorder {
-	v := environment.Of(os.LookupEnv)
-	out := environment.Metrics(v)
-	environment.ExitOn(v.Err())
-	return out
-}
-
-// Load does the same as MustLoad from an environment. The verifier is nil where no issuer is configured.
-func Load(lookup environment.Lookup) (*vault.Vault, *slog.Logger, *issuer.Verifier, error) {
+// Load makes the parts.
+func Load(lookup environment.Lookup) (Parts, error) {
 	v := environment.Of(lookup)
-	log := environment.Logger(v)
-	out := vault.New(vault.Config{Items: environment.Tables(v, environment.AWS(v)), Now: time.Now, Random: rand.Reader})
-	issuers := tokenIssuers(v)
-	_, _ = environment.Metrics(v), environment.Tracer(v, log) // that they can be made; what is done here is too little for spans
-	return out, log, issuers, v.Err()
+	p := Parts{Issuers: tokenIssuers(v), Logger: environment.Logger(v), Metrics: environment.Metrics(v)}
+	p.Vault = vault.New(vault.Config{Items: environment.Tables(v, environment.AWS(v)), Now: time.Now, Random: rand.Reader})
+	_ = environment.Tracer(v, p.Logger) // what is done here is too little for spans
+	return p, v.Err()
 }
 
 // tokenIssuers reads whose tokens are taken.

@@ -28,28 +28,28 @@ func oidc() map[string]string {
 
 func TestTheAuthorizerHasAnIssuerWhereOneIsConfigured(t *testing.T) {
 	t.Parallel()
-	if v, log, issuers, err := Load(lookup(whole())); err != nil || v == nil || log == nil || issuers != nil {
-		t.Errorf("without an issuer: %v, %v", issuers, err)
+	if p, err := Load(lookup(whole())); err != nil || p.Vault == nil || p.Logger == nil || p.Metrics == nil || p.Issuers != nil {
+		t.Errorf("without an issuer: %v, %v", p.Issuers, err)
 	}
 	empty := oidc()
 	empty["CV_OIDC_ISSUERS"] = "" // as the template says that there is none
-	if _, _, issuers, err := Load(lookup(empty)); err != nil || issuers != nil {
-		t.Errorf("with an empty list: %v, %v", issuers, err)
+	if p, err := Load(lookup(empty)); err != nil || p.Issuers != nil {
+		t.Errorf("with an empty list: %v, %v", p.Issuers, err)
 	}
-	if _, _, issuers, err := Load(lookup(oidc())); err != nil || issuers == nil {
-		t.Errorf("with two: %v, %v", issuers, err)
+	if p, err := Load(lookup(oidc())); err != nil || p.Issuers == nil {
+		t.Errorf("with two: %v, %v", p.Issuers, err)
 	}
 	for name, value := range map[string]string{"CV_OIDC_ISSUERS": "https://a.example, https://b.example", "CV_OIDC_AUDIENCE": "", "CV_OIDC_TENANT": "t_1",
-		"CV_OIDC_TENANT_CLAIM": "tenant", "CV_OIDC_ROLE_CLAIM": "", "CV_OIDC_ROLES": "vault=root", "CV_TABLE_RECORDS": "", "AWS_REGION": "", "CV_OIDC_PERSONAL_DATA_VALUE": "x"} {
+		"CV_OIDC_TENANT_CLAIM": "tenant", "CV_OIDC_ROLE_CLAIM": "", "CV_OIDC_ROLES": "vault=root", "CV_TABLE_RECORDS": "", "AWS_REGION": "", "CV_METRICS_NAMESPACE": "", "CV_OIDC_PERSONAL_DATA_VALUE": "x"} {
 		spoilt := oidc()
 		spoilt[name] = value
-		if _, _, _, err := Load(lookup(spoilt)); err == nil || strings.Contains(err.Error(), "canary") {
+		if _, err := Load(lookup(spoilt)); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s=%q starts: %v", name, value, err)
 		}
 	}
 	spoilt := oidc()
 	spoilt["CV_OIDC_ROLES"] = "vault"
-	if _, _, _, err := Load(lookup(spoilt)); err == nil || !strings.Contains(err.Error(), "CV_OIDC_ROLES") {
+	if _, err := Load(lookup(spoilt)); err == nil || !strings.Contains(err.Error(), "CV_OIDC_ROLES") {
 		t.Errorf("roles that are none: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -73,72 +74,47 @@ func (q *queue) send(ctx context.Context, call tokens.Call) error {
 	return nil
 }
 
-// sendAll sends calls ten at a time. A batch can be taken in part; what was not is an error, and comes with the next
-// look, since it is still due.
+// sendAll sends calls, each to be delivered at its time.
 func (q *queue) sendAll(ctx context.Context, calls []tokens.Call) error {
-	for len(calls) > 0 {
-		n := min(len(calls), maxBatch)
-		if err := q.sendBatch(ctx, calls[:n]); err != nil {
-			return err
-		}
-		calls = calls[n:]
-	}
-	return nil
-}
-
-func (q *queue) sendBatch(ctx context.Context, calls []tokens.Call) error {
 	entries := make([]types.SendMessageBatchRequestEntry, len(calls))
 	for i, call := range calls {
 		body, err := tokens.Encode(call)
 		if err != nil {
 			return err
 		}
-		entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)),
-			DelaySeconds: delay(call, q.now())}
+		entries[i] = types.SendMessageBatchRequestEntry{MessageBody: aws.String(string(body)), DelaySeconds: delay(call, q.now())}
 	}
-	out, err := q.api.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: aws.String(q.url), Entries: entries})
-	if err != nil {
-		return fmt.Errorf("sending a batch to a queue: %w", err)
-	}
-	if len(out.Failed) > 0 {
-		return fmt.Errorf("a queue did not take %d of %d messages: %s", len(out.Failed), len(calls), aws.ToString(out.Failed[0].Code))
-	}
-	return nil
-}
-
-// sendBodies sends up to ten messages as one batch.
-func (q *queue) sendBodies(ctx context.Context, bodies []string) error {
-	entries := make([]types.SendMessageBatchRequestEntry, len(bodies))
-	for i, body := range bodies {
-		entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(body)}
-	}
-	out, err := q.api.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: aws.String(q.url), Entries: entries})
-	if err != nil {
-		return fmt.Errorf("sending a batch to a queue: %w", err)
-	}
-	if len(out.Failed) > 0 {
-		return fmt.Errorf("a queue did not take %d of %d messages: %s", len(out.Failed), len(bodies), aws.ToString(out.Failed[0].Code))
-	}
-	return nil
+	return q.sendBatches(ctx, entries)
 }
 
 // announce queues what webhooks are to be told. A tenant has no more of them than one batch has messages, so an event goes out to
 // all or is announced again.
 func (q *queue) announce(ctx context.Context, messages []webhook.Message) error {
-	bodies := make([]string, len(messages))
+	entries := make([]types.SendMessageBatchRequestEntry, len(messages))
 	for i, m := range messages {
 		body, err := m.Encode()
 		if err != nil {
 			return err
 		}
-		bodies[i] = string(body)
+		entries[i] = types.SendMessageBatchRequestEntry{MessageBody: aws.String(string(body))}
 	}
-	for len(bodies) > 0 {
-		n := min(len(bodies), maxBatch)
-		if err := q.sendBodies(ctx, bodies[:n]); err != nil {
-			return err
+	return q.sendBatches(ctx, entries)
+}
+
+// sendBatches sends messages ten at a time. A batch can be taken in part; what was not is an error, and the sender sends all of it
+// again, since whoever receives a message twice finds nothing to do.
+func (q *queue) sendBatches(ctx context.Context, entries []types.SendMessageBatchRequestEntry) error {
+	for i := range entries {
+		entries[i].Id = aws.String(strconv.Itoa(i)) // by which SQS tells those of one batch apart
+	}
+	for batch := range slices.Chunk(entries, maxBatch) {
+		out, err := q.api.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: aws.String(q.url), Entries: batch})
+		if err != nil {
+			return fmt.Errorf("sending a batch to a queue: %w", err)
 		}
-		bodies = bodies[n:]
+		if len(out.Failed) > 0 {
+			return fmt.Errorf("a queue did not take %d of %d messages: %s", len(out.Failed), len(batch), aws.ToString(out.Failed[0].Code))
+		}
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 type stubSQS struct {
 	sent    []string
 	batches []int
+	delays  []int32 // of each message, in seconds
 	fails   map[int]bool
 	holds   map[string]string
 	err     error
@@ -55,7 +56,7 @@ func (s *stubSQS) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchIn
 		if s.fails[len(s.sent)] {
 			out.Failed = append(out.Failed, sqstypes.BatchResultErrorEntry{Id: e.Id, Code: aws.String("Throttled")})
 		}
-		s.sent = append(s.sent, *e.MessageBody)
+		s.sent, s.delays = append(s.sent, *e.MessageBody), append(s.delays, e.DelaySeconds)
 	}
 	s.batches = append(s.batches, len(in.Entries))
 	return out, nil
@@ -92,6 +93,11 @@ func TestACallIsDeliveredAtItsTime(t *testing.T) {
 		if got := delay(tokens.Call{NotBefore: want.at}, now); got != want.seconds {
 			t.Errorf("for %s it is kept %d seconds; want %d", want.at, got, want.seconds)
 		}
+	}
+	stub := &stubSQS{}
+	calls := []tokens.Call{{Op: tokens.Due}, {Op: tokens.Due, NotBefore: now.Add(47 * time.Second)}}
+	if err := (&queue{api: stub, url: "u", now: func() time.Time { return now }}).sendAll(t.Context(), calls); err != nil || fmt.Sprint(stub.delays) != "[0 47]" {
+		t.Errorf("messages are kept %v seconds, %v", stub.delays, err)
 	}
 }
 

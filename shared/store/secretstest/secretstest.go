@@ -144,6 +144,12 @@ var moto = &enginetest.Program{
 	},
 }
 
+// MotoURL is where moto_server is, for whoever asks it for more than secrets.
+func MotoURL(t testing.TB) string {
+	t.Helper()
+	return moto.URL(t)
+}
+
 // Moto returns a client of moto_server, which all tests of a binary share: use names of your own. Where it is missing
 // the test is skipped, or fails if REQUIRE_ENGINES is 1.
 func Moto(t testing.TB, options ...func(*secretsmanager.Options)) *secretsmanager.Client {

@@ -167,7 +167,7 @@ func dueSparse(r *dueRig) {
 	r.wantsDue(shard, 10, 10, store.Due{Key: r.key("both"), At: 1})
 }
 
-// dueRefused: a value that the index cannot take would be an entry that no sweep finds.
+// dueRefused: a value that the index cannot take would be an entry that the planner never finds.
 func dueRefused(r *dueRig) {
 	for i, attrs := range []store.Attrs{
 		{store.AttrDueShard: "", store.AttrDueAt: int64(1)},
