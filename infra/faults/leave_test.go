@@ -150,9 +150,9 @@ func TestFrozenProcess(t *testing.T) {
 }
 
 func frozen(b *bed) (r result) {
-	entries := b.seed(10, 0)
-	b.fault(sagesim.Fault{Name: sagesim.FaultHold, Endpoint: "token"})
-	const patience = 10 * time.Second // within which every refresh must have begun
+	entries := b.seed(5, 0)
+	b.fault(sagesim.Fault{Name: sagesim.FaultHold, Endpoint: "token", Times: len(entries)})
+	const patience = 20 * time.Second // within which every POST must have arrived
 	p := b.start(spec{PostTimeout: patience})
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
@@ -160,7 +160,11 @@ func frozen(b *bed) (r result) {
 	for _, e := range entries {
 		asking.Go(func() { _, _ = p.read(ctx, e) })
 	}
-	b.allLeased(entries)
+	b.eventually("the endpoint has every POST", func() bool {
+		set, err := b.simulator.Faults(b.Context())
+		b.ok(err)
+		return slices.ContainsFunc(set, func(f sagesim.Fault) bool { return f.Name == sagesim.FaultHold && f.Spent })
+	})
 	b.ok(p.cmd.Process.Signal(syscall.SIGSTOP))
 	b.clear(sagesim.FaultHold)
 	time.Sleep(patience + time.Second) // the answers come, and the time for them ends

@@ -250,8 +250,8 @@ func TestMetricsOfARun(t *testing.T) {
 
 	// What the vault stands on.
 	for want, err := range map[string]error{"SecretStoreBusy": store.ErrBusy, "SecretStoreErrors": errTrouble} {
+		of.secrets.Store(&err)      // first: the schedule may be who looks
 		v.advance(11 * time.Minute) // keys are looked at again
-		of.secrets.Store(&err)
 		v.do("POST", "/v1/vault-entries/"+amazon+"/check", nil)
 		await(want)
 		of.secrets.Store(nil)

@@ -111,7 +111,7 @@ func (s *Simulator) identify(r *http.Request, c *apiCall) error {
 		c.where.tax = c.holder.project.TaxIdentifiers[0]
 	}
 	if slices.Contains(c.holder.project.TaxIdentifiers, c.where.tax) {
-		c.books = &books{country: c.holder.project.Country, side: c.holder.project.Side, tax: c.where.tax, now: s.now().UTC().Truncate(time.Second)}
+		c.books = &books{country: c.holder.project.Country, side: c.holder.project.Side, tax: c.where.tax, now: s.now().UTC().Truncate(time.Second), kept: &s.months}
 	}
 	return nil
 }

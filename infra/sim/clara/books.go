@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"connectorvault/infra/sim/engine"
@@ -18,6 +19,7 @@ type books struct {
 	now                time.Time
 	shape              string                             // of FaultShapes
 	files              func(document) (string, time.Time) // where a file may be fetched, and until when
+	kept               *sync.Map                          // months of transactions, by written; nil: they are made each time
 }
 
 // dice is a number that looks random and is always the same for the same words.

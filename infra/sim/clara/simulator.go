@@ -57,6 +57,8 @@ type Simulator struct {
 	identity  tls.Certificate
 	authority string // where the file of CAFile is
 
+	months sync.Map // of books, as they were made
+
 	filesMu   sync.Mutex
 	filesBase string // guarded by filesMu; where this process's control front is reached
 	filesSet  bool   // guarded by filesMu; ServeFilesAt has said so

@@ -138,10 +138,34 @@ func (b *books) transactions() []transaction {
 // transactionsOf lists those of a month, in no order.
 func (b *books) transactionsOf(month int) []transaction {
 	list := make([]transaction, 0, monthlyTransactions)
-	for k := range monthlyTransactions {
-		if t := b.transaction(month, k); !t.at.After(b.now) {
+	for _, t := range b.monthly(month) {
+		if !t.at.After(b.now) {
 			list = append(list, t)
 		}
+	}
+	return list
+}
+
+// written is where the transactions of a month lie, once they were made.
+type written struct {
+	country, side, tax string
+	month              int
+}
+
+// monthly is what happens in a month, also what is yet to come. It is always the same, so it is made once where it can be kept.
+func (b *books) monthly(month int) []transaction {
+	at := written{b.country, b.side, b.tax, month}
+	if b.kept != nil {
+		if list, ok := b.kept.Load(at); ok {
+			return list.([]transaction)
+		}
+	}
+	list := make([]transaction, 0, monthlyTransactions)
+	for k := range monthlyTransactions {
+		list = append(list, b.transaction(month, k))
+	}
+	if b.kept != nil {
+		b.kept.Store(at, list)
 	}
 	return list
 }
