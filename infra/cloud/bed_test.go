@@ -288,6 +288,8 @@ func (b *bed) resolve(value string) string {
 		return queueARN(id)
 	case resource.Type == "AWS::Serverless::Function" && attribute == "Alias":
 		return aliasARN(id)
+	case resource.Type == "AWS::KMS::Key" && attribute == "Arn":
+		return "arn:aws:kms:" + region + ":" + account + ":key/" + id
 	case value == "Api.ApiEndpoint":
 		return publicURL
 	}

@@ -143,7 +143,8 @@ func (w *work) entries(provider string, how use, n float64) {
 // load keeps busy.
 func (w *work) remembered(n, millis, tenants, each float64) {
 	instances := max(1, math.Ceil(n/month.Seconds()*millis/1000))
-	w.usage = w.usage.Add(prices.Usage{prices.SecretCalls: each * min(n, instances*tenants*float64(month/secretLife))})
+	calls := each * min(n, instances*tenants*float64(month/secretLife))
+	w.usage = w.usage.Add(prices.Usage{prices.SecretCalls: calls, prices.KeyRequests: calls}) // each is opened with the stack's key
 }
 
 // searched counts the daily search for secrets that no record names.
@@ -166,6 +167,7 @@ func (w *work) stack(tenants float64) {
 		prices.CustomMetrics:        float64(w.fixed.metrics),
 		prices.Dashboards:           float64(w.fixed.dashboards),
 		prices.Secrets:              2 * tenants,
+		prices.Keys:                 1,
 	})
 	w.searched(2 * tenants)
 }

@@ -18,6 +18,7 @@ var dropped = map[string][]string{
 	"AWS::CodeDeploy::DeploymentGroup": {"AlarmConfiguration"},
 	"AWS::DynamoDB::Table":             {"SSESpecification"},
 	"AWS::Events::Rule":                {"Description"},
+	"AWS::KMS::Key":                    {"Description", "EnableKeyRotation", "KeyPolicy", "PendingWindowInDays"}, // it keeps the policy in a form that it cannot read itself, and so answers no question about the key
 	"AWS::Lambda::EventInvokeConfig":   {"Qualifier"},
 	"AWS::Lambda::EventSourceMapping":  {"FunctionName"}, // the version that the alias leads to, instead of it
 	"AWS::Lambda::Function":            {"Architectures", "LoggingConfig", "Tags", "TracingConfig"},
@@ -183,6 +184,8 @@ func (s *standing) has(id, kind string, want object) object {
 			}
 		}
 		return got
+	case "AWS::KMS::Key":
+		return s.key(ref)
 	case "AWS::IAM::Role":
 		got := s.call("iam", "get_role", object{"RoleName": ref})["Role"].(object)
 		policies := []any{}
@@ -310,6 +313,18 @@ func (s *standing) has(id, kind string, want object) object {
 		return s.call("appconfig", "get_hosted_configuration_version", object{"ApplicationId": want["ApplicationId"], "ConfigurationProfileId": want["ConfigurationProfileId"], "VersionNumber": number})
 	}
 	return s.ofAPI(id, kind, want)
+}
+
+// key is what moto says of a key of KMS.
+func (s *standing) key(ref string) object {
+	s.Helper()
+	for _, key := range list(s.call("kms", "list_keys", object{})["Keys"]) {
+		if key["KeyId"] == ref {
+			return key
+		}
+	}
+	s.Fatalf("there is no key %s", ref)
+	return nil
 }
 
 // ofAPI is has, for what the API is made of.

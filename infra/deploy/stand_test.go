@@ -303,6 +303,8 @@ func (s *standing) of(id, attribute string) (any, error) {
 		value = cfn.Text(s.call("sqs", "get_queue_attributes", object{"QueueUrl": m.ref, "AttributeNames": []string{"QueueArn"}})["Attributes"].(object)["QueueArn"])
 	case "AWS::SQS::Queue.QueueName":
 		value = m.ref[strings.LastIndex(m.ref, "/")+1:]
+	case "AWS::KMS::Key.Arn":
+		value = cfn.Text(s.key(m.ref)["KeyArn"])
 	case "AWS::IAM::Role.Arn":
 		value = cfn.Text(s.call("iam", "get_role", object{"RoleName": m.ref})["Role"].(object)["Arn"])
 	case "AWS::Lambda::Function.Arn":

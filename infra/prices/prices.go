@@ -33,6 +33,8 @@ const (
 	SQSRequests          Item = "sqs-requests"
 	Secrets              Item = "secrets"
 	SecretCalls          Item = "secret-calls"
+	Keys                 Item = "keys"
+	KeyRequests          Item = "key-requests"
 	HTTPRequests         Item = "http-requests"
 	SchedulerInvocations Item = "scheduler-invocations"
 	LogIngestion         Item = "log-ingestion"
@@ -74,6 +76,8 @@ var table = []Price{
 	{SQSRequests, "SQS", "request of up to 64 KB, standard queue", 0.40, 1e6, "2026-03", "aws.amazon.com/sqs/pricing, as cloudburn.io repeats it", false},
 	{Secrets, "Secrets Manager", "secret-month", 0.40, 1, "2026-09", "aws.amazon.com/secrets-manager/pricing (AWS facts 2.1)", false},
 	{SecretCalls, "Secrets Manager", "call", 0.05, 1e4, "2026-09", "aws.amazon.com/secrets-manager/pricing (AWS facts 2.1)", false},
+	{Keys, "KMS", "key of one's own, a month", 1.00, 1, "2026-03", "aws.amazon.com/kms/pricing (AWS facts 2.4)", false},
+	{KeyRequests, "KMS", "request", 0.03, 1e4, "2026-03", "aws.amazon.com/kms/pricing, as cloudburn.io repeats it (AWS facts 2.4)", false},
 	{HTTPRequests, "API Gateway", "request of up to 512 KB to an HTTP API", 1.00, 1e6, "2026-11", "an AWS whitepaper's table, first 300 million (AWS facts 4)", false},
 	{SchedulerInvocations, "EventBridge Scheduler", "invocation", 1.00, 1e6, "2026-03", "cloudburn.io (AWS facts 3.3); the 14 million that are free each month are not taken off", false},
 	{LogIngestion, "CloudWatch", "GB of logs taken in", 0.50, 1, "2026-06", watchPage + ", as factualminds.com repeats it", false},

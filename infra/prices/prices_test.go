@@ -68,6 +68,8 @@ func TestCostOfEachItem(t *testing.T) {
 		prices.SQSRequests:          {5e6, "$2.00"},
 		prices.Secrets:              {5, "$2.00"},
 		prices.SecretCalls:          {1e6, "$5.00"},
+		prices.Keys:                 {2, "$2.00"},
+		prices.KeyRequests:          {1e6, "$3.00"},
 		prices.HTTPRequests:         {3e6, "$3.00"},
 		prices.SchedulerInvocations: {2e6, "$2.00"},
 		prices.LogIngestion:         {4, "$2.00"},

@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -487,6 +488,49 @@ func TestNothingOutsideReachesTheTenantFunction(t *testing.T) {
 			if _, one := s.(map[string]any)["Action"].(string); !one {
 				t.Errorf("several actions at once: %v", s)
 			}
+		}
+	}
+}
+
+// What a function makes lies under the stack's key, which Secrets Manager alone uses, for the account alone, and which is kept.
+func TestSecretsLieUnderTheStacksKey(t *testing.T) {
+	t.Parallel()
+	for name, f := range functions(t) {
+		makes := slices.ContainsFunc(f.Role.Grants(), func(g string) bool { return strings.HasPrefix(g, "secretsmanager:CreateSecret ") })
+		if got := f.Environment["CV_SECRET_KEY"] == "SecretsKey.Arn"; got != makes {
+			t.Errorf("%s makes secrets: %t, and knows the key: %t", name, makes, got)
+		}
+		for _, g := range f.Role.Grants() {
+			if strings.HasPrefix(g, "kms:") {
+				t.Errorf("%s may %s, and so without Secrets Manager", name, g)
+			}
+		}
+	}
+	key := load(t).Resources["SecretsKey"]
+	var in struct {
+		EnableKeyRotation bool
+		KeyPolicy         struct {
+			Statement []struct {
+				Principal struct{ AWS string }
+				Action    any
+				Condition struct{ StringEquals map[string]string }
+			}
+		}
+	}
+	if err := key.Decode(&in); err != nil {
+		t.Fatal(err)
+	}
+	if key.Deletion != "Retain" || !in.EnableKeyRotation || len(in.KeyPolicy.Statement) != 2 {
+		t.Errorf("the key is %+v, %s", in, key.Deletion)
+	}
+	for _, s := range in.KeyPolicy.Statement {
+		only := s.Condition.StringEquals
+		through := strings.HasPrefix(only["kms:ViaService"], "secretsmanager.") && only["kms:CallerAccount"] != ""
+		if everybody := !strings.HasSuffix(s.Principal.AWS, ":root"); everybody && !through {
+			t.Errorf("whoever it is may use the key: %+v", s)
+		}
+		if actions := fmt.Sprint(s.Action); through && strings.Contains(actions, "*") {
+			t.Errorf("through Secrets Manager it may be used for %s", actions)
 		}
 	}
 }

@@ -33,7 +33,9 @@ func needs() []environment.Need {
 
 func TestAFunctionStartsWithWhatTheTemplateGives(t *testing.T) {
 	t.Parallel()
-	b, err := Load(lookup(whole()), needs()...)
+	values := whole()
+	values["CV_SECRET_KEY"] = "arn:aws:kms:key" // of those that make secrets alone
+	b, err := Load(lookup(values), needs()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +46,8 @@ func TestAFunctionStartsWithWhatTheTemplateGives(t *testing.T) {
 	if !ok {
 		t.Fatalf("nobody counts what goes wrong in %T", b.Secrets)
 	}
-	if _, ok := counted.Unwrap().(*secretsstore.Store); !ok {
-		t.Errorf("secrets are in %T", counted.Unwrap())
+	if kept, ok := counted.Unwrap().(*secretsstore.Store); !ok || kept.KeyID != "arn:aws:kms:key" {
+		t.Errorf("secrets are in %T, under another key than the stack's", counted.Unwrap())
 	}
 	if b, err = Load(lookup(whole())); err != nil || b.Invoke != nil || b.Enqueue != nil {
 		t.Errorf("what is not needed is there: %+v, %v", b.Parts, err)

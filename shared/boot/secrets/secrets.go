@@ -12,7 +12,10 @@ import (
 	"connectorvault/shared/store/secretsstore"
 )
 
-// Manager is the secrets in AWS Secrets Manager, below the stack's prefix.
+// Manager is the secrets in AWS Secrets Manager, below the stack's prefix. Those that a function makes lie under the stack's own key;
+// a function that makes none is not told of it.
 func Manager(v *environment.Variables, config aws.Config, found *environment.Found) {
-	found.Secrets = secretsstore.New(secretsmanager.NewFromConfig(config), v.Get(environment.SecretPrefix))
+	secrets := secretsstore.New(secretsmanager.NewFromConfig(config), v.Get(environment.SecretPrefix))
+	secrets.KeyID = v.Get("CV_SECRET_KEY")
+	found.Secrets = secrets
 }
