@@ -189,28 +189,28 @@ func (loopback) RoundTrip(r *http.Request) (*http.Response, error) {
 func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Logger, now func() time.Time) {
 	b := bundle.New(parts("admin"))
 	a := admin.New(admin.Config{Admin: b.Admin(), Authorize: b.Authorize(), Vault: b.Vault, PublicURL: b.PublicURL, Logger: logger, Now: now})
-	w.functions["admin"], w.routes["admin"] = lambda.NewHandler(a.Handle), a.Routes()
+	w.functions["admin"], w.routes["admin"] = fresh{a.Handle}, a.Routes()
 
 	b = bundle.New(parts("callback"))
 	c := callback.New(callback.Config{Authorize: b.Authorize(), PublicURL: b.PublicURL, Logger: logger, Now: now})
-	w.functions["callback"], w.routes["callback"] = lambda.NewHandler(c.Handle), c.Routes()
+	w.functions["callback"], w.routes["callback"] = fresh{c.Handle}, c.Routes()
 
 	b = bundle.New(parts("validate"))
 	v := validate.New(validate.Config{Authorize: b.Authorize(), Vault: b.Vault, Logger: logger, Now: now})
-	w.functions["validate"], w.routes["validate"] = lambda.NewHandler(v.Handle), v.Routes()
+	w.functions["validate"], w.routes["validate"] = fresh{v.Handle}, v.Routes()
 
 	r := read.New(read.Config{Read: bundle.New(parts("read")).Read(), Logger: logger, Now: now})
-	w.functions["read"], w.routes["read"] = lambda.NewHandler(r.Handle), r.Routes()
+	w.functions["read"], w.routes["read"] = fresh{r.Handle}, r.Routes()
 
-	w.functions["refresh"] = lambda.NewHandler(token.New(bundle.New(parts("refresh")).Refresh(), logger).Handle)
+	w.functions["refresh"] = fresh{token.New(bundle.New(parts("refresh")).Refresh(), logger).Handle}
 
-	w.functions["planner"] = lambda.NewHandler(w.plans(parts("planner"), logger).Handle)
+	w.functions["planner"] = fresh{w.plans(parts("planner"), logger).Handle}
 
-	w.functions["tenant"] = lambda.NewHandler(tenancy.New(bundle.New(parts("tenant")).Tenants(), logger).Handle)
+	w.functions["tenant"] = fresh{tenancy.New(bundle.New(parts("tenant")).Tenants(), logger).Handle}
 	// What delivers webhooks has a vault, and calls endpoints that fail or do not.
 	p := parts("notify")
 	g := p.Items.(*guard)
-	w.functions["notify"] = lambda.NewHandler(notifying.New(notifying.Config{Logger: logger,
+	w.functions["notify"] = fresh{notifying.New(notifying.Config{Logger: logger,
 		Notify: notify.New(notify.Config{Vault: bundle.New(p).Vault, HTTP: &http.Client{Transport: endpoints{}}, Now: now, Logger: logger}),
 		Postpone: func(_ context.Context, _ string, d time.Duration) error {
 			err := g.may("sqs:ChangeMessageVisibility", "WebhookQueue.Arn")
@@ -218,11 +218,11 @@ func (w *world) assemble(parts func(folder string) bundle.Parts, logger *slog.Lo
 				w.postponed = d
 			}
 			return err
-		}}).Handle)
+		}}).Handle}
 
 	// The authorizer is given a vault and nothing else.
 	p = parts("authorizer")
-	w.functions["authorizer"] = lambda.NewHandler(authorizer.New(vault.New(vault.Config{Items: p.Items, Now: now, Random: p.Random}), logger).Handle)
+	w.functions["authorizer"] = fresh{authorizer.New(vault.New(vault.Config{Items: p.Items, Now: now, Random: p.Random}), logger).Handle}
 }
 
 // endpoints stand in for the tenant's: those that fail, and the others.
@@ -234,6 +234,15 @@ func (endpoints) RoundTrip(r *http.Request) (*http.Response, error) {
 		answer.WriteHeader(http.StatusInternalServerError)
 	}
 	return answer.Result(), nil
+}
+
+// fresh makes a function's handler anew for each invocation: what Invoke of one returns lies in a buffer that its next invocation
+// writes to, and here several are under way.
+type fresh struct{ handle any }
+
+// Invoke implements lambda.Handler.
+func (f fresh) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	return lambda.NewHandler(f.handle).Invoke(ctx, payload)
 }
 
 // invoke calls the token service over bytes, if the caller's role lets it.
