@@ -37,26 +37,12 @@ func (m *meter) reset() part {
 	return was
 }
 
-// sizeOf is an item's size as DynamoDB counts it.
+// sizeOf is an item's size; of one that is not there, none.
 func sizeOf(key store.Key, attrs store.Attrs) int {
 	if attrs == nil {
 		return 0
 	}
-	size := len("pk") + len(key.Partition) + len("sk") + len(key.Sort)
-	for name, value := range attrs {
-		size += len(name)
-		switch v := value.(type) {
-		case string:
-			size += len(v)
-		case []byte:
-			size += len(v)
-		case int64:
-			size += len(strconv.FormatInt(v, 10))/2 + 2
-		default:
-			size++
-		}
-	}
-	return size
+	return store.Size(key, attrs)
 }
 
 // units rounds bytes up to units, of which anything takes one.

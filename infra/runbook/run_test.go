@@ -104,13 +104,13 @@ func (w *world) cli(dir string) {
 			run = `kept "${args[@]}"`
 			w.write(filepath.Join(dir, "bin", "kept.sh"), `kept() {
   local said status=1
-  said=$(mktemp -u "$TMPDIR/said-XXXXXXXX")
+  said=$(mktemp "$TMPDIR/said-XXXXXXXX")
   exec 9<>/dev/tcp/127.0.0.1/`+port+`
   printf '%s\0' $# "$PWD" "$said" "$@" >&9
   read -r status <&9
   cat "$said.out"
   cat "$said.err" >&2
-  rm -f "$said.out" "$said.err"
+  rm -f "$said" "$said.out" "$said.err"
   return "$status"
 }
 `)

@@ -193,6 +193,15 @@ func (b *bed) register(clientSecret string) {
 		Fields: map[string]string{"client_id": "client-1"}}))
 }
 
+// changeSecret changes the secret of the application under the version that it has, so that nothing tells whoever remembers it.
+func (b *bed) changeSecret() {
+	b.Helper()
+	app, _, err := b.vault.App(b.Context(), tenant, "fake", record.Production)
+	b.ok(err)
+	b.ok(b.putAppSecret(app.Version, secondSecret))
+	b.issuer.takes(secondSecret)
+}
+
 func (b *bed) putAppSecret(version, clientSecret string) error {
 	text, err := vault.Secrets{Version: version, Fields: map[string]secret.Text{"client_secret": secret.New(clientSecret)}}.Encode()
 	if err != nil {

@@ -524,10 +524,7 @@ func TestCompleteInvalidClient(t *testing.T) {
 		b.authorized()
 		p := b.process(faults{})
 		p.wantOutcome(p.refresh(), tokens.Success)
-		app, _, err := b.vault.App(b.Context(), tenant, "fake", record.Production)
-		b.ok(err)
-		b.ok(b.putAppSecret(app.Version, secondSecret))
-		b.issuer.takes(secondSecret)
+		b.changeSecret()
 		b.complete(p, b.begin(), b.issuer.consent(account))
 		if b.grants() != 2 {
 			b.Errorf("the code was sent %d times; want 2", b.grants())

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"connectorvault/shared/metric/metrictest"
-	"connectorvault/shared/record"
 	"connectorvault/shared/tokens"
 )
 
@@ -75,10 +74,7 @@ func TestAClientThatIsRefusedOnceIsNone(t *testing.T) {
 		p := b.process(faults{})
 		p.wantOutcome(p.refresh(), tokens.Success)
 		b.pass(4 * time.Minute)
-		app, _, err := b.vault.App(b.Context(), tenant, "fake", record.Production)
-		b.ok(err)
-		b.ok(b.putAppSecret(app.Version, secondSecret))
-		b.issuer.takes(secondSecret)
+		b.changeSecret()
 		p.wantOutcome(p.refresh(), tokens.Success)
 		got := b.series()
 		if got["TokenRequests Operation=refresh Outcome=success Provider=fake"] != 2 || got["ClientMisconfigured"] != 0 ||

@@ -151,8 +151,8 @@ func checkCond(c *Cond) error {
 	return nil
 }
 
-// CheckItem refuses an item, as it would be stored, that is too large, or that the due index could not take.
-func CheckItem(table Table, key Key, attrs Attrs) error {
+// Size is how large an item is, in bytes, as DynamoDB counts it for its limit and its price.
+func Size(key Key, attrs Attrs) int {
 	size := len(key.Partition) + len(key.Sort) + len("pksk")
 	for name, value := range attrs {
 		size += len(name)
@@ -167,6 +167,12 @@ func CheckItem(table Table, key Key, attrs Attrs) error {
 			size++
 		}
 	}
+	return size
+}
+
+// CheckItem refuses an item, as it would be stored, that is too large, or that the due index could not take.
+func CheckItem(table Table, key Key, attrs Attrs) error {
+	size := Size(key, attrs)
 	if size > maxItem {
 		return fmt.Errorf("the item has %d bytes, over the limit of %d", size, maxItem)
 	}
